@@ -1,0 +1,1 @@
+"""Links OpenTelemetry traces with Pyroscope profiles."""
