@@ -1,0 +1,275 @@
+"""What a setting's value may be: one `Kind` for each sort of value.
+
+A kind checks a value, reads one from an environment variable's text, and says
+in words what is allowed. It knows nothing of names and sources: the error is
+composed in `settings`, from the same words that the documentation is made of.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyroscope_otel.profile import SPAN_LABELS
+
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)")
+_MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
+
+# RFC 9110: a field name is a token, a field value has no control characters.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sort of value.
+
+    Attributes:
+        allowed: What is allowed, to be read after "must be".
+        check: Returns the value as it is kept; raises ValueError to refuse it.
+        parse: Reads the value from an environment variable's text; raises
+            ValueError to refuse it. What it returns is checked as well.
+        allowed_as_text: What is allowed in an environment variable, where that
+            is written differently.
+        show: Returns the value as errors and `repr` may show it.
+    """
+
+    allowed: str
+    check: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+    allowed_as_text: str = ""
+    show: Callable[[Any], str] = repr
+
+
+def _require(condition: object) -> None:
+    # The words of the refusal are the kind's: see `settings._refusal`.
+    if not condition:
+        raise ValueError
+
+
+def _text(value: Any) -> str:
+    _require(isinstance(value, str))
+    return str(value)
+
+
+def _name(value: Any) -> str:
+    name = _text(value).strip()
+    _require(name)
+    return name
+
+
+def _header_value(value: Any) -> str:
+    text = _text(value)
+    _require(not _CONTROL_CHARACTER.search(text))
+    return text
+
+
+def _flag(value: Any) -> bool:
+    _require(isinstance(value, bool))
+    return bool(value)
+
+
+def _flag_from_text(text: str) -> bool:
+    word = text.lower()
+    _require(word in _TRUE | _FALSE)
+    return word in _TRUE
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        # bool is a subclass of int, and sample_rate=True is a mistake.
+        _require(isinstance(value, int) and not isinstance(value, bool))
+        _require(value >= least and (most is None or value <= most))
+        return int(value)
+
+    return check
+
+
+def _whole_from_text(text: str) -> int:
+    _require(re.fullmatch(r"[0-9]+", text))
+    return int(text)
+
+
+def _microseconds(text: str) -> Decimal:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError
+    return Decimal(found[1]) * _MICROSECONDS[found[2]]
+
+
+def _rate_from_interval(text: str) -> int:
+    interval = _microseconds(text)
+    _require(1 <= interval <= _MICROSECONDS["s"])
+    return round(_MICROSECONDS["s"] / interval)
+
+
+def _seconds_from_duration(text: str) -> int:
+    seconds = _microseconds(text) / _MICROSECONDS["s"]
+    _require(seconds == int(seconds))
+    return int(seconds)
+
+
+def _address(value: Any) -> str:
+    address = _text(value).strip()
+    _require(not re.search(r"\s", address))
+    parts = urlsplit(address)
+    _require(parts.scheme in {"http", "https"} and parts.hostname)
+    _ = parts.port  # raises ValueError where it is no port
+    # The agent appends "/push..." to the path as it is: "/prefix/" would
+    # become "/prefix//push...".
+    return address.rstrip("/")
+
+
+def mask_address(value: object) -> str:
+    """Return the `repr` of a server address without its user, password and query."""
+    if not isinstance(value, str):
+        return repr(value)
+    # Not urlsplit: what is shown here may be what urlsplit could not read. The
+    # last @ of the whole text, as a password may hold a slash.
+    masked = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    return repr(re.sub(r"[?#].*", "?***", masked, flags=re.DOTALL))
+
+
+def _texts(value: Any) -> dict[str, str]:
+    _require(isinstance(value, Mapping))
+    for key, text in value.items():
+        _require(isinstance(key, str) and key and isinstance(text, str))
+    return dict(value)
+
+
+def _labels_from_text(text: str) -> dict[str, str]:
+    labels = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = pair.partition("=")
+        _require(equals and name.strip())
+        labels[name.strip()] = value.strip()
+    return labels
+
+
+def _headers(value: Any) -> dict[str, str]:
+    headers = _texts(value)
+    for name, text in headers.items():
+        _require(_HEADER_NAME.fullmatch(name))
+        _header_value(text)
+    return headers
+
+
+def _show_headers(value: Any) -> str:
+    return repr(dict.fromkeys(value, "***")) if isinstance(value, dict) else HIDDEN.show(value)
+
+
+def _span_labels(value: Any) -> tuple[str, ...]:
+    _require(isinstance(value, (list, tuple)) and value)
+    for label in value:
+        _require(label in SPAN_LABELS)
+    return tuple(dict.fromkeys(value))
+
+
+def _names_from_text(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _tracer_provider(value: Any) -> Any:
+    _require(callable(getattr(value, "add_span_processor", None)))
+    return value
+
+
+def _show_type(value: Any) -> str:
+    return f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind of one of some words."""
+
+    def check(value: Any) -> str:
+        _require(isinstance(value, str) and value in words)
+        return str(value)
+
+    return Kind(allowed=" or ".join(map(repr, words)), check=check)
+
+
+def whole(allowed: str, least: int, most: int | None = None) -> Kind:
+    """Return the kind of whole numbers from `least` to `most`."""
+    return Kind(allowed=allowed, check=_whole(least, most), parse=_whole_from_text)
+
+
+def member(enumeration: Any, name: str, refused: tuple[str, ...] = (), reason: str = "") -> Kind:
+    """Return the kind of the members of one of `pyroscope`'s enumerations.
+
+    Args:
+        enumeration: The enumeration's class; None in a release of pyroscope-io
+            that lacks it, where every value is refused.
+        name: What it is called there.
+        refused: Names of members that are not allowed.
+        reason: Why they are not, for the error.
+    """
+
+    def check(value: Any) -> Any:
+        _require(enumeration is not None and isinstance(value, enumeration))
+        _require(all(value != getattr(enumeration, one) for one in refused))
+        return value
+
+    allowed = f"a member of pyroscope.{name}"
+    if refused:
+        allowed += f" other than {', '.join(refused)} ({reason})"
+    return Kind(allowed=allowed, check=check)
+
+
+TEXT = Kind("text", _text)
+NAME = Kind("text that is not empty", _name)
+HEADER_VALUE = Kind("text without control characters", _header_value)
+HIDDEN = Kind(
+    "text without control characters",
+    _header_value,
+    show=lambda value: f"a secret of type {type(value).__name__}, which is not shown",
+)
+FLAG = Kind("True or False", _flag, _flag_from_text, "true or false")
+RATE = Kind(
+    "a whole number of samples per second, 1 to 1000000",
+    _whole(1, 1_000_000),
+    _rate_from_interval,
+    "the time between two samples, at most 1s, with its unit us, ms or s, as in 10ms",
+)
+SECONDS = Kind(
+    "a whole number of seconds, 1 or more",
+    _whole(1),
+    _seconds_from_duration,
+    "a whole number of seconds, 1 or more, with the unit, as in 10s",
+)
+ADDRESS = Kind(
+    "a URL that begins with http:// or https:// and names a host",
+    _address,
+    show=mask_address,
+)
+TEXTS = Kind(
+    "a mapping of names to texts",
+    _texts,
+    _labels_from_text,
+    "name=value pairs with commas between them",
+)
+HEADERS = Kind(
+    "a mapping of HTTP header names to texts without control characters",
+    _headers,
+    json.loads,
+    "a JSON object of HTTP header names and texts without control characters",
+    _show_headers,
+)
+SPAN_LABEL_NAMES = Kind(
+    f"a list or tuple of one or more of {', '.join(SPAN_LABELS)}",
+    _span_labels,
+    _names_from_text,
+    f"one or more of {', '.join(SPAN_LABELS)}, with commas between them",
+)
+TRACER_PROVIDER = Kind(
+    "a tracer provider with add_span_processor, such as opentelemetry.sdk.trace.TracerProvider",
+    _tracer_provider,
+    show=_show_type,
+)
