@@ -236,6 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "pyroscope-otel-receiver"
     sys_version = ""
+    default_request_version = "HTTP/1.0"  # so that a broken request is answered with a status
 
     def __getattr__(self, name: str) -> Any:
         # The base class calls do_<METHOD>. Every method comes here, so that one
