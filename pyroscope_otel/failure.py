@@ -1,0 +1,42 @@
+"""What happens when our own code fails: the application never notices.
+
+Every entry into this package from a request (a span's start, a task's step, a
+thread hop, a middleware) catches its exceptions and brings them here, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+logger = logging.getLogger("pyroscope_otel")
+
+reraise: bool = False
+"""For tests: raise what is otherwise logged."""
+
+_reported: set[tuple[object, ...]] = set()
+
+
+def report(where: str) -> None:
+    """Log the exception being handled, once for each place and type of exception.
+
+    Call it from an ``except Exception`` block.
+
+    Args:
+        where: What was being done, in words for the log.
+
+    Raises:
+        Exception: The exception being handled, if `reraise` is set.
+    """
+    if reraise:
+        raise  # noqa: PLE0704  the caller's except block holds the exception
+    kind = (where, sys.exc_info()[0])
+    if kind in _reported:
+        return
+    _reported.add(kind)
+    logger.exception(
+        "pyroscope-otel failed to %s; profiles may lack labels, the application is not affected. "
+        "Further failures of this kind are not logged",
+        where,
+    )

@@ -1,0 +1,45 @@
+"""Following: a thread's labels are those of what runs on it, at every switch.
+
+A switch point is a place where the code that runs on a thread changes its
+context. Each module here hooks one kind of them, is put in once and can be
+taken out, and does the same there: `switch`.
+"""
+
+from __future__ import annotations
+
+from pyroscope_otel.following.arrival import forget_waiting, when_imported
+from pyroscope_otel.following.asyncio_steps import AsyncioSteps
+from pyroscope_otel.following.greenlets import Greenlets
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.otel_context import ContextSwitches, Renames
+from pyroscope_otel.following.pool_jobs import AsgirefJobs, PoolJobs
+from pyroscope_otel.following.trio_steps import TrioSteps
+from pyroscope_otel.following.uvloop_steps import UvloopSteps
+from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
+
+HOOKS: tuple[Hook, ...] = (
+    ContextSwitches(),
+    Renames(),
+    AsyncioSteps(),
+    UvloopSteps(),
+    PoolJobs(),
+    AsgirefJobs(),
+    AnyioJobs(),
+    Greenlets(),
+    TrioSteps(),
+    TrioJobs(),
+)
+
+
+def install() -> None:
+    """Put in every hook whose library is imported, and the others when it is."""
+    for hook in HOOKS:
+        if not hook.active:
+            when_imported(hook.module, hook.install)
+
+
+def remove() -> None:
+    """Take out every hook."""
+    forget_waiting()
+    for hook in HOOKS:
+        hook.remove()

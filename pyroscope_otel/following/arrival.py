@@ -1,0 +1,93 @@
+"""Calls back when a module is imported, so that no import order is required."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+from pyroscope_otel import failure
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Sequence
+
+
+def when_imported(name: str, callback: Callable[[], None]) -> None:
+    """Call `callback` once the module is imported: now, if it is already.
+
+    Args:
+        name: The module's full name.
+        callback: What to call. Its exceptions are logged.
+    """
+    if name in sys.modules:
+        _call(name, callback)
+        return
+    _waiting.setdefault(name, []).append(callback)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+def forget_waiting() -> None:
+    """Call nobody back any more."""
+    _waiting.clear()
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+
+
+def _call(name: str, callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        failure.report(f"hook into {name}")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds what the others find, for the modules that are waited for."""
+
+    def __init__(self) -> None:
+        self._asking: set[str] = set()
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  part of the protocol
+        target: types.ModuleType | None = None,  # noqa: ARG002  part of the protocol
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in _waiting or fullname in self._asking:
+            return None
+        self._asking.add(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._asking.discard(fullname)
+        if spec is None or spec.loader is None:
+            return None
+        spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads as the loader it stands for, then calls back and steps out of the way."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        # The module must look as if we had never been there: resources and
+        # reloads go through these two.
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        for callback in _waiting.pop(module.__name__, ()):
+            _call(module.__name__, callback)
+
+
+_waiting: dict[str, list[Callable[[], None]]] = {}
+_finder = _Finder()

@@ -1,0 +1,84 @@
+"""Follows greenlets (gevent, eventlet, SQLAlchemy's asyncio extension)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel import thread_labels
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.switch import follow_current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Greenlets(Hook):
+    """Traces the switches of greenlets with `greenlet.settrace`.
+
+    A trace function belongs to one OS thread. It is put in when a thread is
+    about to carry labels for the first time, and again where another tool has
+    taken its place since.
+    """
+
+    module = "greenlet"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = thread_labels.os_thread_local()
+        self._greenlet: Any = None
+
+    def _install(self) -> None:
+        import greenlet
+
+        self._greenlet = greenlet
+        thread_labels.conditions.append(self._trace_this_thread)
+        # A thread that carries labels already would not be asked.
+        thread_labels.forget()
+
+    def _remove(self) -> None:
+        thread_labels.conditions.remove(self._trace_this_thread)
+        tracer = getattr(self._thread, "tracer", None)
+        if tracer is not None:
+            tracer.step_out()
+
+    def _trace_this_thread(self) -> bool:
+        tracer = getattr(self._thread, "tracer", None)
+        if tracer is None or self._greenlet.gettrace() is not tracer:
+            self._thread.tracer = _Tracer(self)
+        return True
+
+    def is_current(self, tracer: _Tracer) -> bool:
+        """Return whether this trace function is the one to follow on this thread."""
+        return self.active and getattr(self._thread, "tracer", None) is tracer
+
+    @property
+    def library(self) -> Any:
+        """The module `greenlet`."""
+        return self._greenlet
+
+
+class _Tracer:
+    """The trace function of one OS thread. Calls the one that was there before."""
+
+    __slots__ = ("_hook", "_previous")
+
+    def __init__(self, hook: Greenlets) -> None:
+        self._hook = hook
+        self._previous: Callable[..., Any] | None = hook.library.settrace(self)
+
+    def __call__(self, event: str, args: Any) -> None:
+        # Called in the context of the greenlet that is switched to. A tool that
+        # took our place may still call us: then a newer one of us, further out,
+        # does the following.
+        hook = self._hook
+        if hook.is_current(self):
+            follow_current()
+        elif not hook.active:
+            self.step_out()
+        if self._previous is not None:
+            self._previous(event, args)
+
+    def step_out(self) -> None:
+        """Put back what was there before, unless another tool has come since."""
+        if self._hook.library.gettrace() is self:
+            self._hook.library.settrace(self._previous)

@@ -1,0 +1,54 @@
+"""The act of following: what every switch point does.
+
+None of these raises into the scheduler that calls it, and each asks again for
+as long as the answer may have changed while the labels did (`carry`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyroscope_otel import failure
+from pyroscope_otel.attribution import current_labels, labels_in
+from pyroscope_otel.thread_labels import carry
+
+if TYPE_CHECKING:
+    import contextvars
+
+    from pyroscope_otel.attribution import Inherited
+
+
+def follow_current() -> None:
+    """Make the thread's labels those of the current context."""
+    try:
+        while carry(current_labels()):
+            pass
+    except Exception:
+        failure.report("follow the current context")
+
+
+def follow_context(context: contextvars.Context) -> None:
+    """Make the thread's labels those of a context that is about to be entered."""
+    try:
+        while carry(labels_in(context)):
+            pass
+    except Exception:
+        failure.report("follow a context")
+
+
+def follow(inherited: Inherited) -> None:
+    """Make the thread's labels those of what a job inherits."""
+    try:
+        while carry(inherited.labels()):
+            pass
+    except Exception:
+        failure.report("follow a job")
+
+
+def follow_nothing() -> None:
+    """Take the labels off the thread."""
+    try:
+        while carry(None):
+            pass
+    except Exception:
+        failure.report("leave a context")

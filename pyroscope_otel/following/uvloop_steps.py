@@ -1,0 +1,118 @@
+"""Follows uvloop: a callback or a task's step.
+
+uvloop's handles are compiled, so a callback is wrapped where it is handed over.
+Tasks hand over their steps in the same way.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.following.asyncio_steps import follow_loop, unfollow_loop, wrap_create_task
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.switch import follow_context, follow_current, follow_nothing
+from pyroscope_otel.thread_labels import os_thread_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class UvloopSteps(Hook):
+    """Wraps the methods of `uvloop.Loop` that take a callback.
+
+    What uvloop dispatches itself, the methods of a protocol, is not followed.
+    """
+
+    module = "uvloop"
+
+    def __init__(self) -> None:
+        super().__init__()
+        # uvloop returns from a callback inside the callback's context, so the
+        # one outside is kept from when the loop started to run.
+        self._outside = os_thread_local()
+
+    def _install(self) -> None:
+        import uvloop
+
+        loop = uvloop.Loop
+        for name in ("call_soon", "call_soon_threadsafe"):
+            self._patch(loop, name, self._wrap_soon)
+        # `call_at` goes through `call_later`.
+        self._patch(loop, "call_later", self._wrap_later)
+        for name in ("add_reader", "add_writer", "add_signal_handler"):
+            self._patch(loop, name, self._wrap_registration)
+        self._patch(loop, "run_forever", self._wrap_run_forever)
+        if sys.version_info >= (3, 12):
+            self._patch(loop, "create_task", wrap_create_task(self))
+        follow_loop(loop)
+
+    def _remove(self) -> None:
+        import uvloop
+
+        unfollow_loop(uvloop.Loop)
+        super()._remove()
+
+    def _step(self, callback: Callable[..., Any], *args: Any) -> Any:
+        if not self.active:
+            return callback(*args)
+        follow_current()
+        try:
+            return callback(*args)
+        finally:
+            outside = getattr(self._outside, "context", None)
+            if outside is None:
+                follow_nothing()
+            else:
+                follow_context(outside)
+
+    def _wrap_soon(self, original: Callable[..., Any]) -> Any:
+        step = self._step
+
+        def call_soon(
+            self: Any,
+            callback: Callable[..., Any],
+            *args: Any,
+            context: contextvars.Context | None = None,
+        ) -> Any:
+            return original(self, partial(step, callback), *args, context=context)
+
+        return call_soon
+
+    def _wrap_later(self, original: Callable[..., Any]) -> Any:
+        step = self._step
+
+        def call_later(
+            self: Any,
+            delay: float,
+            callback: Callable[..., Any],
+            *args: Any,
+            context: contextvars.Context | None = None,
+        ) -> Any:
+            return original(self, delay, partial(step, callback), *args, context=context)
+
+        return call_later
+
+    def _wrap_registration(self, original: Callable[..., Any]) -> Any:
+        step = self._step
+
+        def add_callback(self: Any, source: Any, callback: Callable[..., Any], *args: Any) -> Any:
+            return original(self, source, partial(step, callback), *args)
+
+        return add_callback
+
+    def _wrap_run_forever(self, original: Callable[[Any], None]) -> Any:
+        outside = self._outside
+
+        def run_forever(self: Any) -> None:
+            before = getattr(outside, "context", None)
+            outside.context = contextvars.copy_context()
+            try:
+                original(self)
+            finally:
+                outside.context = before
+                follow_current()
+
+        return run_forever

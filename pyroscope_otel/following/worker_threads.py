@@ -1,0 +1,60 @@
+"""Follows a function into a worker thread of AnyIO or trio.
+
+Starlette and FastAPI run synchronous endpoints, dependencies and streaming
+bodies there. Both libraries run the function in a copy of the caller's context.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.switch import follow_current, follow_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class AnyioJobs(Hook):
+    """Wraps `anyio.to_thread.run_sync`."""
+
+    module = "anyio.to_thread"
+
+    def _install(self) -> None:
+        from anyio import to_thread
+
+        self._patch(to_thread, "run_sync", self._wrap_run_sync)
+
+    def _wrap_run_sync(self, original: Callable[..., Awaitable[Any]]) -> Any:
+        hook = self
+
+        async def run_sync(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            if not hook.active:
+                return await original(func, *args, **options)
+            job = partial(_run_in_copied_context, func)
+            # trio names the thread after the function.
+            job.__name__ = getattr(func, "__name__", None)  # type: ignore[attr-defined]
+            return await original(job, *args, **options)
+
+        return run_sync
+
+
+class TrioJobs(AnyioJobs):
+    """Wraps `trio.to_thread.run_sync`."""
+
+    module = "trio"
+
+    def _install(self) -> None:
+        from trio import to_thread
+
+        self._patch(to_thread, "run_sync", self._wrap_run_sync)
+
+
+def _run_in_copied_context(func: Callable[..., Any], *args: Any) -> Any:
+    follow_current()
+    try:
+        return func(*args)
+    finally:
+        # The copied context is still entered here, and the worker goes idle.
+        follow_nothing()

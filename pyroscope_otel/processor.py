@@ -1,0 +1,121 @@
+"""The span processor: finds local root spans and gives each a profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
+
+from pyroscope_otel import failure, following, thread_labels
+from pyroscope_otel.attribution import (
+    INHERITED,
+    Hold,
+    current_profile,
+    profile_of_span,
+    put_span_in,
+)
+from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+DEFAULT_SPAN_LABELS = ("span_id", "span_name")
+
+
+class PyroscopeSpanProcessor(SpanProcessor):
+    """Links spans with profiles. Register it with the tracer provider.
+
+    Each local root span (recording and sampled, with a parent that is absent,
+    remote or ended) gets the attribute ``pyroscope.profile.id``. From then on
+    the thread labels of the Pyroscope agent follow the current context, so that
+    each CPU sample carries the id of the root that it was spent on.
+
+    Nothing is hooked before the first processor exists. The agent is the
+    application's: start it with `pyroscope.configure`, or use
+    `pyroscope_otel.configure`, which does both.
+
+    Args:
+        span_labels: The labels of a sample, among ``span_id`` (the link),
+            ``span_name`` and ``trace_id``. Pyroscope servers before June 2026
+            make a series of every trace if they get ``trace_id``.
+        scope: ``"root"`` gives a profile to each local root span. ``"all"`` gives
+            one to every span, at the price of as many profiles.
+
+    Raises:
+        ValueError: If `span_labels` is empty or has an unknown name, or if
+            `scope` is unknown.
+    """
+
+    def __init__(
+        self,
+        span_labels: Iterable[str] = DEFAULT_SPAN_LABELS,
+        scope: Literal["root", "all"] = "root",
+    ) -> None:
+        self._span_labels = tuple(span_labels)
+        if not self._span_labels or not set(self._span_labels) <= set(SPAN_LABELS):
+            raise ValueError(
+                f"span_labels={span_labels!r}: expected one or more of {', '.join(SPAN_LABELS)}"
+            )
+        if scope not in ("root", "all"):
+            raise ValueError(f"scope={scope!r}: expected 'root' or 'all'")
+        self._every_span = scope == "all"
+        following.install()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Put the span into its profile: the one above it, or its own."""
+        try:
+            self._start(span, parent_context)
+        except Exception:
+            failure.report("find the profile of a span")
+
+    def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002  the protocol's
+        """Follow: the span that ended may be the current one."""
+        thread_labels.span_ended()
+        follow_current()
+
+    def _start(self, span: Span, parent_context: Context | None) -> None:
+        if profile_of_span(span) is not None:
+            return  # Another processor of ours has been here.
+        enclosing = None
+        parent = span.parent
+        if parent is not None and not parent.is_remote:
+            enclosing = _open_profile_above(span, parent_context)
+        if not span.context.trace_flags.sampled:
+            # Recorded, but exported to nobody: no profile could be linked to it.
+            if enclosing is not None:
+                put_span_in(span, enclosing)
+            return
+        if enclosing is not None and not self._every_span:
+            put_span_in(span, enclosing)
+            return
+        profile = Profile(span, self._span_labels)
+        put_span_in(span, profile)
+        span.set_attribute(PROFILE_ID_ATTRIBUTE, profile.id)
+        if enclosing is None:
+            request = INHERITED.get(None)
+            if isinstance(request, Hold):
+                request.take(profile)
+
+
+def _open_profile_above(span: Span, parent_context: Context | None) -> Profile | None:
+    """Return the profile that a span with a local parent is in, if it is open.
+
+    An ended parent closes it, unless its root is still open: a keep-alive
+    connection can hand the next request the span of the last one.
+    """
+    parent = trace.get_current_span(parent_context)
+    profile = profile_of_span(parent)
+    if profile is not None:
+        return profile if parent.is_recording() or profile.is_open() else None
+    # A parent that never came by us, and was passed on without being current
+    # anywhere (a span that the sampler dropped): the code that starts the child
+    # is what remains to go by.
+    current = trace.get_current_span()
+    if current.get_span_context().trace_id == span.context.trace_id:
+        return current_profile()
+    return None

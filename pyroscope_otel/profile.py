@@ -1,0 +1,111 @@
+"""A profile: what belongs to one local root span.
+
+Its id is that span's id. The span has it as an attribute, each sample of CPU
+time spent on it as a label, and Grafana's link from the span to the profile
+joins the two.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.util.types import AttributeValue
+
+    from pyroscope_otel.thread_labels import Labels
+
+PROFILE_ID_ATTRIBUTE: Final = "pyroscope.profile.id"
+"""The span attribute that Grafana looks for (`pyroscopeProfileIdTagKey` in its
+source) to offer the link from a span to its profile."""
+
+SPAN_LABELS: Final = ("span_id", "span_name", "trace_id")
+"""The labels that a sample can carry. The server takes `span_id` and `trace_id`
+apart from series; before June 2026 it made a series of each `trace_id`."""
+
+
+class Profile:
+    """What belongs to one local root span.
+
+    Every span below the root refers to its profile, so the profile must not
+    keep the root alive in turn: a span that nobody ever ends goes when the
+    application lets go of it, without waiting for the garbage collector.
+
+    Args:
+        root: The local root span.
+        span_labels: The names of the labels that its samples carry, among
+            `SPAN_LABELS`.
+    """
+
+    __slots__ = ("_holders", "_root", "_span_labels", "id", "labels")
+
+    def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
+        self.id = format(root.context.span_id, "016x")
+        self._root = weakref.ref(root)
+        self._holders = 0
+        self._span_labels = span_labels
+        self.labels: Labels = self._labels_of(root)
+        """The labels of its samples. The same tuple for as long as they are the same."""
+
+    def is_open(self) -> bool:
+        """Return whether its root span has not ended, or somebody holds it open."""
+        if self._holders:
+            return True
+        root = self._root()
+        return root is not None and root.is_recording()
+
+    def hold(self) -> None:
+        """Keep the profile open after its root span has ended, until `release`."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Undo one `hold`."""
+        self._holders -= 1
+
+    def rename(self, span: Span) -> None:
+        """Have the labels follow a span's name, if it is the root."""
+        if self._root() is span:
+            self.labels = self._labels_of(span)
+
+    def _labels_of(self, root: Span) -> Labels:
+        labels = []
+        if "span_name" in self._span_labels:
+            labels.append(("span_name", label_name(root)))
+        if "trace_id" in self._span_labels:
+            labels.append(("trace_id", format(root.context.trace_id, "032x")))
+        if "span_id" in self._span_labels:
+            labels.append(("span_id", self.id))
+        return tuple(labels)
+
+
+def label_name(span: ReadableSpan) -> str:
+    """Return the name of a span as a label value.
+
+    Each value is a series of its own on the server, so a raw path must not
+    become one. Where an instrumentation named the span after it ("GET /users/7"
+    and no `http.route`), what stands before the path remains ("GET").
+
+    The attribute names are those of OpenTelemetry's semantic conventions for
+    HTTP spans, `url.path` and, before they were stable, `http.target`.
+    """
+    name = span.name
+    # Optimization: reading attributes takes a lock and a copy, so look at the
+    # name first.
+    method, slash, _ = name.partition("/")
+    if not slash:
+        return name
+    attributes = span.attributes or {}
+    if "http.route" in attributes:
+        return name
+    path = _path(attributes.get("url.path") or attributes.get("http.target"))
+    if path is None or not name.endswith(path):
+        return name
+    return name[: -len(path)].rstrip() or str(
+        attributes.get("http.request.method") or attributes.get("http.method") or "HTTP"
+    )
+
+
+def _path(value: AttributeValue | None) -> str | None:
+    """Return the path of a request target, without its query."""
+    return value.partition("?")[0] or None if isinstance(value, str) else None
