@@ -7,6 +7,7 @@ taken out, and does the same there: `switch`.
 
 from __future__ import annotations
 
+from pyroscope_otel.following.agent_restarts import AgentRestarts
 from pyroscope_otel.following.arrival import forget_waiting, when_imported
 from pyroscope_otel.following.asyncio_steps import AsyncioSteps
 from pyroscope_otel.following.greenlets import Greenlets
@@ -18,6 +19,7 @@ from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
 
 HOOKS: tuple[Hook, ...] = (
+    AgentRestarts(),
     ContextSwitches(),
     Renames(),
     AsyncioSteps(),

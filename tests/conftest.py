@@ -1,0 +1,62 @@
+"""What the tests share: the recorder, a tracer, and the invariants after each."""
+
+from __future__ import annotations
+
+import pyroscope
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from recorder import Recorder
+
+from pyroscope_otel import failure, following, thread_labels
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+
+
+@pytest.fixture(autouse=True)
+def _reraise_failures(monkeypatch):
+    monkeypatch.setattr(failure, "reraise", True)
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """The recorder, and after the test the invariants of every case."""
+    recorder = Recorder()
+    monkeypatch.setattr(pyroscope, "add_thread_tag", recorder.add)
+    monkeypatch.setattr(pyroscope, "remove_thread_tag", recorder.remove)
+    thread_labels.forget()
+    following.install()
+    yield recorder
+    assert recorder.wrong == []
+    assert recorder.left_behind() == {}
+
+
+@pytest.fixture
+def now(recorder):
+    """Return the name of the root that a sample of the running thread would be of."""
+
+    def name():
+        labels = recorder.now()
+        assert set(labels) in (set(), {"span_id", "span_name"})
+        return labels.get("span_name")
+
+    return name
+
+
+@pytest.fixture
+def exporter():
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter):
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(PyroscopeSpanProcessor())
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def tracer(recorder, provider):
+    return provider.get_tracer("tests")

@@ -1,0 +1,80 @@
+"""A recorder in place of the agent's two label functions.
+
+It holds what the agent would: labels by OS thread, a set for each, under the
+ident that a later thread may reuse. What it returns for the running thread is
+what a sample taken there would carry.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib.util
+
+
+def _unpatched_get_ident():
+    # The recorder must know OS threads under gevent's monkey patching too, and
+    # must not take the word of the code under test for it.
+    spec = importlib.util.find_spec("_thread")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_ident
+
+
+class Recorder:
+    """Labels by OS thread, what was done to them, and what was done wrong."""
+
+    def __init__(self) -> None:
+        self._get_ident = _unpatched_get_ident()
+        self._lock = _thread.RLock()
+        self.running = True
+        self.on_thread: dict[int, set[tuple[str, str]]] = {}
+        self.log: list[tuple[str, str, str]] = []
+        self.wrong: list[str] = []
+        self.before_add = None
+        """Called before a label is added, with its key and value."""
+
+    def add(self, key, value):
+        if self.before_add is not None:
+            self.before_add(key, value)
+        with self._lock:
+            if not self.running:
+                return False
+            labels = self.on_thread.setdefault(self._get_ident(), set())
+            if any(k == key for k, _ in labels):
+                self.wrong.append(f"add {key}={value} beside {sorted(labels)}")
+            labels.add((key, value))
+            self.log.append(("add", key, value))
+            return True
+
+    def remove(self, key, value):
+        with self._lock:
+            if not self.running:
+                return False
+            labels = self.on_thread.get(self._get_ident(), set())
+            if (key, value) not in labels:
+                self.wrong.append(f"remove {key}={value} from {sorted(labels)}")
+            labels.discard((key, value))
+            self.log.append(("remove", key, value))
+            return True
+
+    def stop(self):
+        """Stop as the agent does: labels are gone, and none are taken."""
+        with self._lock:
+            self.running = False
+            self.on_thread.clear()
+
+    def start(self):
+        """Start anew, with no labels."""
+        with self._lock:
+            self.running = True
+            self.on_thread.clear()
+
+    def now(self) -> dict[str, str]:
+        """Return what a sample of the running thread would carry."""
+        with self._lock:
+            return dict(self.on_thread.get(self._get_ident(), ()))
+
+    def left_behind(self) -> dict[int, set[tuple[str, str]]]:
+        """Return the threads that carry labels."""
+        with self._lock:
+            return {ident: labels for ident, labels in self.on_thread.items() if labels}
