@@ -98,7 +98,8 @@ def decode_push(body: bytes, *, max_bytes: int, gzipped: bool = True) -> list[Pr
             each for itself.
         max_bytes: What the push may expand to, in bytes, all of it together:
             the inflated request, the inflated profiles, and an estimate for
-            the objects decoded from them.
+            the objects decoded from them. While it parses, protobuf can need
+            some 25 times as much for a push made of empty messages.
         gzipped: Whether the body is gzipped as a whole.
 
     Returns:
@@ -115,8 +116,10 @@ def decode_push(body: bytes, *, max_bytes: int, gzipped: bool = True) -> list[Pr
     else:
         allowance.take(len(body))
     request = _parse(PushRequest, body, "the body is not a push.v1.PushRequest")
+    allowance.take(len(request.series) * _OBJECT_COST)
     profiles: list[Profile] = []
     for series in request.series:
+        allowance.take(len(series.samples) * _OBJECT_COST)
         labels = _series_labels(series.labels, allowance)
         for sample in series.samples:
             profiles += _decode_pprof(sample.raw_profile, labels, allowance)

@@ -173,7 +173,7 @@ def test_bound_is_exact():
 
 
 def decode_cost(content):
-    return len(content) + 128  # the bytes, and one label
+    return len(content) + 3 * 128  # the bytes; one series, one label, one raw profile
 
 
 LONG = PprofProfile(string_table=["", "a" * 300_000]).SerializeToString()
@@ -206,21 +206,24 @@ def inlining_bomb():
 
 
 OBJECT_BOMBS = {
-    "frames": inlining_bomb(),
-    "frames of a location without lines": pprof(
-        location=[{"id": 1}], sample=[{"location_id": [1] * 200_000, "value": [1]}]
+    "series": PushRequest(series=[{}] * 10_000),
+    "series labels": PushRequest(series=[{"labels": [{}] * 10_000}]),
+    "raw profiles": PushRequest(series=[{"samples": [{}] * 10_000}]),
+    "sample types": push(pprof(sample_type=[{}] * 10_000, sample=[])),
+    "functions": push(pprof(function=[{"id": i} for i in range(10_000)])),
+    "locations": push(pprof(location=[{"id": i} for i in range(10_000)])),
+    "samples": push(pprof(sample=[{"value": [1]}] * 10_000)),
+    "sample labels": push(pprof(sample=sample_with(label=[{}] * 10_000))),
+    "frames": push(inlining_bomb()),
+    "frames of a location without lines": push(
+        pprof(location=[{"id": 1}], sample=sample_with(location_id=[1] * 200_000))
     ),
-    "samples": pprof(sample=[{"value": [1]}] * 10_000),
-    "labels": pprof(sample=sample_with(label=[{}] * 10_000)),
-    "locations": pprof(location=[{"id": i} for i in range(10_000)]),
-    "functions": pprof(function=[{"id": i} for i in range(10_000)]),
-    "sample types": pprof(sample_type=[{}] * 10_000, sample=[]),
 }
 
 
 @pytest.mark.parametrize("message", OBJECT_BOMBS.values(), ids=OBJECT_BOMBS.keys())
 def test_few_bytes_that_ask_for_many_objects(message):
-    content = push(message).SerializeToString()
+    content = message.SerializeToString()
     assert len(content) < MEBIBYTE // 2
     with pytest.raises(PushTooLarge):
         decode(content, gzipped=False)
