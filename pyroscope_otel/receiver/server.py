@@ -170,7 +170,13 @@ class _Server(socketserver.ThreadingTCPServer):
     def accept_push(self, body: bytes, *, gzipped: bool) -> None:
         """Decode a push and pass it on: one at a time, so that only one is ever expanded."""
         with self._push_lock:
-            self._on_profiles(decode_push(body, max_bytes=self.limits.push_bytes, gzipped=gzipped))
+            try:
+                profiles = decode_push(body, max_bytes=self.limits.push_bytes, gzipped=gzipped)
+            except PushTooLarge as error:
+                raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
+            except MalformedPush as error:
+                raise _Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+            self._on_profiles(profiles)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         # Wait for a slot, but not so long that a stop or an overdue connection
@@ -222,7 +228,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
-    """The request is answered with a 4xx status, its body unread."""
+    """The request is answered with a 4xx status."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -262,13 +268,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _push(self, body: bytes, *, gzipped: bool) -> None:
         try:
             self.server.accept_push(body, gzipped=gzipped)
-        except PushTooLarge as error:
-            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
-        except MalformedPush as error:
-            self._answer(HTTPStatus.BAD_REQUEST, str(error))
+        except _Refused as refused:
+            self._answer(refused.status, refused.reason)
         except Exception:
-            _logger.exception("A push was not passed on")
-            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the push was understood but not taken")
+            _logger.exception("A push was lost: the receiver or its callable failed")
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the receiver failed on this push")
         else:
             self._answer(HTTPStatus.OK)
 
