@@ -1,0 +1,236 @@
+"""The Pyroscope agent's life in this process: started when needed, stopped, forked.
+
+The agent must start after the last fork, so the first local root span of each
+process starts it, and not `configure`. That is on a request's path: where there
+is nothing to do, `ensure_running` is one attribute check, and it never waits
+for a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+import pyroscope
+
+from pyroscope_otel import failure, thread_labels
+
+if TYPE_CHECKING:
+    from pyroscope_otel.settings import Settings
+
+logger = logging.getLogger("pyroscope_otel")
+
+# Threads and locks as the interpreter has them: under gevent, a "thread" that
+# flushes for seconds would stop all greenlets.
+_os_thread = thread_labels._os_thread  # noqa: SLF001  the one unpatched copy there is
+
+_RETRY_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+
+class _State(Enum):
+    OFF = auto()
+    """No agent that we know of."""
+    RUNNING = auto()
+    """Our agent runs."""
+    FOREIGN = auto()
+    """The application's own agent runs, and is used as it is."""
+    STOPPING = auto()
+    """Our agent is flushing, in a thread of its own."""
+    REFUSED = auto()
+    """Our agent did not start."""
+
+
+class Agent:
+    """The agent of this process. The module's functions are those of the one instance.
+
+    Attributes:
+        needed: Whether the next local root span has to start the agent.
+    """
+
+    def __init__(self) -> None:
+        self.needed = False
+        self._settings: Settings | None = None
+        self._state = _State.OFF
+        self._retry_at = 0.0
+        self._lock = _os_thread.allocate_lock()
+        self._is_hooked_to_fork = False
+
+    def arm(self, settings: Settings) -> None:
+        """Remember the settings; from now on, the next local root span starts the agent.
+
+        Args:
+            settings: With `start` "now", the agent starts at once as well.
+        """
+        if not self._is_hooked_to_fork:
+            self._is_hooked_to_fork = True
+            os.register_at_fork(after_in_child=self._reset_in_child)
+        self._settings = settings
+        self._retry_at = 0.0
+        self.needed = True
+        if settings.start == "now":
+            self.ensure_running()
+
+    def disarm(self) -> None:
+        """Forget the settings; nothing starts the agent any more."""
+        self._settings = None
+        self.needed = False
+
+    def ensure_running(self) -> None:
+        """Start the agent in this process if it is armed and does not run.
+
+        Never raises and never waits for another thread. The start takes about
+        20 ms, once in a process. It holds the GIL from end to end, so that a
+        thread of its own would spare the request nothing.
+        """
+        if not self.needed:
+            return
+        try:
+            self._start_unless_postponed()
+        except Exception:  # noqa: BLE001  the request goes on, whatever it is
+            failure.report("start the Pyroscope agent")
+
+    def stop(self, timeout_seconds: float = 5.0) -> bool:
+        """Flush and stop the agent, if it is ours. It stays armed.
+
+        With a server that does not answer, the flush takes 10 s and more. It
+        goes on in a thread of its own, which does not keep the process alive.
+
+        Args:
+            timeout_seconds: How long to wait for it.
+
+        Returns:
+            Whether no agent of ours runs any more. False: the flush goes on.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self._begin_to_stop():
+            if not _pause_until(deadline):
+                return False
+        while self._state is _State.STOPPING:
+            if not _pause_until(deadline):
+                return False
+        return self._state is not _State.RUNNING
+
+    def _start_unless_postponed(self) -> None:
+        now = time.monotonic()
+        if now < self._retry_at:
+            return
+        # Held: another thread is at it, and this request need not wait for that.
+        # By position: _thread's lock of Python 3.10 takes no keyword.
+        if not self._lock.acquire(False):  # noqa: FBT003
+            return
+        try:
+            before = self._state
+            self._start(now)
+        finally:
+            self._lock.release()
+        # Logging may switch greenlets: not with the lock.
+        if self._state is not before:
+            self._log_state()
+
+    def _start(self, now: float) -> None:
+        settings = self._settings
+        if self._state is _State.STOPPING:
+            return
+        if settings is None or self._state is _State.RUNNING:
+            self.needed = False
+            return
+        # Before the attempt, as it may raise.
+        self._retry_at = now + _RETRY_SECONDS
+        # Asked first: a refused start is an error in the agent's own log.
+        if thread_labels.agent_is_running():
+            self._state = _State.FOREIGN
+        elif pyroscope.configure(**settings.agent_arguments()) is not False:
+            # pyroscope-io 1.0 returns None.
+            self._state = _State.RUNNING
+        elif thread_labels.agent_is_running():
+            self._state = _State.FOREIGN
+        else:
+            self._state = _State.REFUSED
+            return
+        self.needed = False
+        thread_labels.forget()
+
+    def _log_state(self) -> None:
+        settings = self._settings
+        if self._state is _State.RUNNING and settings is not None:
+            logger.info(
+                "Pyroscope agent started for %s, server %s",
+                settings.shown("application_name"),
+                settings.shown("server_address"),
+            )
+        elif self._state is _State.FOREIGN:
+            logger.info("The application's own Pyroscope agent runs; it is used as it is")
+        elif self._state is _State.REFUSED:
+            logger.error(
+                "The Pyroscope agent did not start; there are no profiles. It will be tried again "
+                "every %d s. With enable_logging=True the agent logs the reason to stderr",
+                _RETRY_SECONDS,
+            )
+
+    def _begin_to_stop(self) -> bool:
+        """Return whether it could be decided if there is anything to stop."""
+        if not self._lock.acquire(False):  # noqa: FBT003  by position, as above
+            return False
+        try:
+            if self._state is _State.RUNNING:
+                self.needed = False
+                self._state = _State.STOPPING
+                try:
+                    _os_thread.start_new_thread(self._flush, ())
+                except RuntimeError:
+                    # From Python 3.12 on no thread starts while the interpreter
+                    # shuts down. The agent's own exit handler flushes then.
+                    self._state = _State.RUNNING
+            elif self._state is not _State.STOPPING:
+                self._state = _State.OFF
+                self.needed = self._settings is not None
+        finally:
+            self._lock.release()
+        return True
+
+    def _flush(self) -> None:
+        try:
+            pyroscope.shutdown()
+        finally:
+            thread_labels.forget()
+            self._retry_at = 0.0
+            self.needed = self._settings is not None
+            self._state = _State.OFF
+
+    def _reset_in_child(self) -> None:
+        """Begin anew in a forked child: the parent's agent is dead here.
+
+        It does not start here, not even with `start` "now": many children exec
+        another program or never serve a request, and the middle of a fork is no
+        place for starting threads. The child's first local root span starts it.
+        """
+        # Whoever held the lock may not exist in the child.
+        self._lock = _os_thread.allocate_lock()
+        self._state = _State.OFF
+        self._retry_at = 0.0
+        self.needed = self._settings is not None
+
+
+def _pause_until(deadline: float) -> bool:
+    """Sleep for a moment; return whether there is time left.
+
+    Polled rather than waited for: under gevent `time.sleep` lets the other
+    greenlets run, and an unpatched lock does not.
+    """
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        return False
+    time.sleep(min(_POLL_SECONDS, remaining))
+    return True
+
+
+AGENT = Agent()
+
+arm = AGENT.arm
+disarm = AGENT.disarm
+ensure_running = AGENT.ensure_running
+stop = AGENT.stop

@@ -1,0 +1,45 @@
+"""Run a piece of Python in a process of its own.
+
+For what a process has one of: the agent, the global tracer provider, the
+environment. The suite's own process stays as it is, in whatever order tests run.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# So that a few lines are enough in each test.
+PRELUDE = """
+import logging, os, sys, time, threading
+import pyroscope
+
+def burn(seconds=0.3):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
+"""
+
+
+def run(code, *, env=None, python_arguments=()):
+    """Run `code` and return the lines it prints; fail if it fails.
+
+    The environment has nothing of ours or OpenTelemetry's but what `env` says.
+    """
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYROSCOPE_", "OTEL_"))
+    }
+    environ |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
+    environ |= env or {}
+    done = subprocess.run(
+        [sys.executable, *python_arguments, "-c", PRELUDE + code],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
