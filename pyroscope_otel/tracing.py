@@ -1,0 +1,153 @@
+"""The tracer provider: the application's, or one made for it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.setting_kinds import TRACER_PROVIDER
+from pyroscope_otel.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from pyroscope_otel.settings import Settings
+
+logger = logging.getLogger("pyroscope_otel")
+
+UNKNOWN_SERVICE = "unknown_service"
+"""How OpenTelemetry's default for `service.name` begins."""
+
+_EXPORTERS = {
+    "http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "grpc": "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
+}
+
+
+def provider_in_use(given: Any = None) -> Any | None:
+    """Return the provider given, else the global one, or None if there is none yet."""
+    if given is not None:
+        return given
+    provider = trace.get_tracer_provider()
+    return None if isinstance(provider, trace.ProxyTracerProvider) else provider
+
+
+def resource_attributes(provider: Any | None) -> Mapping[str, Any]:
+    """Return the resource's attributes of a provider, or those one made here would have."""
+    if provider is None:
+        return Resource.create().attributes
+    resource = getattr(provider, "resource", None)
+    return getattr(resource, "attributes", None) or {}
+
+
+def tracer_provider_for(settings: Settings) -> Any:
+    """Return the provider to register with: given, else global, else made.
+
+    A provider made here becomes the global one. Its resource has the service
+    name of `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, else the
+    settings' application name. Where an OTLP endpoint is set in the environment
+    and an OTLP exporter is installed, the spans go there.
+
+    Raises:
+        SettingsError: If the provider takes no span processors.
+    """
+    provider = provider_in_use(settings.tracer_provider)
+    if provider is None:
+        trace.set_tracer_provider(_make_provider(settings.application_name))
+        # Not the one just made: another thread's may have come first.
+        provider = trace.get_tracer_provider()
+    try:
+        return TRACER_PROVIDER.check(provider)
+    except ValueError:
+        raise SettingsError(
+            f"tracer_provider must be {TRACER_PROVIDER.allowed}; "
+            f"the global tracer provider is {TRACER_PROVIDER.show(provider)}"
+        ) from None
+
+
+def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> SpanProcessor | None:
+    """Register a span processor with a provider, unless it has one of ours.
+
+    Args:
+        provider: The tracer provider.
+        make: Makes the processor, if one is needed.
+
+    Returns:
+        The processor, or None where the application had registered one itself.
+    """
+    if any(isinstance(one, PyroscopeSpanProcessor) for one in _processors(provider)):
+        return None
+    processor = make()
+    provider.add_span_processor(processor)
+    return processor
+
+
+def unregister_processor(provider: Any, processor: SpanProcessor) -> None:
+    """Take a span processor out of a provider and shut it down.
+
+    OpenTelemetry has no way to do this. In a provider that is not built like
+    the SDK's it stays, and is idle without an agent.
+    """
+    if processor in _processors(provider):
+        registered = provider._active_span_processor  # noqa: SLF001  it has no public name
+        with registered._lock:  # noqa: SLF001  same
+            others = [one for one in _processors(provider) if one is not processor]
+            registered._span_processors = tuple(others)  # noqa: SLF001  same
+    processor.shutdown()
+
+
+def _processors(provider: Any) -> tuple[Any, ...]:
+    """Return a provider's span processors, as far as they can be seen."""
+    registered = getattr(provider, "_active_span_processor", None)
+    processors = getattr(registered, "_span_processors", None)
+    return processors if isinstance(processors, tuple) else ()
+
+
+def _make_provider(application_name: str) -> TracerProvider:
+    resource = Resource.create()
+    if str(resource.attributes.get(SERVICE_NAME, "")).startswith(UNKNOWN_SERVICE):
+        resource = resource.merge(Resource({SERVICE_NAME: application_name}))
+    provider = TracerProvider(resource=resource)
+    exporter = _make_exporter()
+    if exporter is not None:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+def _make_exporter() -> Any | None:
+    """Return an OTLP exporter, where the environment asks for one. It reads the rest itself."""
+    endpoint = _variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    names = (_variable("OTEL_TRACES_EXPORTER") or "otlp").split(",")
+    if not endpoint or "otlp" not in map(str.strip, names):
+        return None
+    protocol = _variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    modules = [_EXPORTERS[protocol]] if protocol in _EXPORTERS else list(_EXPORTERS.values())
+    installed = next(filter(None, map(_import, modules)), None)
+    if installed is not None:
+        return installed.OTLPSpanExporter()
+    logger.warning(
+        "An OTLP endpoint is set, but no OTLP exporter for it is installed; traces go nowhere. "
+        "Needed: pip install 'pyroscope-otel[otlp]', or opentelemetry-exporter-otlp-proto-grpc"
+    )
+    return None
+
+
+def _import(module: str) -> Any | None:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return None
+
+
+def _variable(*names: str) -> str:
+    return next(filter(None, (os.environ.get(name, "").strip() for name in names)), "")

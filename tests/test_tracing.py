@@ -1,0 +1,234 @@
+"""Which tracer provider is used, and what is registered with it.
+
+Each case in a process of its own: the global tracer provider can be set once.
+"""
+
+import pytest
+from child import run
+
+BEGIN = """
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from pyroscope_otel import tracing
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.settings import SettingsError, read_settings
+
+def settings(**arguments):
+    return read_settings({"application_name": "shop", **arguments}, environ={})
+
+def processors(provider):
+    return [type(one).__name__ for one in provider._active_span_processor._span_processors]
+"""
+HIDE_EXPORTERS = """
+sys.modules["opentelemetry.exporter.otlp.proto.http.trace_exporter"] = None
+sys.modules["opentelemetry.exporter.otlp.proto.grpc.trace_exporter"] = None
+"""
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def test_the_given_provider_is_used_and_the_global_one_left_alone():
+    assert run(
+        BEGIN
+        + """
+given = TracerProvider()
+print(tracing.tracer_provider_for(settings(tracer_provider=given)) is given)
+print(type(trace.get_tracer_provider()).__name__)
+"""
+    ) == ["True", "ProxyTracerProvider"]
+
+
+def test_the_global_provider_is_used():
+    assert run(
+        BEGIN
+        + """
+own = TracerProvider()
+trace.set_tracer_provider(own)
+print(tracing.tracer_provider_for(settings()) is own)
+"""
+    ) == ["True"]
+
+
+def test_without_a_provider_one_is_made_and_becomes_global():
+    assert run(
+        BEGIN
+        + """
+made = tracing.tracer_provider_for(settings())
+print(type(made).__name__, trace.get_tracer_provider() is made, processors(made))
+print(made.resource.attributes["service.name"])
+print(tracing.tracer_provider_for(settings()) is made)
+"""
+    ) == ["TracerProvider True []", "shop", "True"]
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OTEL_SERVICE_NAME": "from-otel"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "service.name=from-otel,a=b"},
+    ],
+)
+def test_opentelemetrys_own_service_name_is_kept(env):
+    assert run(
+        BEGIN
+        + """
+made = tracing.tracer_provider_for(settings())
+print(made.resource.attributes["service.name"])
+""",
+        env=env,
+    ) == ["from-otel"]
+
+
+def test_resource_attributes_before_there_is_a_provider_are_those_it_will_have():
+    assert run(
+        BEGIN
+        + """
+before = dict(tracing.resource_attributes(None))
+made = tracing.tracer_provider_for(settings())
+print(before == dict(tracing.resource_attributes(made)), before["service.namespace"])
+""",
+        env={"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,service.namespace=web"},
+    ) == ["True web"]
+
+
+def test_a_provider_without_a_resource_has_no_attributes():
+    assert run(BEGIN + "print(tracing.resource_attributes(trace.NoOpTracerProvider()))") == ["{}"]
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        (ENDPOINT, "BatchSpanProcessor"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/x"}, "BatchSpanProcessor"),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console, otlp"}, "BatchSpanProcessor"),
+        (ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "BatchSpanProcessor"),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, None),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console"}, None),
+        ({}, None),
+    ],
+)
+def test_spans_go_to_otlp_where_the_environment_says_so(env, expected):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    assert run(
+        BEGIN
+        + """
+print(processors(tracing.tracer_provider_for(settings())))
+""",
+        env=env,
+    ) == [str([expected] if expected else [])]
+
+
+def test_the_protocol_decides_on_the_exporter():
+    assert run(
+        BEGIN
+        + HIDE_EXPORTERS
+        + """
+import types
+for name in ("http", "grpc"):
+    module = types.ModuleType(name)
+    module.OTLPSpanExporter = type(f"{name}_exporter", (), {"shutdown": lambda self: None})
+    sys.modules[f"opentelemetry.exporter.otlp.proto.{name}.trace_exporter"] = module
+print(type(tracing._make_exporter()).__name__)
+os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "grpc"
+print(type(tracing._make_exporter()).__name__)
+os.environ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = "http/protobuf"
+print(type(tracing._make_exporter()).__name__)
+""",
+        env=ENDPOINT,
+    ) == ["http_exporter", "grpc_exporter", "http_exporter"]
+
+
+def test_an_endpoint_without_an_exporter_is_a_warning():
+    assert run(
+        BEGIN
+        + HIDE_EXPORTERS
+        + """
+print(processors(tracing.tracer_provider_for(settings())))
+""",
+        env=ENDPOINT,
+    ) == [
+        (
+            "WARNING An OTLP endpoint is set, but no OTLP exporter for it is installed; traces go "
+            "nowhere. Needed: pip install 'pyroscope-otel[otlp]', or "
+            "opentelemetry-exporter-otlp-proto-grpc"
+        ),
+        "[]",
+    ]
+
+
+def test_a_global_provider_that_takes_no_processors_is_refused():
+    assert run(
+        BEGIN
+        + """
+trace.set_tracer_provider(trace.NoOpTracerProvider())
+try:
+    tracing.tracer_provider_for(settings())
+except SettingsError as error:
+    print(error)
+"""
+    ) == [
+        (
+            "tracer_provider must be a tracer provider with add_span_processor, such as "
+            "opentelemetry.sdk.trace.TracerProvider; "
+            "the global tracer provider is a opentelemetry.trace.NoOpTracerProvider"
+        )
+    ]
+
+
+def test_a_processor_is_registered_once():
+    assert run(
+        BEGIN
+        + """
+provider = TracerProvider()
+first = tracing.register_processor(provider, PyroscopeSpanProcessor)
+second = tracing.register_processor(provider, PyroscopeSpanProcessor)
+print(type(first).__name__, second, processors(provider))
+"""
+    ) == ["PyroscopeSpanProcessor None ['PyroscopeSpanProcessor']"]
+
+
+def test_a_processor_registered_by_hand_is_recognised():
+    assert run(
+        BEGIN
+        + """
+provider = TracerProvider()
+provider.add_span_processor(PyroscopeSpanProcessor())
+print(tracing.register_processor(provider, PyroscopeSpanProcessor), processors(provider))
+"""
+    ) == ["None ['PyroscopeSpanProcessor']"]
+
+
+def test_a_processor_is_taken_out_and_the_others_stay():
+    assert run(
+        BEGIN
+        + """
+from opentelemetry.sdk.trace import SpanProcessor
+class Other(SpanProcessor):
+    pass
+provider = TracerProvider()
+provider.add_span_processor(Other())
+ours = tracing.register_processor(provider, PyroscopeSpanProcessor)
+provider.add_span_processor(Other())
+print(processors(provider))
+tracing.unregister_processor(provider, ours)
+print(processors(provider))
+"""
+    ) == ["['Other', 'PyroscopeSpanProcessor', 'Other']", "['Other', 'Other']"]
+
+
+def test_a_provider_built_otherwise_takes_a_processor_and_keeps_it():
+    assert run(
+        BEGIN
+        + """
+class Provider:
+    def __init__(self):
+        self.taken = []
+    def add_span_processor(self, processor):
+        self.taken.append(processor)
+provider = Provider()
+ours = tracing.register_processor(provider, PyroscopeSpanProcessor)
+tracing.unregister_processor(provider, ours)
+print(provider.taken == [ours])
+"""
+    ) == ["True"]
