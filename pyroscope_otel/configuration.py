@@ -1,0 +1,251 @@
+"""`configure` and `shutdown`: what every adapter does, in one place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyroscope_otel import agent, tracing
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from pyroscope_otel.settings import Settings
+
+logger = logging.getLogger("pyroscope_otel")
+
+
+class _Installed(NamedTuple):
+    settings: Settings
+    provider: Any
+    processor: SpanProcessor | None
+    """None where the application registered its own."""
+
+
+class _Process:
+    """What is configured in this process."""
+
+    def __init__(self) -> None:
+        self.installed: _Installed | None = None
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        self.lock = threading.Lock()
+
+
+_process = _Process()
+# Another thread may have held it, and is not there in a forked child.
+os.register_at_fork(after_in_child=_process.renew_lock)
+
+
+def configure(  # noqa: PLR0913  the settings, each with its type
+    *,
+    application_name: str | None = None,
+    server_address: str | None = None,
+    basic_auth_username: str | None = None,
+    basic_auth_password: str | None = None,
+    auth_token: str | None = None,
+    tenant_id: str | None = None,
+    http_headers: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    sample_rate: int | None = None,
+    upload_interval: int | None = None,
+    oncpu: bool | None = None,
+    gil_only: bool | None = None,
+    cpu_enabled: bool | None = None,
+    cpu_implementation: Any | None = None,
+    line_no: Any | None = None,
+    mem_enabled: bool | None = None,
+    mem_max_nframe: int | None = None,
+    mem_heap_sample_size: int | None = None,
+    mem_enable_mem_domain: bool | None = None,
+    report_pid: bool | None = None,
+    report_thread_id: bool | None = None,
+    report_thread_name: bool | None = None,
+    enable_logging: bool | None = None,
+    enabled: bool | None = None,
+    span_labels: Sequence[str] | None = None,
+    start: str | None = None,
+    tracer_provider: Any | None = None,
+    **unknown: NoReturn,
+) -> None:
+    """Link this application's traces with its profiles.
+
+    Reads and checks the settings, registers a `PyroscopeSpanProcessor` with the
+    tracer provider and starts the Pyroscope agent when the first request comes.
+    An application without a tracer provider gets one.
+
+    All arguments are optional. One that is not given, or None, comes from its
+    environment variable (``PYROSCOPE_...``, see the table of settings), then
+    from the OpenTelemetry resource, then from the default. Calling it again is
+    fine as long as nothing is given another value. Names, units and defaults
+    are those of `pyroscope.configure`, except where it says "ours".
+
+    Args:
+        application_name: The name of the service. Default: the OpenTelemetry
+            resource's ``service.name``, which it should equal.
+        server_address: The Pyroscope server's URL, with ``http://`` or ``https://``.
+        basic_auth_username: The user for basic authentication.
+        basic_auth_password: The password for basic authentication.
+        auth_token: A token, sent as ``Authorization: Bearer`` (ours).
+        tenant_id: The tenant, sent as ``X-Scope-OrgID``.
+        http_headers: More headers for the requests to the server.
+        tags: Labels of all profiles of this process.
+        sample_rate: Samples per second, 1 or more.
+        upload_interval: Whole seconds between two uploads, 1 or more.
+        oncpu: Sample only threads that use the CPU.
+        gil_only: Sample only threads that hold the GIL.
+        cpu_enabled: Take CPU profiles.
+        cpu_implementation: A `pyroscope.ProfilerImplementation`, not ``Stack``.
+        line_no: A `pyroscope.LineNo`.
+        mem_enabled: Take memory profiles as well.
+        mem_max_nframe: Frames of a stack that memory profiles keep.
+        mem_heap_sample_size: Bytes allocated between two memory samples.
+        mem_enable_mem_domain: Memory profiles include the ``mem`` domain.
+        report_pid: Samples carry the process id.
+        report_thread_id: Samples carry the thread's id.
+        report_thread_name: Samples carry the thread's name.
+        enable_logging: The agent logs to stderr.
+        enabled: With False, nothing is installed (ours).
+        span_labels: The labels that samples carry, of ``span_id``, ``span_name``
+            and ``trace_id`` (ours).
+        start: When the agent starts: ``"lazy"``, with the first request in each
+            process, or ``"now"`` (ours).
+        tracer_provider: The tracer provider, instead of the global one (ours).
+        **unknown: None: a misspelt name is refused with a suggestion.
+
+    Raises:
+        SettingsError: If a name is unknown, a value is not allowed, two settings
+            contradict each other, or one differs from an earlier call's.
+    """
+    arguments: dict[str, object] = dict(locals())
+    arguments.update(arguments.pop("unknown"))  # type: ignore[call-overload]
+    apply(arguments)
+
+
+def apply(
+    arguments: Mapping[str, object],
+    framework: Mapping[str, object] | None = None,
+    framework_name: str = "framework setting {}",
+) -> Settings | None:
+    """Configure this process. What `configure` and all adapters call.
+
+    Args:
+        arguments: See `read_settings`.
+        framework: See `read_settings`.
+        framework_name: See `read_settings`.
+
+    Returns:
+        The settings in force; None where `enabled` is False.
+
+    Raises:
+        SettingsError: As `configure`.
+    """
+    with _process.lock:
+        installed = _process.installed
+        if installed is None:
+            given = arguments.get("tracer_provider") or (framework or {}).get("tracer_provider")
+            provider = tracing.provider_in_use(given)
+        else:
+            provider = installed.provider
+        settings = read_settings(
+            arguments,
+            framework=framework,
+            framework_name=framework_name,
+            resource=tracing.resource_attributes(provider),
+        )
+        if installed is not None:
+            _refuse_differences(installed, settings)
+            return installed.settings
+        if not settings.enabled:
+            return None
+        _process.installed = _install(settings)
+        agent.arm(settings)
+    return settings
+
+
+def shutdown(timeout: float = 5.0) -> bool:
+    """Upload what there is, stop the agent and take out what `configure` put in.
+
+    `configure` may be called again afterwards, with other settings. An agent or
+    a span processor that the application set up itself stays.
+
+    Args:
+        timeout: Seconds to wait for the upload. It goes on in the background if
+            the server takes longer, and is lost if the process ends first.
+
+    Returns:
+        Whether the agent has stopped.
+    """
+    with _process.lock:
+        installed, _process.installed = _process.installed, None
+        agent.disarm()
+        if installed is not None and installed.processor is not None:
+            tracing.unregister_processor(installed.provider, installed.processor)
+    return agent.stop(timeout)
+
+
+def _install(settings: Settings) -> _Installed:
+    provider = tracing.tracer_provider_for(settings)
+    processor = tracing.register_processor(
+        provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
+    )
+    _warn_where_the_link_breaks(settings, tracing.resource_attributes(provider))
+    return _Installed(settings, provider, processor)
+
+
+def _refuse_differences(installed: _Installed, wanted: Settings) -> None:
+    """Refuse what this call gives another value; what it leaves out is as it was."""
+    current = installed.settings
+    differences = []
+    for name in sorted(wanted.given):
+        before = installed.provider if name == "tracer_provider" else getattr(current, name)
+        if before != getattr(wanted, name):
+            differences.append(
+                f"{name}: {current.shown(name)} ({current.sources[name]}) → "
+                f"{wanted.shown(name)} ({wanted.sources[name]})"
+            )
+    if differences:
+        raise SettingsError(
+            f"pyroscope_otel is configured already, with other settings: {'; '.join(differences)}. "
+            "Call pyroscope_otel.shutdown() first"
+        )
+
+
+def _warn_where_the_link_breaks(settings: Settings, resource: Mapping[str, Any]) -> None:
+    """Warn where Grafana's link from a trace would find no profile.
+
+    It asks for the labels service_name and service_namespace that equal the
+    resource's attributes.
+    """
+    label = settings.tags.get("service_name", settings.application_name)
+    name = resource.get("service.name", label)
+    if label != name:
+        logger.warning(
+            "Profiles have service_name %r, traces have service.name %r: Grafana's link from a "
+            "trace finds no profile. Set application_name or OTEL_SERVICE_NAME so that both match",
+            label,
+            name,
+        )
+    elif label.startswith(tracing.UNKNOWN_SERVICE):
+        logger.warning(
+            "The service has no name, traces and profiles go under %r. "
+            "Set application_name or OTEL_SERVICE_NAME",
+            label,
+        )
+    label_namespace = settings.tags.get("service_namespace")
+    namespace = resource.get("service.namespace", label_namespace)
+    if label_namespace != namespace:
+        logger.warning(
+            "Profiles have service_namespace %r, traces have service.namespace %r: Grafana's link "
+            "from a trace finds no profile. Leave the tag out, it is then added",
+            label_namespace,
+            namespace,
+        )

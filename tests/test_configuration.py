@@ -1,0 +1,356 @@
+"""`configure` and `shutdown`, with the real agent and provider, in processes of their own."""
+
+import inspect
+
+import pytest
+from child import run
+
+from pyroscope_otel import configuration
+from pyroscope_otel.setting_table import TABLE
+
+BEGIN = """
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from pyroscope_otel import agent, thread_labels
+from pyroscope_otel.configuration import apply, configure, shutdown
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.settings import SettingsError
+
+def processors():
+    provider = trace.get_tracer_provider()
+    multi = getattr(provider, "_active_span_processor", None)
+    return [type(one).__name__ for one in getattr(multi, "_span_processors", ())]
+
+def refused(**arguments):
+    try:
+        configure(**arguments)
+    except SettingsError as error:
+        print(error)
+
+def use(**resource):
+    attributes = {name.replace("_", "."): value for name, value in resource.items()}
+    trace.set_tracer_provider(TracerProvider(resource=Resource.create(attributes)))
+"""
+
+
+def test_configure_has_an_argument_for_each_setting():
+    parameters = inspect.signature(configuration.configure).parameters
+    assert [*parameters] == [*(row.name for row in TABLE), "unknown"]
+
+
+def test_configure_documents_each_argument():
+    lines = inspect.getdoc(configuration.configure).splitlines()
+    for row in TABLE:
+        assert any(line.startswith(f"    {row.name}: ") for line in lines), row.name
+
+
+def test_configure_makes_the_provider_registers_the_processor_and_arms_the_agent():
+    assert run(
+        BEGIN
+        + """
+print(configure(application_name="shop"))
+provider = trace.get_tracer_provider()
+print(provider.resource.attributes["service.name"], processors())
+print(agent.AGENT.needed, thread_labels.agent_is_running())
+print(shutdown(20))
+"""
+    ) == ["None", "shop ['PyroscopeSpanProcessor']", "True False", "True"]
+
+
+def test_settings_come_from_the_environment_and_the_resource():
+    assert run(
+        BEGIN
+        + """
+settings = apply({})
+print(settings.application_name, settings.sample_rate, dict(settings.tags))
+""",
+        env={
+            "PYROSCOPE_PROFILING_INTERVAL": "20ms",
+            "OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web",
+        },
+    ) == ["shop 50 {'service_namespace': 'web'}"]
+
+
+def test_settings_come_from_the_framework():
+    assert run(
+        BEGIN
+        + """
+settings = apply(
+    {"sample_rate": None, "upload_interval": 5},
+    {"application_name": "shop", "sample_rate": 20, "upload_interval": 7},
+    "Django setting PYROSCOPE['{}']",
+)
+print(settings.application_name, settings.sample_rate, settings.upload_interval)
+print(settings.sources["sample_rate"])
+"""
+    ) == ["shop 20 5", "Django setting PYROSCOPE['SAMPLE_RATE']"]
+
+
+def test_start_now_starts_the_agent():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", start="now")
+print(thread_labels.agent_is_running())
+"""
+    ) == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [("enabled=False", {}), ("", {"PYROSCOPE_ENABLED": "false"})],
+)
+def test_disabled_nothing_is_installed(arguments, env):
+    assert run(
+        BEGIN
+        + f"""
+from pyroscope_otel import following
+configure({arguments})
+print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
+print([hook for hook in following.HOOKS if hook.active])
+print(shutdown())
+""",
+        env=env,
+    ) == ["ProxyTracerProvider False", "[]", "True"]
+
+
+def test_disabled_wrong_settings_are_refused_all_the_same():
+    assert run(BEGIN + "refused(enabled=False, sample_rate=0)") == [
+        (
+            "sample_rate must be a whole number of samples per second, 1 to 1000000; "
+            "argument sample_rate is 0"
+        )
+    ]
+
+
+def test_a_misspelt_argument_is_refused_with_a_suggestion():
+    assert run(BEGIN + "refused(sample_rat=5)") == [
+        "argument sample_rat is not a setting; did you mean argument sample_rate?"
+    ]
+
+
+def test_a_wrong_setting_installs_nothing():
+    assert run(
+        BEGIN
+        + """
+refused(application_name="")
+print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
+"""
+    ) == [
+        "application_name must be text that is not empty; argument application_name is ''",
+        "ProxyTracerProvider False",
+    ]
+
+
+# More than once
+
+
+def test_twice_the_same_is_quiet():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", tags={"a": "1"}, tracer_provider=None)
+configure(application_name="shop", tags={"a": "1"})
+configure(tracer_provider=trace.get_tracer_provider())
+print(processors())
+""",
+        env={"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web"},
+    ) == ["['PyroscopeSpanProcessor']"]
+
+
+def test_what_a_second_call_leaves_out_stays_as_it_was():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", sample_rate=50)
+configure()
+print(apply({"sample_rate": 50}).application_name)
+"""
+    ) == ["shop"]
+
+
+def test_twice_with_other_values_says_what_differs():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", auth_token="hunter2")
+refused(sample_rate=50, auth_token="hunter3", application_name="shop")
+print(agent.AGENT._settings.sample_rate)
+"""
+    ) == [
+        (
+            "pyroscope_otel is configured already, with other settings: "
+            "auth_token: '***' (argument auth_token) → '***' (argument auth_token); "
+            "sample_rate: 100 (default) → 50 (argument sample_rate). "
+            "Call pyroscope_otel.shutdown() first"
+        ),
+        "100",
+    ]
+
+
+def test_another_tracer_provider_differs():
+    lines = run(
+        BEGIN
+        + """
+configure(application_name="shop")
+refused(tracer_provider=TracerProvider())
+"""
+    )
+    assert lines == [
+        (
+            "pyroscope_otel is configured already, with other settings: tracer_provider: "
+            "None (default) → a opentelemetry.sdk.trace.TracerProvider (argument tracer_provider). "
+            "Call pyroscope_otel.shutdown() first"
+        )
+    ]
+
+
+def test_enabled_false_after_configure_differs():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop")
+refused(enabled=False)
+"""
+    ) == [
+        (
+            "pyroscope_otel is configured already, with other settings: "
+            "enabled: True (default) → False (argument enabled). Call pyroscope_otel.shutdown() first"
+        )
+    ]
+
+
+def test_after_shutdown_other_settings_are_fine():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", start="now")
+print(shutdown(20), processors(), thread_labels.agent_is_running(), agent.AGENT.needed)
+configure(application_name="shop", sample_rate=50, span_labels=["span_id"])
+print(processors())
+agent.ensure_running()
+print(thread_labels.agent_is_running())
+"""
+    ) == ["True [] False False", "['PyroscopeSpanProcessor']", "True"]
+
+
+def test_shutdown_leaves_what_the_application_set_up_itself():
+    assert run(
+        BEGIN
+        + """
+use()
+trace.get_tracer_provider().add_span_processor(PyroscopeSpanProcessor())
+pyroscope.configure(application_name="own")
+configure(application_name="unknown_service")
+agent.ensure_running()
+print(shutdown(20), processors(), thread_labels.agent_is_running())
+"""
+    )[-1:] == ["True ['PyroscopeSpanProcessor'] True"]
+
+
+def test_shutdown_without_configure_is_nothing():
+    assert run(BEGIN + "print(shutdown())") == ["True"]
+
+
+def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel import configuration
+configuration._process.lock.acquire()
+pid = os.fork()
+if pid == 0:
+    configure(application_name="shop")
+    print(agent.AGENT.needed, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    ) == ["True"]
+
+
+# The names that Grafana's link goes by
+
+
+def test_matching_names_are_no_warning():
+    assert (
+        run(
+            BEGIN
+            + """
+use(service_name="shop", service_namespace="web")
+configure(application_name="shop")
+"""
+        )
+        == []
+    )
+
+
+def test_names_that_differ_are_one_warning():
+    assert run(
+        BEGIN
+        + """
+use(service_name="shop-web")
+configure(application_name="shop")
+configure(application_name="shop")
+"""
+    ) == [
+        (
+            "WARNING Profiles have service_name 'shop', traces have service.name 'shop-web': "
+            "Grafana's link from a trace finds no profile. "
+            "Set application_name or OTEL_SERVICE_NAME so that both match"
+        )
+    ]
+
+
+def test_a_tag_that_overrides_the_name_counts():
+    assert (
+        run(
+            BEGIN
+            + """
+use(service_name="shop-web")
+configure(application_name="shop", tags={"service_name": "shop-web"})
+"""
+        )
+        == []
+    )
+
+
+def test_namespaces_that_differ_are_a_warning():
+    assert run(
+        BEGIN
+        + """
+use(service_name="shop", service_namespace="web")
+configure(application_name="shop", tags={"service_namespace": "net"})
+"""
+    ) == [
+        (
+            "WARNING Profiles have service_namespace 'net', traces have service.namespace 'web': "
+            "Grafana's link from a trace finds no profile. Leave the tag out, it is then added"
+        )
+    ]
+
+
+def test_a_service_without_a_name_is_a_warning():
+    (line,) = run(BEGIN + "configure()")
+    assert line.startswith("WARNING The service has no name, traces and profiles go under 'unknown")
+    assert line.endswith("'. Set application_name or OTEL_SERVICE_NAME")
+
+
+def test_secrets_are_in_no_log_line():
+    output = "\n".join(
+        run(
+            BEGIN
+            + """
+logging.getLogger("pyroscope_otel").setLevel("DEBUG")
+configure(server_address="http://p/?key=hunter1", auth_token="hunter2",
+          http_headers={"a": "hunter3"}, start="now")
+refused(auth_token="hunter4")
+print(shutdown(20))
+""",
+            env={"PYROSCOPE_AUTH_TOKN": "hunter5"},
+        )
+    )
+    assert "started" in output
+    assert "PYROSCOPE_AUTH_TOKN" in output
+    assert "hunter" not in output
