@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import weakref
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.util.types import AttributeValue
 
@@ -85,27 +88,62 @@ def label_name(span: ReadableSpan) -> str:
     Each value is a series of its own on the server, so a raw path must not
     become one. Where an instrumentation named the span after it ("GET /users/7"
     and no `http.route`), what stands before the path remains ("GET").
-
-    The attribute names are those of OpenTelemetry's semantic conventions for
-    HTTP spans, `url.path` and, before they were stable, `http.target`.
     """
     name = span.name
     # Optimization: reading attributes takes a lock and a copy, so look at the
     # name first.
-    method, slash, _ = name.partition("/")
-    if not slash:
+    if "/" not in name:
         return name
     attributes = span.attributes or {}
     if "http.route" in attributes:
         return name
-    path = _path(attributes.get("url.path") or attributes.get("http.target"))
-    if path is None or not name.endswith(path):
+    before = _before_path(name, attributes)
+    if before is None:
         return name
-    return name[: -len(path)].rstrip() or str(
-        attributes.get("http.request.method") or attributes.get("http.method") or "HTTP"
-    )
+    return before.rstrip() or _method(attributes) or "HTTP"
 
 
-def _path(value: AttributeValue | None) -> str | None:
-    """Return the path of a request target, without its query."""
-    return value.partition("?")[0] or None if isinstance(value, str) else None
+# The names of OpenTelemetry's semantic conventions for HTTP spans, the stable
+# one first and those from before.
+_PATHS = ("url.path", "http.target", "http.url")
+_METHODS = ("http.request.method", "http.method")
+
+
+def _method(attributes: Mapping[str, AttributeValue]) -> str | None:
+    """Return the method of an HTTP span."""
+    for key in _METHODS:
+        if attributes.get(key):
+            return str(attributes[key])
+    return None
+
+
+def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | None:
+    """Return what stands in an HTTP span's name before its path, None if it has none.
+
+    Name and attribute may differ: WSGI names the path below the mount point,
+    unquoted, and the attribute may hold the request's target, quoted, whole.
+    """
+    before, slash, rest = name.partition("/")
+    shown = slash + rest
+    spellings = (shown, unquote(shown), _as_text(shown))
+    is_known = False
+    for key in _PATHS:
+        value = attributes.get(key)
+        path = value.partition("?")[0] if isinstance(value, str) else ""
+        if not path:
+            continue
+        is_known = True
+        if path.endswith(spellings) or unquote(path).endswith(spellings):
+            return before
+        if name.endswith(path):
+            return name[: -len(path)]
+    # No path is known. What looks like one in an HTTP span's name may be raw.
+    return None if is_known or _method(attributes) is None else before
+
+
+def _as_text(path: str) -> str:
+    """Undo that WSGI hands over a path's bytes as if they were Latin-1."""
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:
+        return path
