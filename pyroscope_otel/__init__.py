@@ -1,1 +1,32 @@
-"""Links OpenTelemetry traces with Pyroscope profiles."""
+"""Links OpenTelemetry traces with Pyroscope profiles.
+
+Every CPU sample carries the id of the request it was spent on, and that
+request's root span carries the same id, `pyroscope.profile.id`.
+"""
+
+from __future__ import annotations
+
+from pyroscope_otel.attribution import current_profile
+from pyroscope_otel.configuration import configure, shutdown
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.settings import SettingsError
+
+__all__ = (
+    "PyroscopeSpanProcessor",
+    "SettingsError",
+    "configure",
+    "current_profile_id",
+    "shutdown",
+)
+
+def current_profile_id() -> str | None:
+    """Return the id of the profile that the calling code's CPU time goes to.
+
+    It is the id of the local root span, 16 hexadecimal digits, and what that
+    span has as ``pyroscope.profile.id``.
+
+    Returns:
+        The id; None outside of a sampled request.
+    """
+    profile = current_profile()
+    return None if profile is None else profile.id

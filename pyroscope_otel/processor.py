@@ -8,6 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 
 from pyroscope_otel import failure, following, thread_labels
+from pyroscope_otel.agent import AGENT
 from pyroscope_otel.attribution import (
     INHERITED,
     Hold,
@@ -100,6 +101,8 @@ class PyroscopeSpanProcessor(SpanProcessor):
             request = INHERITED.get(None)
             if isinstance(request, Hold):
                 request.take(profile)
+            if AGENT.needed:
+                AGENT.ensure_running()
 
 
 def _open_profile_above(span: Span, parent_context: Context | None) -> Profile | None:

@@ -1,0 +1,243 @@
+"""ASGI middleware: for Starlette, FastAPI, Litestar, Quart, Django and others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from pyroscope_otel import agent, configuration, tracing
+from pyroscope_otel.request import (
+    held,
+    hold_request,
+    is_contrib,
+    is_traced_outside,
+    missing_instrumentation,
+    no_leftover_span,
+    release,
+)
+from pyroscope_otel.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    from opentelemetry.trace import TracerProvider
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+__all__ = ("PyroscopeMiddleware",)
+
+
+class PyroscopeMiddleware:
+    """Links the requests of an ASGI application with their profiles.
+
+    Each HTTP request and each websocket session gets a root span, made by
+    OpenTelemetry's ASGI instrumentation, unless it has one: an instrumentation
+    of the application, or a framework that traces itself (FastAPI), comes first.
+    Its profile is held open until the application returns, over a streaming body
+    and background tasks.
+
+    The agent starts with the lifespan, or with the first request; it flushes at
+    the end of the lifespan.
+
+    Args:
+        app: The application.
+        **settings: Those of `pyroscope_otel.configure`.
+
+    Raises:
+        SettingsError: If a setting is unknown, has a wrong value, or contradicts
+            an earlier `configure`.
+        ImportError: If a root span has to be made and the instrumentation is not
+            installed.
+    """
+
+    def __init__(self, app: Application, **settings: Any) -> None:
+        self._app = app
+        self._traced = app
+        self._enabled = False
+        self._failure: Exception | None = None
+        try:
+            self._configure(settings)
+        except (SettingsError, ImportError) as error:
+            if not _is_built_by_starlette(app):
+                raise
+            self._failure = error
+
+    def _configure(self, settings: Mapping[str, Any]) -> None:
+        configured = configuration.apply(settings)
+        self._enabled = configured is not None
+        if configured is not None and not _traces_itself(self._app):
+            provider = tracing.tracer_provider_for(configured)
+            self._traced = _instrumented(self._app, provider)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI has it."""
+        if self._failure is not None:
+            await _refuse_to_start(self._failure, scope, receive, send)
+        elif not self._enabled:
+            await self._app(scope, receive, send)
+        elif scope["type"] in ("http", "websocket"):
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._app(scope, _starting(receive), _stopping(send))
+        else:
+            await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hold = hold_request()
+        try:
+            with held(hold):
+                if is_traced_outside():
+                    await self._app(scope, receive, send)
+                else:
+                    with no_leftover_span():
+                        await self._traced(scope, receive, send)
+        finally:
+            release(hold)
+
+
+def _is_built_by_starlette(app: Any) -> bool:
+    """Return whether this is part of a Starlette or FastAPI application's own stack.
+
+    Their `add_middleware` constructs us when the server is up already, and most
+    servers take an exception then as "does not support lifespan", and go on.
+    """
+    while app is not None:
+        if type(app).__module__ == "starlette.middleware.exceptions":
+            return True
+        app = getattr(app, "app", None)
+    return False
+
+
+async def _refuse_to_start(
+    failure: Exception, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Tell the server why it must not start; where it does not ask, fail the request."""
+    if scope["type"] != "lifespan":
+        raise failure
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": str(failure)})
+
+
+def _starting(receive: Receive) -> Receive:
+    async def start_agent() -> Message:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            agent.ensure_running()
+        return message
+
+    return start_agent
+
+
+def _stopping(send: Send) -> Send:
+    async def stop_agent(message: Message) -> None:
+        # A server that was asked to end by a signal often ends by that signal
+        # in the end, without the interpreter's exit handlers: this is the last
+        # chance to push what was sampled.
+        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            agent.stop()
+        await send(message)
+
+    return stop_agent
+
+
+def _instrumented(app: Application, tracer_provider: TracerProvider) -> Application:
+    try:
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+    except ImportError as error:
+        raise missing_instrumentation("asgi", error) from error
+    traced: Application = OpenTelemetryMiddleware(
+        _named_after_route(app),
+        default_span_details=_span_details,
+        tracer_provider=tracer_provider,
+        # One span for each message says nothing that the root span does not.
+        exclude_spans=["receive", "send"],
+    )
+    return traced
+
+
+def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Name a root span at its start: the method alone, as the route is not known yet."""
+    return _method(scope), {}
+
+
+def _method(scope: Scope) -> str:
+    if scope["type"] == "websocket":
+        return "WS"
+    from opentelemetry.util.http import sanitize_method
+
+    # Anyone can send any method, and each name is a series on the server.
+    method = sanitize_method(scope["method"])
+    return "HTTP" if method == "_OTHER" else method
+
+
+def _named_after_route(app: Application) -> Application:
+    """Name the root span after the route, once the framework has found it."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        # Marks of Starlette and FastAPI for a request that is traced further
+        # out: theirs would be a second root, of another trace.
+        scope["starlette.opentelemetry"] = True
+        scope["fastapi.telemetry"] = None
+        span = trace.get_current_span()
+
+        async def name_and_send(message: Message) -> None:
+            # The earliest message, so that a streaming body is named as well.
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                route = _route(scope)
+                if route:
+                    span.set_attribute("http.route", route)
+                    span.update_name(f"{_method(scope)} {route}")
+            await send(message)
+
+        await app(scope, receive, name_and_send)
+
+    return call
+
+
+def _route(scope: Scope) -> str | None:
+    """Return the template of the route that serves a request.
+
+    Starlette and FastAPI leave the route in the scope (`path_format`, relative
+    to the mounts in `root_path`), Litestar its template (`path_template`).
+    """
+    path = getattr(scope.get("route"), "path_format", None)
+    if isinstance(path, str):
+        return str(scope.get("root_path", "")).rstrip("/") + path
+    template = scope.get("path_template")
+    return template if isinstance(template, str) else None
+
+
+def _traces_itself(app: Any) -> bool:
+    """Return whether an application makes its own root spans."""
+    while app is not None:
+        if is_contrib(app) or _is_starlettes_own(type(app)) or _is_tracing_fastapi(app):
+            return True
+        added = getattr(app, "user_middleware", ())
+        if any(_is_starlettes_own(middleware.cls) for middleware in added):
+            return True
+        app = getattr(app, "app", None)
+    return False
+
+
+def _is_starlettes_own(kind: Any) -> bool:
+    return getattr(kind, "__module__", None) == "starlette.middleware.opentelemetry"
+
+
+def _is_tracing_fastapi(app: Any) -> bool:
+    """Return whether this is a FastAPI (0.142 or later) that traces its requests.
+
+    It does if a tracer provider is set, for it or globally. It has no public name
+    for that.
+    """
+    if not any(kind.__module__ == "fastapi.applications" for kind in type(app).__mro__):
+        return False
+    telemetry = getattr(app, "_telemetry", None)
+    if not (telemetry and telemetry.get("tracing")):
+        return False
+    provider = telemetry.get("tracer_provider") or trace.get_tracer_provider()
+    return not isinstance(provider, trace.ProxyTracerProvider)

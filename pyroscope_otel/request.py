@@ -1,0 +1,111 @@
+"""What the adapters share: how a request is held, and who makes its root span."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from pyroscope_otel import failure
+from pyroscope_otel.attribution import INHERITED, Hold, current_profile
+from pyroscope_otel.following.switch import follow_current
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONTRIB = "opentelemetry.instrumentation."
+
+
+def hold_request() -> Hold:
+    """Return a hold on the profile of a request that begins.
+
+    If the code runs inside a local root span already, it is that one's.
+    Otherwise it is the first that starts in the request's context, `held`.
+    """
+    hold = Hold()
+    try:
+        profile = current_profile()
+        if profile is not None:
+            hold.take(profile)
+    except Exception:
+        failure.report("hold a request's profile")
+    return hold
+
+
+@contextmanager
+def held(hold: Hold) -> Iterator[None]:
+    """Run code as part of a held request, also where its span is not current."""
+    token = INHERITED.set(hold)
+    follow_current()
+    try:
+        yield
+    finally:
+        INHERITED.reset(token)
+        follow_current()
+
+
+def release(hold: Hold) -> None:
+    """Let go of a request's profile: its response is closed."""
+    hold.close()
+    follow_current()
+
+
+def is_traced_outside() -> bool:
+    """Return whether somebody further out made a span for this request.
+
+    A span that has ended is not one: it was left behind by the request before,
+    on the same keep-alive connection. One that the sampler dropped is.
+    """
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    return context.is_valid and not context.is_remote and getattr(span, "end_time", None) is None
+
+
+@contextmanager
+def no_leftover_span() -> Iterator[None]:
+    """Run code without an ended span that an earlier request left current.
+
+    An instrumentation would take it for the parent of this request's span, and
+    would not look at the request's own headers.
+    """
+    span = trace.get_current_span()
+    if getattr(span, "end_time", None) is None:
+        yield
+        return
+    token = otel_context.attach(otel_context.Context())
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def is_contrib(app: Any) -> bool:
+    """Return whether an application is, or is marked by, an OpenTelemetry instrumentation.
+
+    Contrib's instrumentations wrap the application in a class or function of
+    theirs, or mark it with `_is_instrumented_by_opentelemetry`.
+    """
+    module = getattr(app, "__module__", None) or type(app).__module__
+    owner = getattr(app, "__self__", app)
+    return (
+        str(module).startswith(_CONTRIB)
+        or type(app).__module__.startswith(_CONTRIB)
+        or bool(getattr(owner, "_is_instrumented_by_opentelemetry", False))
+    )
+
+
+def missing_instrumentation(kind: str, error: ImportError) -> ImportError:
+    """Return the error that says how to install a missing instrumentation.
+
+    Args:
+        kind: "asgi" or "wsgi": the extra's name.
+        error: The failed import.
+    """
+    return ImportError(
+        f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} to make "
+        f"a root span for each request, as this application is not instrumented yet. "
+        f"Install it with: pip install 'pyroscope-otel[{kind}]'",
+        name=error.name,
+    )
