@@ -214,6 +214,10 @@ OBJECT_BOMBS = {
     "locations": push(pprof(location=[{"id": i} for i in range(10_000)])),
     "samples": push(pprof(sample=[{"value": [1]}] * 10_000)),
     "sample labels": push(pprof(sample=sample_with(label=[{}] * 10_000))),
+    "samples of several types": push(
+        pprof(sample_type=[{}] * 4, sample=[{"value": [1, 2, 3, 4]}] * 3000)
+    ),
+    "lines": push(pprof(location=[{"id": 1, "line": [{"function_id": 1}] * 10_000}], sample=[])),
     "frames": push(inlining_bomb()),
     "frames of a location without lines": push(
         pprof(location=[{"id": 1}], sample=sample_with(location_id=[1] * 200_000))

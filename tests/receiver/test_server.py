@@ -225,7 +225,7 @@ def test_other_method_is_405(receiver, method):
     [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),  # a TLS client
         (b"hello\r\n\r\n", 400),
-        (b"GET /\r\n", 404),
+        (b"GET /\r\n\r\n", 404),
         (b"POST / HTTP/x\r\n\r\n", 400),
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
