@@ -305,8 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
         if len(lengths) > 1 or not (length.isascii() and length.isdigit()):
             raise _Refused(HTTPStatus.BAD_REQUEST, "Content-Length must be one number")
         limit = self.server.limits.body_bytes
-        # By digits first: int() refuses numbers of thousands of digits.
-        if len(length.lstrip("0")) > len(str(limit)) or int(length) > limit:
+        # By digits first: int() refuses thousands of digits, leading zeros included.
+        length = length.lstrip("0") or "0"
+        if len(length) > len(str(limit)) or int(length) > limit:
             raise _Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes"
             )

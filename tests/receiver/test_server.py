@@ -186,6 +186,11 @@ def test_length_that_is_no_number_is_400(receiver, length):
     assert status(exchange(receiver.url, request.encode("latin-1"))) == 400
 
 
+def test_length_with_thousands_of_leading_zeros(receiver):
+    request = head(length=f"{'0' * 6000}{len(GOOD)}") + GOOD
+    assert status(exchange(receiver.url, request)) == 200
+
+
 def test_two_lengths_are_400(receiver):
     request = head(length=len(GOOD)).replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n")
     assert status(exchange(receiver.url, request + GOOD)) == 400
