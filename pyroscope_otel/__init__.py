@@ -19,6 +19,7 @@ __all__ = (
     "shutdown",
 )
 
+
 def current_profile_id() -> str | None:
     """Return the id of the profile that the calling code's CPU time goes to.
 

@@ -90,7 +90,7 @@ class Agent:
             return
         try:
             self._start_unless_postponed()
-        except Exception:  # noqa: BLE001  the request goes on, whatever it is
+        except Exception:
             failure.report("start the Pyroscope agent")
 
     def stop(self, timeout_seconds: float = 5.0) -> bool:

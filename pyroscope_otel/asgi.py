@@ -113,9 +113,7 @@ def _is_built_by_starlette(app: Any) -> bool:
     return False
 
 
-async def _refuse_to_start(
-    failure: Exception, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def _refuse_to_start(failure: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Tell the server why it must not start; where it does not ask, fail the request."""
     if scope["type"] != "lifespan":
         raise failure

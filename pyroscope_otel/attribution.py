@@ -36,8 +36,8 @@ def _find_context_variable() -> ContextVar[otel_context.Context]:
         (variable,) = context
     except ValueError:
         raise RuntimeError(
-            "pyroscope-otel needs OpenTelemetry's context to be kept in a context variable; the one "
-            "that OTEL_PYTHON_CONTEXT names is kept elsewhere"
+            "pyroscope-otel needs OpenTelemetry's context to be kept in a context variable; "
+            "the one that OTEL_PYTHON_CONTEXT names is kept elsewhere"
         ) from None
     return variable
 
@@ -161,7 +161,7 @@ def current_labels() -> Labels | None:
     # every switch; this saves a fifth of what following costs there.
     context = CURRENT.get(None)
     if context is not None:
-        span = context.get(_SPAN_KEY)
+        span: Any = context.get(_SPAN_KEY)
         if span is not None:
             try:
                 profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
@@ -180,7 +180,7 @@ def labels_in(execution_context: contextvars.Context) -> Labels | None:
     # dearer, and impossible where it is entered already.
     context = execution_context.get(CURRENT)
     if context is not None:
-        span = context.get(_SPAN_KEY)
+        span: Any = context.get(_SPAN_KEY)
         if span is not None:
             try:
                 profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute

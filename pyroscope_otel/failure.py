@@ -35,7 +35,7 @@ def report(where: str) -> None:
     if kind in _reported:
         return
     _reported.add(kind)
-    logger.exception(
+    logger.exception(  # noqa: LOG004  as above: the caller handles the exception
         "pyroscope-otel failed to %s; profiles may lack labels, the application is not affected. "
         "Further failures of this kind are not logged",
         where,

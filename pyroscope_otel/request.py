@@ -104,8 +104,8 @@ def missing_instrumentation(kind: str, error: ImportError) -> ImportError:
         error: The failed import.
     """
     return ImportError(
-        f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} to make "
-        f"a root span for each request, as this application is not instrumented yet. "
+        f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
+        f"to make a root span for each request, as this application is not instrumented yet. "
         f"Install it with: pip install 'pyroscope-otel[{kind}]'",
         name=error.name,
     )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyroscope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Labels = tuple[tuple[str, str], ...]
 """Keys and values in the order in which they are put on a thread: `span_id`

@@ -16,12 +16,16 @@ from pyroscope_otel.request import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.trace import Span, TracerProvider
 
     from pyroscope_otel.attribution import Hold
+
+    # wsgiref.types has them from Python 3.11 on.
+    WSGIEnvironment = dict[str, Any]
+    StartResponse = Callable[..., Callable[[bytes], object]]
+    WSGIApplication = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 __all__ = ("PyroscopeMiddleware",)
 
@@ -55,9 +59,7 @@ class PyroscopeMiddleware:
         if configured is not None and not _is_instrumented(app):
             self._traced = _instrumented(app, tracing.tracer_provider_for(configured))
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 has it."""
         if not self._enabled:
             return self._app(environ, start_response)
@@ -72,9 +74,7 @@ class PyroscopeMiddleware:
         except BaseException:
             release(hold)
             raise
-        if isinstance(body, (list, tuple)) or isinstance(
-            body, environ.get("wsgi.file_wrapper") or ()
-        ):
+        if isinstance(body, (list, tuple, environ.get("wsgi.file_wrapper") or ())):
             # Nothing of the application runs for these any more. Servers treat
             # them better if they see them as they are.
             release(hold)

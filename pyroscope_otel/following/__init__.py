@@ -7,16 +7,20 @@ taken out, and does the same there: `switch`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyroscope_otel.following.agent_restarts import AgentRestarts
 from pyroscope_otel.following.arrival import forget_waiting, when_imported
 from pyroscope_otel.following.asyncio_steps import AsyncioSteps
 from pyroscope_otel.following.greenlets import Greenlets
-from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.otel_context import ContextSwitches, Renames
 from pyroscope_otel.following.pool_jobs import AsgirefJobs, PoolJobs
 from pyroscope_otel.following.trio_steps import TrioSteps
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
+
+if TYPE_CHECKING:
+    from pyroscope_otel.following.hook import Hook
 
 HOOKS: tuple[Hook, ...] = (
     AgentRestarts(),

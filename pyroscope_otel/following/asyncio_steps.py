@@ -98,10 +98,10 @@ class AsyncioSteps(Hook):
         unfollow_loop(asyncio.BaseEventLoop)
         super()._remove()
 
-    def _wrap_run(self, original: Callable[[asyncio.Handle], None]) -> Any:
+    def _wrap_run(self, original: Callable[[Any], None]) -> Any:
         hook = self
 
-        def _run(self: asyncio.Handle) -> None:
+        def _run(self: Any) -> None:
             if not hook.active:
                 return original(self)
             # The loop may itself run inside a request (`asyncio.run` in a sync

@@ -7,6 +7,7 @@ Tasks hand over their steps in the same way.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class UvloopSteps(Hook):
         self._patch(loop, "call_later", self._wrap_later)
         for name in ("add_reader", "add_writer", "add_signal_handler"):
             self._patch(loop, name, self._wrap_registration)
+        self._patch(loop, "call_exception_handler", self._wrap_handler)
         self._patch(loop, "run_forever", self._wrap_run_forever)
         if sys.version_info >= (3, 12):
             self._patch(loop, "create_task", wrap_create_task(self))
@@ -62,11 +64,14 @@ class UvloopSteps(Hook):
         try:
             return callback(*args)
         finally:
-            outside = getattr(self._outside, "context", None)
-            if outside is None:
-                follow_nothing()
-            else:
-                follow_context(outside)
+            self._follow_outside()
+
+    def _follow_outside(self) -> None:
+        outside = getattr(self._outside, "context", None)
+        if outside is None:
+            follow_nothing()
+        else:
+            follow_context(outside)
 
     def _wrap_soon(self, original: Callable[..., Any]) -> Any:
         step = self._step
@@ -98,10 +103,36 @@ class UvloopSteps(Hook):
     def _wrap_registration(self, original: Callable[..., Any]) -> Any:
         step = self._step
 
-        def add_callback(self: Any, source: Any, callback: Callable[..., Any], *args: Any) -> Any:
-            return original(self, source, partial(step, callback), *args)
+        def add_callback(self: Any, *args: Any, **named: Any) -> Any:
+            # Whatever the methods call their arguments, `callback` is the second.
+            if "callback" in named:
+                named["callback"] = _wrapped(named["callback"])
+            elif len(args) > 1:
+                source, callback, *rest = args
+                args = (source, _wrapped(callback), *rest)
+            return original(self, *args, **named)
+
+        def _wrapped(callback: Any) -> Any:
+            # uvloop refuses a coroutine function as a signal's handler: let it see one.
+            return callback if inspect.iscoroutinefunction(callback) else partial(step, callback)
 
         return add_callback
+
+    def _wrap_handler(self, original: Callable[[Any, Any], None]) -> Any:
+        hook = self
+
+        def call_exception_handler(self: Any, context: Any) -> None:
+            # Where a callback raised (the context names its handle), we are past
+            # `_step` but still in the callback's context.
+            if not hook.active or "handle" not in context:
+                return original(self, context)
+            follow_current()
+            try:
+                return original(self, context)
+            finally:
+                hook._follow_outside()
+
+        return call_exception_handler
 
     def _wrap_run_forever(self, original: Callable[[Any], None]) -> Any:
         outside = self._outside
