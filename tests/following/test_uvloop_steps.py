@@ -1,0 +1,336 @@
+"""What is uvloop's own: its methods are wrapped one by one, its handles are compiled.
+
+What it has in common with asyncio's loop is in `test_asyncio_steps`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import signal
+import socket
+
+import pytest
+from event_loops import closing_loop, needs_uvloop
+from event_loops import run as run_on
+from opentelemetry.context import Context
+from threads import in_threads
+
+from pyroscope_otel import following
+from pyroscope_otel.following.uvloop_steps import UvloopSteps
+
+uvloop = pytest.importorskip("uvloop")
+pytestmark = needs_uvloop
+
+(HOOK,) = (hook for hook in following.HOOKS if isinstance(hook, UvloopSteps))
+
+
+def run(main):
+    return run_on(main, uvloop.Loop)
+
+
+def test_each_callback_switches_once(tracer, now, recorder):
+    """`call_at` goes through `call_later`: nothing is put on the thread twice."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+        with tracer.start_as_current_span("A"):
+            in_a = contextvars.copy_context()
+            outside = contextvars.Context()
+            for schedule in (
+                lambda: loop.call_soon(called.set, context=in_a),
+                lambda: loop.call_soon_threadsafe(called.set, context=in_a),
+                lambda: loop.call_later(0, called.set, context=in_a),
+                lambda: loop.call_at(loop.time(), called.set, context=in_a),
+            ):
+                called.clear()
+                waiting = outside.run(asyncio.ensure_future, called.wait())
+                schedule()
+                del recorder.log[:]
+                await waiting
+                added = [event for event in recorder.log if event[0] == "add"]
+                # For the callback, then for the rest of this task.
+                assert len(added) == 2 * 2
+                assert now() == "A"
+
+    run(main)
+
+
+def test_callbacks_by_keyword(tracer, now):
+    """It takes `callback=`, and so do we."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        seen = asyncio.Queue()
+
+        def callback():
+            seen.put_nowait(now())
+
+        with tracer.start_as_current_span("A"):
+            loop.call_soon(callback=callback)
+            loop.call_soon_threadsafe(callback=callback)
+            loop.call_later(delay=0, callback=callback)
+            loop.call_at(when=loop.time(), callback=callback)
+            for _ in range(4):
+                assert await seen.get() == "A"
+
+    run(main)
+
+
+def test_registrations_by_keyword(tracer, now):
+    """The other arguments keep their names, too."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        seen = asyncio.Queue()
+
+        def callback():
+            seen.put_nowait(now())
+            loop.remove_reader(ours)
+            loop.remove_writer(ours)
+
+        with ours, theirs, tracer.start_as_current_span("A"):
+            loop.add_writer(fileobj=ours, callback=callback)
+            assert await seen.get() == "A"
+            loop.add_reader(fileobj=ours, callback=callback)
+            theirs.send(b".")
+            assert await seen.get() == "A"
+            loop.add_signal_handler(sig=signal.SIGUSR1, callback=callback)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert await seen.get() == "A"
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+    run(main)
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_coroutine_function_as_a_signals_callback_is_still_refused():
+    """It looks at the callback itself."""
+
+    async def callback():
+        pass
+
+    async def main():
+        with pytest.raises(TypeError, match="coroutines cannot be used"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, callback)
+
+    run(main)
+
+
+def test_a_cancelled_callback_is_not_called(tracer, now):
+    """The handle is uvloop's own."""
+    seen = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with tracer.start_as_current_span("A"):
+            handles = [loop.call_soon(seen.append, 1), loop.call_later(0, seen.append, 1)]
+            for handle in handles:
+                handle.cancel()
+                assert handle.cancelled()
+            reached = asyncio.Event()
+            loop.call_later(0, reached.set)
+            await reached.wait()
+            assert now() == "A"
+
+    run(main)
+    assert seen == []
+
+
+def test_arguments_and_exceptions_pass_through(tracer, now):
+    """The callback is called with its arguments, the handler with its exception."""
+    seen = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def callback(*args):
+            seen.append(args)
+            raise ValueError(*args)
+
+        def handler(_, details):
+            seen.append(repr(details["exception"]))
+            if len(seen) == 4:
+                finished.set()
+
+        finished = asyncio.Event()
+        loop.set_exception_handler(handler)
+        with tracer.start_as_current_span("A"):
+            loop.call_soon(callback, 1, 2)
+            loop.call_later(0, callback, 3)
+            await finished.wait()
+            assert now() == "A"
+
+    run(main)
+    assert sorted(map(str, seen)) == ["(1, 2)", "(3,)", "ValueError(1, 2)", "ValueError(3)"]
+
+
+def test_between_callbacks_there_is_what_was_outside(tracer, now):
+    """It leaves a callback inside its context; the idle loop has the outer one."""
+
+    class Protocol(asyncio.Protocol):
+        seen = None
+
+        def data_received(self, _):
+            Protocol.seen = now()
+            received.set()
+
+    received = None
+
+    async def main():
+        nonlocal received
+        received = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            transport, _ = await loop.create_connection(Protocol, sock=ours)
+            with tracer.start_as_current_span("A", context=Context()):
+                theirs.send(b".")
+                # What uvloop dispatches itself comes between two callbacks.
+                await received.wait()
+                assert now() == "A"
+            transport.close()
+
+    run(main)
+    assert Protocol.seen is None
+    with tracer.start_as_current_span("outside"):
+        run(main)
+        assert Protocol.seen == "outside"
+        assert now() == "outside"
+
+
+def test_a_root_outside_that_ends_while_the_loop_runs(tracer, now):
+    """The outer context is asked anew after each callback."""
+    seen = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        outside.end()
+        called = asyncio.Event()
+
+        def callback():
+            seen.append(now())
+            called.set()
+
+        loop.call_soon(callback)
+        await called.wait()
+        assert now() is None
+
+    with tracer.start_as_current_span("outside", end_on_exit=False) as outside:
+        run(main)
+        assert now() is None
+    assert seen == [None]
+
+
+def test_a_refused_nested_run_changes_nothing(tracer, now):
+    """Its `run_forever` raises inside a callback."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with tracer.start_as_current_span("A", context=Context()):
+            with pytest.raises(RuntimeError):
+                loop.run_forever()
+            assert now() == "A"
+            await asyncio.sleep(0)
+            assert now() == "A"
+        await asyncio.sleep(0)
+        assert now() == "outside"
+
+    with tracer.start_as_current_span("outside"):
+        run(main)
+        assert now() == "outside"
+
+
+@contextlib.contextmanager
+def hook_removed():
+    HOOK.remove()
+    try:
+        yield
+    finally:
+        HOOK.install()
+
+
+def test_removed_inside_a_callback(tracer, now):
+    """The callback's exit is still followed: nothing stays on the thread."""
+    seen = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+
+        def callback():
+            seen.append(now())
+            HOOK.remove()
+
+        def later():
+            seen.append(now())
+            called.set()
+
+        with tracer.start_as_current_span("A"):
+            loop.call_soon(callback)
+            loop.call_soon(later)
+            await called.wait()
+
+    try:
+        run(main)
+    finally:
+        HOOK.install()
+    assert seen == ["A", None]
+    assert now() is None
+
+
+def test_installed_while_a_loop_runs(tracer, now):
+    """What is scheduled from then on is followed."""
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            HOOK.install()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert now() == "A"
+            await asyncio.sleep(0)
+            assert now() == "A"
+        await asyncio.sleep(0)
+        assert now() is None
+
+    with hook_removed():
+        run(main)
+
+
+def test_a_run_started_on_another_thread(tracer, now):
+    """What is outside is known for each thread."""
+
+    async def main(name):
+        await asyncio.sleep(0)
+        assert now() == name
+        with tracer.start_as_current_span("inner", context=Context()):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert now() == name
+
+    def thread(name):
+        with tracer.start_as_current_span(name):
+            run(lambda: main(name))
+            assert now() == name
+
+    in_threads(lambda: thread("A"), lambda: thread("B"))
+
+
+def test_a_loop_that_runs_twice(tracer, now):
+    """Each run has the context outside that it was started in."""
+
+    async def main(name):
+        await asyncio.sleep(0)
+        assert now() == name
+
+    with closing_loop(uvloop.Loop) as loop:
+        for name in "AB":
+            with tracer.start_as_current_span(name):
+                loop.run_until_complete(main(name))
+                assert now() == name
+            loop.run_until_complete(main(None))
+            assert now() is None
