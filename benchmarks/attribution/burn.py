@@ -1,0 +1,85 @@
+"""Burns CPU time in a function of the request's own.
+
+Each request has a number. All CPU time that its code burns is burned in a
+function named after that number, so that a sample's stack says whose it is,
+without trusting any label.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable
+
+    from pyroscope_otel.receiver import Sample
+
+SECONDS_PER_REQUEST = 0.2
+SLICE_VARIABLE = "ATTRIBUTION_SLICE_MS"
+
+_SOURCE = """
+def {name}(seconds):
+    end = thread_time() + seconds
+    while thread_time() < end:
+        for _ in range(100):
+            pass
+"""
+_NAME = re.compile(r"burn_for_(\d+)$")
+_NOBODY = "burn_for_nobody"
+
+
+@functools.cache
+def _burner(name: str) -> Callable[[float], None]:
+    namespace = {"thread_time": time.thread_time}
+    exec(compile(_SOURCE.format(name=name), f"{name}.py", "exec"), namespace)  # noqa: S102 ours
+    return namespace[name]
+
+
+def _slice_seconds() -> float:
+    return float(os.environ[SLICE_VARIABLE]) / 1000
+
+
+def turns(parts: int = 1) -> range:
+    """Return as many turns as a request takes, in all or in each of its parts."""
+    return range(max(1, round(SECONDS_PER_REQUEST / _slice_seconds() / parts)))
+
+
+def exact_id(number: int) -> str:
+    """Return what a request has in place of a profile id where labels are exact."""
+    return f"exact-{number}"
+
+
+agent: types.ModuleType | None = None
+"""The agent to give each slice its exact label by, if any: see `set_up`."""
+
+
+def burn(number: int) -> None:
+    """Burn one slice for a request."""
+    if agent is not None:
+        agent.add_thread_tag("span_id", exact_id(number))
+    _burner(f"burn_for_{number}")(_slice_seconds())
+    if agent is not None:
+        agent.remove_thread_tag("span_id", exact_id(number))
+
+
+def burn_for_nobody() -> None:
+    """Burn one slice for no request."""
+    _burner(_NOBODY)(_slice_seconds())
+
+
+def request_of(sample: Sample) -> int | None:
+    """Return the number of the request that a sample was spent on, by its stack."""
+    for frame in sample.stack:
+        if match := _NAME.search(frame.function):
+            return int(match[1])
+    return None
+
+
+def is_for_nobody(sample: Sample) -> bool:
+    """Return whether a sample was spent on no request on purpose."""
+    return any(frame.function == _NOBODY for frame in sample.stack)

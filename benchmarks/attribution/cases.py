@@ -1,0 +1,104 @@
+"""Which application runs under which server, and what is asked of it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+_ASGI = "benchmarks.attribution.apps_asgi"
+_WSGI = "benchmarks.attribution.apps_wsgi"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way for an application to spend its time.
+
+    Attributes:
+        name: `server/way`.
+        command: The arguments that start the server with the application, after
+            the interpreter. The port is added.
+        path: What a client asks for, with the request's number behind it.
+        clients: How many clients ask at the same time.
+        workers: How many processes serve.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    path: str
+    clients: int
+    workers: int = 1
+
+    @property
+    def is_websocket(self) -> bool:
+        return self.path.startswith("/websocket")
+
+    @property
+    def is_gunicorn(self) -> bool:
+        return "gunicorn" in self.command
+
+
+def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "shop") -> Case:
+    command = ("-m", "uvicorn", "--loop", loop, "--factory", f"{_ASGI}:{factory}")
+    return Case(f"fastapi-{loop}/{way}", command, f"/{path or way}", clients=6)
+
+
+def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
+    command = ("-m", "gunicorn", "--workers", str(workers), *options, f"{_WSGI}:app")
+    return Case(f"gunicorn-{name}/{way}", command, f"/{way}", clients=4, workers=workers)
+
+
+def _cases() -> list[Case]:
+    cases = []
+    for loop in ("asyncio", "uvloop"):
+        ways = ["async_def", "gather", "task_group", "callbacks", "async_stream", "sync_stream"]
+        ways += ["background", "background_def", "websocket", "def", "to_thread", "run_in_executor"]
+        if sys.version_info < (3, 11):
+            ways.remove("task_group")
+        cases += [_fastapi(loop, way) for way in ways]
+        cases += [
+            _fastapi(loop, "base_http_middleware", factory="shop_behind_base_http_middleware"),
+            _fastapi(loop, "untraced_task", path="async_def", factory="shop_with_untraced_task"),
+            _fastapi(loop, "contrib_async_def", path="async_def", factory="shop_traced_by_contrib"),
+        ]
+    for way in ("plain", "stream", "thread_pool"):
+        cases += [
+            _gunicorn("sync", way, "--worker-class", "sync"),
+            _gunicorn("gthread", way, "--worker-class", "gthread", "--threads", "4"),
+            _gunicorn("gevent", way, "--worker-class", "gevent"),
+            _gunicorn("prefork", way, "--worker-class", "sync", workers=2),
+            _gunicorn("preload", way, "--worker-class", "sync", "--preload", workers=2),
+        ]
+    return cases
+
+
+CASES = {case.name: case for case in _cases()}
+
+SMALL_SELECTION = (
+    "fastapi-asyncio/async_def",
+    "fastapi-uvloop/async_def",
+    "fastapi-asyncio/def",
+    "fastapi-asyncio/to_thread",
+    "gunicorn-gthread/plain",
+    "gunicorn-gevent/plain",
+)
+"""One case per kind of switch point, for slices of other lengths."""
+
+
+def select(patterns: list[str]) -> list[Case]:
+    """Return the cases whose name, or the part behind the server, matches a pattern.
+
+    Raises:
+        LookupError: A pattern matches none.
+    """
+    chosen: dict[str, Case] = {}
+    for pattern in patterns:
+        found = {
+            name: case
+            for name, case in CASES.items()
+            if fnmatchcase(name, pattern) or fnmatchcase(name.partition("/")[2], pattern)
+        }
+        if not found:
+            raise LookupError(f"no case is called {pattern!r}; there are: {', '.join(CASES)}")
+        chosen |= found
+    return [case for name, case in CASES.items() if name in chosen]

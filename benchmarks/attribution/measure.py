@@ -1,0 +1,126 @@
+"""Compares what a sample's labels say with what its stack says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
+from benchmarks.attribution.run import Package, Recording, run
+from benchmarks.attribution.spans import PROFILE_ID, roots_by_order
+
+if TYPE_CHECKING:
+    from benchmarks.attribution.cases import Case
+    from pyroscope_otel.receiver import Sample
+
+_SAMPLE_NANOSECONDS = 10_000_000  # at the agent's default of 100 Hz
+_RIGHT, _MISSING = "right", "no span_id"
+_LABELS = ("span_id", "span_name", "trace_id")
+
+
+@dataclass
+class Attribution:
+    """How samples were attributed.
+
+    Attributes:
+        samples: The samples that were spent on a request, each of which should
+            carry that request's profile id.
+        right: Those that do.
+        missing: Those that carry none.
+        stray: Samples that were spent on no request and carry an id all the same.
+        verdicts: How many samples of each kind there were, in words.
+        double_roots: Requests with more than one local root span.
+        unknown_roots: Requests of which no local root with a profile id was exported.
+    """
+
+    case: str
+    package: str
+    slice_ms: float
+    samples: int = 0
+    right: int = 0
+    missing: int = 0
+    stray: int = 0
+    requests: int = 0
+    double_roots: int = 0
+    unknown_roots: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> float | None:
+        """Right among the labelled; None where none is labelled."""
+        labelled = self.samples - self.missing + self.stray
+        return self.right / labelled if labelled else None
+
+    @property
+    def recall(self) -> float | None:
+        """Right among all that should be; None where there are no samples at all."""
+        return self.right / self.samples if self.samples else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"precision": self.precision, "recall": self.recall}
+
+
+def measure(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) -> Attribution:
+    """Run a case and judge its samples.
+
+    Args:
+        case: The case.
+        package: `old` is the released 1.1.0; `hand` our span processor, added by
+            hand; `ours` our middleware; `exact` no package, but labels put on right
+            around the work: as good as it gets on this machine at this moment.
+        slice_ms: How much CPU time a request burns before it lets others run.
+        seconds: How much CPU time all requests burn together.
+
+    Raises:
+        ServerError: The server failed, or a request did.
+    """
+    result = Attribution(case.name, package, slice_ms)
+    judge(run(case, package, slice_ms, seconds), result)
+    return result
+
+
+def judge(recording: Recording, result: Attribution) -> None:
+    """Count into `result` how the samples of a recording were attributed."""
+    roots = roots_by_order(recording.spans)
+    ids = {
+        order: {root["attributes"].get(PROFILE_ID) for root in found} - {None}
+        for order, found in roots.items()
+    }
+    if result.package == "exact":
+        ids = {order: {exact_id(order)} for order in range(recording.requests)}
+    result.requests = recording.requests
+    result.double_roots = sum(len(found) > 1 for found in roots.values())
+    result.unknown_roots = sum(not ids.get(order) for order in range(recording.requests))
+    verdicts: Counter[str] = Counter()
+    for profile in recording.profiles:
+        if profile.sample_type != "cpu":
+            continue
+        for sample in profile.samples:
+            count = sample.value // _SAMPLE_NANOSECONDS
+            order = request_of(sample)
+            if order is not None:
+                verdicts[_verdict(sample, ids, order)] += count
+            elif is_for_nobody(sample):
+                labelled = any(sample.label_values(key) for key in _LABELS)
+                verdicts["nobody's, labelled" if labelled else "nobody's"] += count
+    result.verdicts = dict(verdicts.most_common())
+    result.right = verdicts[_RIGHT]
+    result.missing = verdicts[_MISSING]
+    result.stray = verdicts.pop("nobody's, labelled", 0)
+    result.samples = verdicts.total() - verdicts["nobody's"]
+
+
+def _verdict(sample: Sample, ids: dict[int, set[str]], order: int) -> str:
+    span_ids = sample.label_values("span_id")
+    for key in _LABELS:
+        if len(sample.label_values(key)) > 1:
+            mine = bool(ids.get(order, set()) & set(span_ids))
+            return f"two values of {key}, {'one' if mine else 'none'} of them right"
+    if not span_ids:
+        return _MISSING
+    if span_ids[0] in ids.get(order, ()):
+        return _RIGHT
+    others = set().union(*ids.values())
+    return "another request's" if span_ids[0] in others else "unknown span_id"

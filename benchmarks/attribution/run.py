@@ -1,0 +1,71 @@
+"""Runs one case under load, and records what the agent and the tracer said."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmarks.attribution import burn, load, set_up, spans
+from benchmarks.attribution.released import released_module
+from benchmarks.attribution.server import Server
+from pyroscope_otel.receiver import Profile, Receiver
+
+if TYPE_CHECKING:
+    from benchmarks.attribution.cases import Case
+
+Package = Literal["old", "hand", "ours", "exact"]
+PACKAGES: dict[Package, str] = {
+    "old": "1.1.0",
+    "hand": "by hand",
+    "ours": "middleware",
+    "exact": "exact",
+}
+COMPARED: tuple[Package, ...] = ("old", "hand", "ours")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What came out of one run.
+
+    Attributes:
+        requests: How many requests were served.
+        profiles: What the agents pushed.
+        spans: What was exported, as the SDK's JSON.
+    """
+
+    requests: int
+    profiles: list[Profile]
+    spans: list[dict[str, Any]]
+
+
+def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) -> Recording:
+    """Serve a case's requests, until that much CPU time is burned.
+
+    Raises:
+        ServerError: The server failed; its log is in the message.
+        LoadError: A request failed; where the server's log is, is in the message.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="attribution-"))
+    requests = math.ceil(seconds / burn.SECONDS_PER_REQUEST)
+    with Receiver() as receiver:
+        environment = {
+            burn.SLICE_VARIABLE: str(slice_ms),
+            spans.FOLDER_VARIABLE: str(folder),
+            set_up.PACKAGE_VARIABLE: package,
+            set_up.SERVER_VARIABLE: receiver.url,
+        }
+        if package == "old":
+            environment[set_up.RELEASED_VARIABLE] = str(released_module())
+        with Server(case, environment, folder / "log") as server:
+            try:
+                load.send(case, server.port, requests)
+            except load.LoadError as error:
+                raise server.failed(f"was not good: {error}") from error
+        # Stopping has waited for background tasks and for the agent's last push.
+        recording = Recording(requests, receiver.profiles, spans.read(folder))
+    shutil.rmtree(folder)
+    return recording

@@ -1,0 +1,130 @@
+"""Starts a server on a free port of the loopback address, and stops it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.attribution.cases import Case
+
+_REPOSITORY = Path(__file__).parents[2]
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+# What uvicorn and gunicorn log when they listen.
+_LISTENING = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)")
+
+
+class ServerError(Exception):
+    """The server did not start, serve or stop as it should. The message has its log."""
+
+
+class Server:
+    """The server of a case, running while its `with` block does.
+
+    Args:
+        case: The case.
+        environment: Variables for the application, added to this process's own.
+        log: Where its output goes.
+    """
+
+    def __init__(self, case: Case, environment: dict[str, str], log: Path) -> None:
+        self._case = case
+        self._environment = environment
+        self._log = log
+        self.port = 0
+
+    def __enter__(self) -> Server:  # noqa: PYI034 typing.Self begins with Python 3.11
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._case.command, *self._bind()],
+                cwd=_REPOSITORY,
+                env=_clean_environment() | self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_it_serves()
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is not None:
+            self._kill()
+            return
+        # Interrupted rather than terminated: uvicorn ends a terminated process by
+        # the same signal, without its exit handlers, which flush the agent.
+        self._process.send_signal(signal.SIGTERM if self._case.is_gunicorn else signal.SIGINT)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise self.failed(f"did not stop within {_STOP_SECONDS:.0f} s") from None
+        self._kill()
+
+    def failed(self, what: str) -> ServerError:
+        """Return an error that says what failed and shows the end of the log."""
+        log = self._log.read_text(errors="replace").splitlines()[-25:]
+        return ServerError("\n".join([f"the server of {self._case.name} {what}; its log:", *log]))
+
+    def _bind(self) -> tuple[str, ...]:
+        if self._case.is_gunicorn:
+            return ("--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "20")
+        return ("--host", "127.0.0.1", "--port", "0", "--no-access-log")
+
+    def _wait_until_it_serves(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not (match := _LISTENING.search(self._log.read_text(errors="replace"))):
+            self._pause(deadline)
+        self.port = int(match[1])
+        # A master listens before its workers serve: until each has answered.
+        workers: set[bytes] = set()
+        while len(workers) < self._case.workers:
+            workers |= _answers(self.port, "/health")
+            self._pause(deadline)
+
+    def _pause(self, deadline: float) -> None:
+        if self._process.poll() is not None:
+            raise self.failed("ended before it served")
+        if time.monotonic() > deadline:
+            raise self.failed(f"did not serve within {_START_SECONDS:.0f} s")
+        time.sleep(_POLL_SECONDS)
+
+    def _kill(self) -> None:
+        # All of its session, which is ours alone: workers may outlive a master.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _clean_environment() -> dict[str, str]:
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OTEL_", "PYROSCOPE_", "FASTAPI_", "GUNICORN_", "UVICORN_"))
+    }
+    return ours | {"PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
+
+
+def _answers(port: int, path: str) -> set[bytes]:
+    """Return the body that a server answers with, if it does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", path)
+            return {connection.getresponse().read()}
+        except (OSError, http.client.HTTPException):
+            return set()
