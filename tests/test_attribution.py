@@ -1,0 +1,415 @@
+"""Which profile code belongs to: what it inherits, and the rule written out three times."""
+
+import contextvars
+import gc
+import threading
+import weakref
+
+import pytest
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
+
+from pyroscope_otel import attribution
+from pyroscope_otel.attribution import (
+    INHERITED,
+    Submitter,
+    current_labels,
+    current_profile,
+    current_submitter,
+    labels_in,
+    profile_of_span,
+)
+from pyroscope_otel.request import held, hold_request, release
+
+
+@pytest.fixture
+def without_garbage_collector():
+    """What goes, goes by its reference count."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def of(span):
+    return profile_of_span(span)
+
+
+# The rule stands in three places, two of them for speed.
+
+
+def no_context(_tracer):
+    pass
+
+
+def empty_context(_tracer):
+    otel_context.attach(otel_context.Context())
+
+
+def baggage_alone(_tracer):
+    otel_context.attach(baggage.set_baggage("tenant", "7"))
+
+
+def open_root(tracer):
+    otel_context.attach(trace.set_span_in_context(tracer.start_span("root")))
+
+
+def child_ended(tracer):
+    global never_ended  # noqa: PLW0603  a root that nobody has is no longer open
+    open_root(tracer)
+    never_ended = trace.get_current_span()
+    child = tracer.start_span("child")
+    child.end()
+    otel_context.attach(trace.set_span_in_context(child))
+
+
+def ended_root(tracer):
+    open_root(tracer)
+    trace.get_current_span().end()
+
+
+def child_of_ended_root(tracer):
+    root = tracer.start_span("root")
+    child = tracer.start_span("child", trace.set_span_in_context(root))
+    root.end()
+    otel_context.attach(trace.set_span_in_context(child))
+
+
+def invalid_span(_tracer):
+    otel_context.attach(trace.set_span_in_context(trace.INVALID_SPAN))
+
+
+def baggage_over_root(tracer):
+    open_root(tracer)
+    baggage_alone(tracer)
+
+
+def empty_over_root(tracer):
+    open_root(tracer)
+    empty_context(tracer)
+
+
+def leave():
+    """Leave nothing on the thread: that a context is left, nobody tells us."""
+    otel_context.attach(otel_context.Context())
+
+
+@pytest.mark.parametrize(
+    ("enter", "own", "inherits"),
+    [
+        (no_context, None, True),
+        (baggage_alone, None, True),
+        (empty_context, None, False),
+        (invalid_span, None, False),
+        (open_root, "root", False),
+        (child_ended, "root", False),
+        (ended_root, None, False),
+        (child_of_ended_root, "root", False),
+        (baggage_over_root, "root", False),
+        (empty_over_root, None, False),
+    ],
+)
+@pytest.mark.parametrize("holds", [False, True], ids=["alone", "inherits"])
+@pytest.mark.usefixtures("recorder")
+def test_the_rule(tracer, enter, own, inherits, holds):
+    """Scenarios 30, 38: the same answer in all three places, also from outside the context."""
+    submitted = tracer.start_span("submitted", otel_context.Context())
+    right = own
+    if holds and inherits:
+        right = "submitted"
+
+    def prepare():
+        if holds:
+            INHERITED.set(Submitter(of(submitted), None))
+        enter(tracer)
+
+    def check():
+        prepare()
+        profile = current_profile()
+        labels = None if profile is None else profile.labels
+        assert (None if labels is None else dict(labels)["span_name"]) == right
+        assert current_labels() is labels
+        leave()
+
+    contextvars.Context().run(check)
+    context = contextvars.Context()
+    context.run(prepare)
+    labels = labels_in(context)
+    assert (None if labels is None else dict(labels)["span_name"]) == right
+    context.run(leave)
+
+
+def test_a_context_that_nobody_entered_has_no_labels():
+    assert labels_in(contextvars.Context()) is None
+
+
+def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
+    class Elsewhere:
+        def attach(self, context):
+            self.context = context
+
+    monkeypatch.setattr(otel_context, "_RUNTIME_CONTEXT", Elsewhere())
+    with pytest.raises(RuntimeError, match="OTEL_PYTHON_CONTEXT"):
+        attribution._find_context_variable()
+
+
+# What a job inherits
+
+
+def test_a_submitter_s_profile_is_open_while_its_span_is(tracer, now):
+    """The root has ended, the span below it that submitted the job has not."""
+    root = tracer.start_span("root")
+    child = tracer.start_span("child", trace.set_span_in_context(root))
+    with trace.use_span(child):
+        submitter = current_submitter()
+        root.end()
+        assert submitter.profile() is of(root)
+        child.end()
+        assert submitter.profile() is None
+        assert now() is None
+
+
+def test_a_submitter_s_profile_is_open_while_its_root_is(tracer):
+    with tracer.start_as_current_span("root") as root:
+        with tracer.start_as_current_span("child"):
+            submitter = current_submitter()
+        assert submitter.profile() is of(root)
+    assert submitter.profile() is None
+    assert submitter.labels() is None
+
+
+@pytest.mark.usefixtures("recorder", "without_garbage_collector")
+def test_a_submitter_keeps_no_request_alive(tracer):
+    """A job that runs for ever must not keep a finished request, nor an unfinished one."""
+    root = tracer.start_span("root")
+    with trace.use_span(root):
+        child = tracer.start_span("child")
+        with trace.use_span(child):
+            submitter = current_submitter()
+    gone = weakref.ref(root), weakref.ref(child)
+    assert submitter.labels() is not None
+    del root, child
+    assert [span() for span in gone] == [None, None]
+    assert submitter.profile() is None
+
+
+@pytest.mark.usefixtures("recorder")
+def test_nobody_submits_outside_of_a_request(tracer):
+    assert current_submitter() is None
+    with tracer.start_as_current_span("root") as root:
+        root.end()
+        assert current_submitter() is None
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
+    with tracer.start_as_current_span("root") as root:
+        outer = current_submitter()
+
+        def job():
+            INHERITED.set(outer)
+            return current_submitter()
+
+        inner = contextvars.Context().run(job)
+        assert inner.profile() is of(root)
+    assert inner.profile() is None
+
+
+# A request that a middleware holds open
+
+
+@pytest.fixture
+def request_hold():
+    """A request, as a middleware opens it."""
+    hold = hold_request()
+    with held(hold):
+        yield hold
+    release(hold)
+
+
+def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
+    assert request_hold.profile_id is None
+    assert request_hold.profile() is None
+    assert now() is None
+    with tracer.start_as_current_span("first") as first:
+        pass
+    assert now() == "first"
+    with tracer.start_as_current_span("second"):
+        assert now() == "second"
+    assert request_hold.profile() is of(first)
+    assert request_hold.profile_id == of(first).id
+    assert now() == "first"
+    release(request_hold)
+    assert now() is None
+    assert request_hold.profile() is None
+    # Which it was remains to be known.
+    assert request_hold.profile_id == of(first).id
+    with tracer.start_as_current_span("third"):
+        assert now() == "third"
+    assert now() is None
+
+
+def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, request_hold):
+    """Scenario 33: a message's span inside a request's."""
+    with (
+        tracer.start_as_current_span("request") as request,
+        tracer.start_as_current_span("message", otel_context.Context()),
+    ):
+        assert now() == "message"
+    assert request_hold.profile() is of(request)
+    assert now() == "request"
+
+
+def test_a_request_inside_a_span_is_that_one_s(tracer, now):
+    """Its root had started before the middleware was reached."""
+    with tracer.start_as_current_span("request", end_on_exit=False) as request:
+        hold = hold_request()
+        request.end()
+        assert hold.profile() is of(request)
+        assert now() == "request"
+        release(hold)
+        assert now() is None
+
+
+def test_closing_twice_is_closing_once(tracer, now):
+    """The profile may be held by others."""
+    with tracer.start_as_current_span("root") as root:
+        one, other = hold_request(), hold_request()
+    one.close()
+    one.close()
+    assert of(root).is_open()
+    other.close()
+    assert not of(root).is_open()
+    assert now() is None
+
+
+def test_a_closed_hold_takes_nothing(tracer, now, request_hold):
+    release(request_hold)
+    with tracer.start_as_current_span("late") as late:
+        assert now() == "late"
+    assert not of(late).is_open()
+    assert request_hold.profile_id is None
+    assert now() is None
+
+
+def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
+    """Scenario 30: contrib ASGI ends the span at the last body and leaves it current."""
+    with tracer.start_as_current_span("request", end_on_exit=False) as request:
+        request.end()
+        assert now() == "request"
+        # A child of a held request is no new root.
+        with tracer.start_as_current_span("child") as child:
+            assert of(child) is of(request)
+            assert now() == "request"
+        release(request_hold)
+        assert now() is None
+        # A child of one that is not held any more is (scenario 10).
+        with tracer.start_as_current_span("next"):
+            assert now() == "next"
+        assert now() is None
+
+
+def test_a_submitter_of_a_held_request_inherits_while_it_is_held(tracer, now, request_hold):
+    with tracer.start_as_current_span("request") as request:
+        pass
+    submitter = current_submitter()
+    assert submitter.profile() is of(request)
+    release(request_hold)
+    assert submitter.profile() is None
+    assert now() is None
+
+
+@pytest.mark.usefixtures("recorder", "without_garbage_collector")
+def test_a_hold_keeps_no_span_alive(tracer, request_hold):
+    root = tracer.start_span("root")
+    gone = weakref.ref(root)
+    root.end()
+    del root
+    assert gone() is None
+    assert request_hold.profile() is not None
+
+
+class Body:
+    """A streaming response body, as a WSGI middleware wraps it."""
+
+    def __init__(self, hold, chunks):
+        self._hold = hold
+        self._chunks = chunks
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with held(self._hold):
+            return next(self._chunks)
+
+    def close(self):
+        self._chunks.close()
+        release(self._hold)
+
+
+def start_response(tracer, now, chunks):
+    """Django's and Flask's instrumentations end the span before the body."""
+    hold = hold_request()
+    with held(hold), tracer.start_as_current_span("request"):
+        assert now() == "request"
+    return Body(hold, chunks)
+
+
+def test_wsgi_streaming(tracer, now):
+    """Scenario 41: the root in each chunk, none before the first or after close."""
+
+    def chunks():
+        for _ in range(3):
+            seen.append(now())
+            yield b"chunk"
+
+    seen = []
+    body = start_response(tracer, now, chunks())
+    assert now() is None
+    for _ in body:
+        assert now() is None
+        # The server may serve others in between.
+        with tracer.start_as_current_span("other"):
+            assert now() == "other"
+    assert seen == ["request"] * 3
+    body.close()
+    assert now() is None
+
+
+def test_a_streaming_body_closed_on_another_thread(tracer, now):
+    """Scenario 41: what the closing thread had stays, and the first has nothing."""
+
+    def chunks():
+        while True:
+            seen.append(now())
+            yield b"chunk"
+
+    def close():
+        with tracer.start_as_current_span("other"):
+            body.close()
+            seen.append(now())
+
+    seen = []
+    body = start_response(tracer, now, chunks())
+    next(body)
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    assert seen == ["request", "other"]
+    assert now() is None
+
+
+def test_a_streaming_body_that_raises(tracer, now):
+    """Scenario 41: the error arrives, and nothing is left."""
+
+    def chunks():
+        yield b"chunk"
+        raise LookupError
+
+    body = start_response(tracer, now, chunks())
+    next(body)
+    with pytest.raises(LookupError):
+        next(body)
+    assert now() is None
+    body.close()
+    assert now() is None
