@@ -1,0 +1,77 @@
+"""A FastAPI service that spends CPU time in each of the ways FastAPI offers.
+
+Start it with `uvicorn example_apps.fastapi_app:app`. Its profiles go to
+PYROSCOPE_SERVER_ADDRESS, http://localhost:4040 by default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+
+from fastapi import FastAPI
+
+from pyroscope_otel.asgi import PyroscopeMiddleware
+
+app = FastAPI(title="shop")
+app.add_middleware(PyroscopeMiddleware, application_name="shop")
+
+
+@app.get("/search/{word}")
+async def search(word: str) -> dict[str, int]:
+    """Work on the event loop, in turns with other requests."""
+    hits = 0
+    for shelf in range(8):
+        hits += rank_results(word, shelf)
+        await asyncio.sleep(0)  # a database would be asked here
+    return {"hits": hits}
+
+
+@app.get("/invoice/{number}")
+def invoice(number: int) -> dict[str, int]:
+    """Work in a worker thread: FastAPI runs a `def` endpoint there."""
+    return {"number": number, "total": render_invoice(number)}
+
+
+@app.post("/thumbnail/{name}")
+async def thumbnail(name: str) -> dict[str, str]:
+    """Work handed to a thread pool, while the event loop serves others."""
+    return {"name": name, "digest": await asyncio.to_thread(resize_image, name)}
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    """No work at all: such a request has a profile, and no samples in it."""
+    return {"status": "ok"}
+
+
+def rank_results(word: str, shelf: int) -> int:
+    """Take some 40 ms of CPU time."""
+    hits = 0
+    for number in range(200_000):
+        if hash((word, shelf, number)) % 97 == 0:
+            hits += 1
+    return hits
+
+
+def render_invoice(number: int) -> int:
+    """Take some 250 ms of CPU time."""
+    prices = random.Random(number)  # noqa: S311  an invoice of nobody's
+    total = 0
+    for _ in range(700_000):
+        total += round_price(prices.random())
+    return total
+
+
+def round_price(price: float) -> int:
+    """Round a price to whole cents."""
+    return int(price * 100 + 0.5)
+
+
+def resize_image(name: str) -> str:
+    """Take some 250 ms of CPU time."""
+    digest = name.encode()
+    for _ in range(250_000):
+        digest = hashlib.sha256(digest).digest()
+    return digest.hex()
