@@ -217,7 +217,8 @@ refused(enabled=False)
     ) == [
         (
             "pyroscope_otel is configured already, with other settings: "
-            "enabled: True (default) → False (argument enabled). Call pyroscope_otel.shutdown() first"
+            "enabled: True (default) → False (argument enabled). "
+            "Call pyroscope_otel.shutdown() first"
         )
     ]
 
