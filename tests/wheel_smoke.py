@@ -1,0 +1,71 @@
+"""Run with the built wheel and its dependencies, and nothing else installed.
+
+`python wheel_smoke.py`, outside of the checkout: an assertion that fails says
+what is wrong.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import pathlib
+import sys
+
+import pyroscope
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pyroscope.otel import PyroscopeSpanProcessor
+
+import pyroscope_otel
+
+# Both packages in one folder, each whole.
+assert pyroscope_otel.PyroscopeSpanProcessor is PyroscopeSpanProcessor
+assert callable(pyroscope.configure)
+assert "site-packages" in pyroscope_otel.__file__
+assert pathlib.Path(pyroscope_otel.__file__).with_name("py.typed").exists()
+files = {str(file) for file in importlib.metadata.files("pyroscope-otel") or ()}
+assert [file for file in files if file.startswith("pyroscope/")] == ["pyroscope/otel/__init__.py"]
+assert {file.split("/")[0] for file in files if ".dist-info" not in file} == {
+    "pyroscope",
+    "pyroscope_otel",
+}
+assert importlib.metadata.version("pyroscope-otel") == "2.0.0.dev0"
+
+# Nothing was imported that nobody asked for.
+for library in ("uvloop", "anyio", "greenlet", "trio", "google.protobuf", "asgiref"):
+    assert library not in sys.modules, library
+
+# The core works without any extra.
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+provider.add_span_processor(PyroscopeSpanProcessor())
+assert pyroscope.configure(application_name="smoke", server_address="http://127.0.0.1:9")
+with provider.get_tracer("smoke").start_as_current_span("request") as span:
+    profile_id = pyroscope_otel.current_profile_id()
+    assert profile_id == format(span.get_span_context().span_id, "016x")
+assert pyroscope_otel.current_profile_id() is None
+(exported,) = exporter.get_finished_spans()
+assert exported.attributes == {"pyroscope.profile.id": profile_id}
+
+# What needs an extra says which.
+for module, extra in (("pyroscope_otel.receiver", "receiver"),):
+    try:
+        __import__(module)
+    except ImportError as error:
+        assert f"pip install 'pyroscope-otel[{extra}]'" in str(error), error  # noqa: PT017  no pytest here
+    else:
+        raise AssertionError(f"{module} was imported without its extra")
+from pyroscope_otel.asgi import PyroscopeMiddleware as AsgiMiddleware  # noqa: E402
+from pyroscope_otel.wsgi import PyroscopeMiddleware as WsgiMiddleware  # noqa: E402
+
+for middleware, extra in ((AsgiMiddleware, "asgi"), (WsgiMiddleware, "wsgi")):
+    try:
+        middleware(lambda *_: None, application_name="smoke")
+    except ImportError as error:
+        assert f"pip install 'pyroscope-otel[{extra}]'" in str(error), error  # noqa: PT017  same
+    else:
+        raise AssertionError(f"{extra} middleware was made without its extra")
+
+print("1 passed, 0 failed")
