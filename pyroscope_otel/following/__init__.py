@@ -16,6 +16,7 @@ from pyroscope_otel.following.greenlets import Greenlets
 from pyroscope_otel.following.otel_context import ContextSwitches, Renames
 from pyroscope_otel.following.pool_jobs import AsgirefJobs, PoolJobs
 from pyroscope_otel.following.trio_steps import TrioSteps
+from pyroscope_otel.following.twisted_reactor import TwistedReactor
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
 
@@ -34,6 +35,7 @@ HOOKS: tuple[Hook, ...] = (
     Greenlets(),
     TrioSteps(),
     TrioJobs(),
+    TwistedReactor(),
 )
 
 
