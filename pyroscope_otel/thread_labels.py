@@ -25,8 +25,12 @@ link rather than having a wrong one."""
 conditions: list[Callable[[], bool]] = []
 """Asked before a thread is given labels: it stays without where one says no."""
 
+latest: object = object()
+"""Another object after each event that may change what a thread should carry: a
+span ended, or the labels of a thread changed. Objects, as a number that several
+threads count up may come back to what it was."""
+
 _generation = 0
-_endings = 0
 
 
 def _unpatched_thread_module() -> Any:
@@ -51,14 +55,13 @@ _get_ident: Callable[[], int] = _os_thread.get_ident
 class _Thread:
     """What one OS thread carries, as far as we know."""
 
-    __slots__ = ("busy", "generation", "ident", "interrupted", "labels")
+    __slots__ = ("busy", "generation", "ident", "labels")
 
     def __init__(self) -> None:
         self.ident = _get_ident()
         self.labels: Labels | None = None
         self.generation = _generation
         self.busy = False
-        self.interrupted = False
 
     def __del__(self) -> None:
         # A thread-local's value dies on its own thread, as the last thing
@@ -79,18 +82,20 @@ os_thread_local: Callable[[], Any] = _os_thread._local  # noqa: SLF001  the publ
 _local = os_thread_local()
 
 
-def carry(labels: Labels | None) -> bool:
+def carry(labels: Labels | None, since: object = None) -> bool:
     """Make the running thread carry exactly these labels.
 
     Args:
         labels: The labels, or None for none. Compared by identity: the same
             tuple again costs next to nothing.
+        since: What `latest` was before the caller decided on these labels.
 
     Returns:
-        Whether to ask again. What the caller decided on may have changed while
-        the labels did: a span ended on another thread, or a signal handler or a
-        finaliser ran in between and switched the context itself.
+        Whether to ask again. What the caller decided on may have changed since:
+        a span ended on another thread, or a signal handler or a finaliser ran
+        in between, at any point, and switched the context itself.
     """
+    global latest  # noqa: PLW0603  see `_generation`
     try:
         thread = _local.thread
     except AttributeError:
@@ -98,18 +103,19 @@ def carry(labels: Labels | None) -> bool:
     if thread.busy:
         # We are inside ourselves, on the same thread: the outer call finishes
         # what it began, then is told to ask again.
-        thread.interrupted = True
+        latest = object()
         return False
     if thread.labels is labels and thread.generation == _generation:
         return False
     thread.busy = True
-    thread.interrupted = False
-    endings = _endings
     try:
         _change(thread, labels)
     finally:
         thread.busy = False
-    return thread.interrupted or endings != _endings
+    is_outdated = latest is not since
+    # We may be inside a caller that has asked, and not changed anything yet.
+    latest = object()
+    return is_outdated
 
 
 def _change(thread: _Thread, labels: Labels | None) -> None:
@@ -152,9 +158,9 @@ def forget() -> None:
 
 
 def span_ended() -> None:
-    """Have those who are just changing a thread's labels ask again."""
-    global _endings  # noqa: PLW0603  see `_generation`
-    _endings += 1
+    """Have those who are just deciding on a thread's labels ask again."""
+    global latest  # noqa: PLW0603  see `_generation`
+    latest = object()
 
 
 def agent_is_running() -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel import failure
+from pyroscope_otel import failure, thread_labels
 from pyroscope_otel.attribution import current_labels, labels_in
 from pyroscope_otel.thread_labels import carry
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 def follow_current() -> None:
     """Make the thread's labels those of the current context."""
     try:
-        while carry(current_labels()):
-            pass
+        while True:
+            since = thread_labels.latest
+            if not carry(current_labels(), since):
+                return
     except Exception:
         failure.report("follow the current context")
 
@@ -30,8 +32,10 @@ def follow_current() -> None:
 def follow_context(context: contextvars.Context) -> None:
     """Make the thread's labels those of a context that is about to be entered."""
     try:
-        while carry(labels_in(context)):
-            pass
+        while True:
+            since = thread_labels.latest
+            if not carry(labels_in(context), since):
+                return
     except Exception:
         failure.report("follow a context")
 
@@ -39,8 +43,10 @@ def follow_context(context: contextvars.Context) -> None:
 def follow(inherited: Inherited) -> None:
     """Make the thread's labels those of what a job inherits."""
     try:
-        while carry(inherited.labels()):
-            pass
+        while True:
+            since = thread_labels.latest
+            if not carry(inherited.labels(), since):
+                return
     except Exception:
         failure.report("follow a job")
 
