@@ -1,0 +1,1 @@
+"""What following costs: per switch point, per request and over many requests."""

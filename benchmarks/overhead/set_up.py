@@ -1,0 +1,64 @@
+"""How a measured process sets up tracing and profiling: all that differs between variants.
+
+It runs in the measured processes. The agent runs in every one of them, so that
+what is compared is the link between traces and profiles and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import pyroscope
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Setting = dict[str, Any]
+"""What a measured process is told: `variant`, `released` (the file of 1.1.0's
+module), `server` (the address that the agent pushes to), and what the measurement
+adds."""
+
+
+def agent_settings(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the agent, the same by hand and for the middleware."""
+    return {
+        "application_name": "overhead",
+        "server_address": setting["server"],
+        "sample_rate": 100,
+        # As often as possible, so that pushes happen while we look.
+        "upload_interval": 1,
+    }
+
+
+def trace_spans() -> TracerProvider:
+    """Trace with a processor that does nothing, as every variant has one."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "overhead"}))
+    provider.add_span_processor(SpanProcessor())
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def profile_by_hand(setting: Mapping[str, Any], provider: TracerProvider) -> None:
+    """Start the agent, and add the variant's span processor if it has one."""
+    pyroscope.configure(**agent_settings(setting))
+    processor = _span_processor(setting)
+    if processor is not None:
+        provider.add_span_processor(processor)
+
+
+def _span_processor(setting: Mapping[str, Any]) -> SpanProcessor | None:
+    if setting["variant"] == "none":
+        return None
+    if setting["variant"] == "released":
+        # Its module has the name of our import path, and is not installed: by path.
+        spec = importlib.util.spec_from_file_location("released", setting["released"])
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.PyroscopeSpanProcessor()
+    from pyroscope_otel import PyroscopeSpanProcessor
+
+    return PyroscopeSpanProcessor()
