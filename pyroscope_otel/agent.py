@@ -152,6 +152,7 @@ class Agent:
             self._state = _State.REFUSED
             return
         self.needed = False
+        # What threads carried under an earlier agent, this one does not know.
         thread_labels.forget()
 
     def _log_state(self) -> None:
@@ -196,7 +197,6 @@ class Agent:
         try:
             pyroscope.shutdown()
         finally:
-            thread_labels.forget()
             self._retry_at = 0.0
             self.needed = self._settings is not None
             self._state = _State.OFF

@@ -237,9 +237,11 @@ def test_the_applications_own_agent_is_used_as_it_is_and_stays(server):
         + f"""
 logging.getLogger("pyroscope_otel").setLevel("INFO")
 pyroscope.configure(application_name="own", server_address="{server.url}")
+pyroscope.configure = counting(pyroscope.configure)
 agent.arm(settings(server_address="http://127.0.0.1:9"))
 agent.ensure_running()
 state()
+print(pyroscope.configure.calls)
 burn()
 print(agent.stop(20))
 print(thread_labels.agent_is_running())
@@ -247,6 +249,7 @@ print(thread_labels.agent_is_running())
     ) == [
         "INFO The application's own Pyroscope agent runs; it is used as it is",
         "FOREIGN not needed",
+        "0",
         "True",
         "True",
     ]
@@ -357,6 +360,21 @@ print(pyroscope.configure.calls)
     ) == ["OFF needed", "False", "RUNNING not needed", "1"]
 
 
+def test_a_request_does_not_wait_while_another_thread_is_at_it():
+    assert run(
+        ARM
+        + """
+agent.arm(settings())
+agent.AGENT._lock.acquire()
+agent.ensure_running()
+state()
+agent.AGENT._lock.release()
+agent.ensure_running()
+state()
+"""
+    ) == ["OFF needed", "RUNNING not needed"]
+
+
 def test_greenlets_run_while_it_stops(silent_server_url):
     pytest.importorskip("gevent")
     assert run(
@@ -408,7 +426,7 @@ def serve():
 
 agent.arm(settings(server_address="{server.url}"))
 agent.ensure_running()
-burn()  # so that its threads are up: forking while they begin hung a child once
+burn()  # until its threads are up: forked while they begin, the agent hangs in the child
 in_child(serve)
 state()
 sys.stdout.flush()
@@ -472,11 +490,12 @@ def test_a_child_of_a_process_that_disarmed_it_starts_nothing():
 agent.arm(settings())
 agent.disarm()
 def serve():
+    state()
     agent.ensure_running()
     state()
 in_child(serve)
 """
-    ) == ["OFF not needed"]
+    ) == ["OFF not needed", "OFF not needed"]
 
 
 # Exit
