@@ -117,7 +117,8 @@ def configure(  # noqa: PLR0913  the settings, each with its type
         span_labels: The labels that samples carry, of ``span_id``, ``span_name``
             and ``trace_id`` (ours).
         start: When the agent starts: ``"lazy"``, with the first request in each
-            process, or ``"now"`` (ours).
+            process, or ``"now"``, which is not for a process that forks its
+            workers (ours).
         tracer_provider: The tracer provider, instead of the global one (ours).
         **unknown: None: a misspelt name is refused with a suggestion.
 
