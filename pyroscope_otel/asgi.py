@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -57,7 +58,7 @@ class PyroscopeMiddleware:
 
     def __init__(self, app: Application, **settings: Any) -> None:
         self._app = app
-        self._traced = app
+        self._traced = {"http": app, "websocket": app}
         self._enabled = False
         self._failure: Exception | None = None
         try:
@@ -70,9 +71,17 @@ class PyroscopeMiddleware:
     def _configure(self, settings: Mapping[str, Any]) -> None:
         configured = configuration.apply(settings)
         self._enabled = configured is not None
-        if configured is not None and not _traces_itself(self._app):
-            provider = tracing.tracer_provider_for(configured)
-            self._traced = _instrumented(self._app, provider)
+        if configured is None or _traces_itself(self._app):
+            return
+        provider = tracing.tracer_provider_for(configured)
+        if not _has_starlettes_own(self._app):
+            traced = _instrumented(self._app, provider)
+            self._traced = {"http": traced, "websocket": traced}
+            return
+        # It leaves websockets untraced. To trace them is no reason to refuse
+        # an application without contrib, which all the rest does not need.
+        with suppress(ImportError):
+            self._traced["websocket"] = _instrumented(self._app, provider)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI has it."""
@@ -95,7 +104,7 @@ class PyroscopeMiddleware:
                     await self._app(scope, receive, send)
                 else:
                     with no_leftover_span():
-                        await self._traced(scope, receive, send)
+                        await self._traced[scope["type"]](scope, receive, send)
         finally:
             release(hold)
 
@@ -211,9 +220,18 @@ def _route(scope: Scope) -> str | None:
 
 
 def _traces_itself(app: Any) -> bool:
-    """Return whether an application makes its own root spans."""
+    """Return whether an application makes the root spans of requests and websockets."""
     while app is not None:
-        if is_contrib(app) or _is_starlettes_own(type(app)) or _is_tracing_fastapi(app):
+        if is_contrib(app) or _is_tracing_fastapi(app):
+            return True
+        app = getattr(app, "app", None)
+    return False
+
+
+def _has_starlettes_own(app: Any) -> bool:
+    """Return whether Starlette's own middleware makes the root spans of requests."""
+    while app is not None:
+        if _is_starlettes_own(type(app)):
             return True
         added = getattr(app, "user_middleware", ())
         if any(_is_starlettes_own(middleware.cls) for middleware in added):
