@@ -239,8 +239,8 @@ TABLE: tuple[Setting, ...] = (
         kinds.choice("lazy", "now"),
         default="lazy",
         doc=(
-            "When the agent starts: `lazy`, with the first request in each process, or `now`, which is "
-            "not for a process that forks its workers. A forked child is always `lazy`."
+            "When the agent starts: `lazy`, with the first request in each process, or `now`, "
+            "which is not for a process that forks its workers. A forked child is always `lazy`."
         ),
         environment=("PYROSCOPE_START",),
         ours=True,
