@@ -49,6 +49,9 @@ def main() -> int:
         begin = time.monotonic()
         try:
             result = measure(case, package, slice_ms, options.seconds)
+        except KeyboardInterrupt:
+            failures += 1
+            break
         except ServerError as error:
             failures += 1
             print(f"failed: {error}", file=sys.stderr, flush=True)
@@ -89,9 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*PACKAGES, "all"],
         default="all",
         help="old: the released 1.1.0; hand: our span processor added by hand; ours: our "
-        "middleware; "
-        "exact: labels put on right around the work, which is as good as it gets (default: all but "
-        "exact)",
+        "middleware; exact: labels put on right around the work, as good as the sampler gets on "
+        "this machine at this moment; all: the first three (default)",
     )
     parser.add_argument(
         "--seconds", type=float, default=4.0, help="CPU time per measurement (default: 4)"

@@ -38,7 +38,7 @@ def send(case: Case, port: int, requests: int) -> None:
     def serve_one_client() -> None:
         try:
             client(case, port, numbers)
-        except Exception as error:  # noqa: BLE001 raised below
+        except Exception as error:  # raised below
             errors.append(error)
 
     threads = [threading.Thread(target=serve_one_client, daemon=True) for _ in range(case.clients)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
 from benchmarks.attribution.run import Package, Recording, run
-from benchmarks.attribution.spans import PROFILE_ID, roots_by_order
+from benchmarks.attribution.spans import profile_ids_by_order
 
 if TYPE_CHECKING:
     from benchmarks.attribution.cases import Case
@@ -30,8 +30,8 @@ class Attribution:
         missing: Those that carry none.
         stray: Samples that were spent on no request and carry an id all the same.
         verdicts: How many samples of each kind there were, in words.
-        double_roots: Requests with more than one local root span.
-        unknown_roots: Requests of which no local root with a profile id was exported.
+        double: Requests that have more than one profile id.
+        without: Requests that have none.
     """
 
     case: str
@@ -42,8 +42,8 @@ class Attribution:
     missing: int = 0
     stray: int = 0
     requests: int = 0
-    double_roots: int = 0
-    unknown_roots: int = 0
+    double: int = 0
+    without: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -83,16 +83,12 @@ def measure(case: Case, package: Package, slice_ms: float = 20, seconds: float =
 
 def judge(recording: Recording, result: Attribution) -> None:
     """Count into `result` how the samples of a recording were attributed."""
-    roots = roots_by_order(recording.spans)
-    ids = {
-        order: {root["attributes"].get(PROFILE_ID) for root in found} - {None}
-        for order, found in roots.items()
-    }
+    ids = profile_ids_by_order(recording.spans)
     if result.package == "exact":
         ids = {order: {exact_id(order)} for order in range(recording.requests)}
     result.requests = recording.requests
-    result.double_roots = sum(len(found) > 1 for found in roots.values())
-    result.unknown_roots = sum(not ids.get(order) for order in range(recording.requests))
+    result.double = sum(len(found) > 1 for found in ids.values())
+    result.without = sum(not ids.get(order) for order in range(recording.requests))
     verdicts: Counter[str] = Counter()
     for profile in recording.profiles:
         if profile.sample_type != "cpu":

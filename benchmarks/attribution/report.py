@@ -57,8 +57,8 @@ def remarks(result: Attribution) -> str:
     said = [
         f"{count} {verdict}" for verdict, count in result.verdicts.items() if verdict != "right"
     ]
-    if result.double_roots:
-        said.append(f"{result.double_roots} of {result.requests} requests have two local roots")
-    if result.unknown_roots:
-        said.append(f"{result.unknown_roots} of {result.requests} requests have no profile id")
+    if result.double:
+        said.append(f"{result.double} of {result.requests} requests have two profile ids")
+    if result.without:
+        said.append(f"{result.without} of {result.requests} requests have no profile id")
     return "; ".join(said)

@@ -46,8 +46,8 @@ def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) 
     """Serve a case's requests, until that much CPU time is burned.
 
     Raises:
-        ServerError: The server failed; its log is in the message.
-        LoadError: A request failed; where the server's log is, is in the message.
+        ServerError: The server or a request failed. The message has the end of the
+            server's log, which is kept in that case.
     """
     folder = Path(tempfile.mkdtemp(prefix="attribution-"))
     requests = math.ceil(seconds / burn.SECONDS_PER_REQUEST)

@@ -78,7 +78,8 @@ class Server:
     def failed(self, what: str) -> ServerError:
         """Return an error that says what failed and shows the end of the log."""
         log = self._log.read_text(errors="replace").splitlines()[-25:]
-        return ServerError("\n".join([f"the server of {self._case.name} {what}; its log:", *log]))
+        what = f"the server of {self._case.name} {what}; the end of its log, {self._log}:"
+        return ServerError("\n".join([what, *log]))
 
     def _bind(self) -> tuple[str, ...]:
         if self._case.is_gunicorn:

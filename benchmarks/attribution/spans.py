@@ -45,15 +45,27 @@ def read(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def roots_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """Return the local roots of each request: one, if all is well."""
+def profile_ids_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, set[str]]:
+    """Return the profile ids of each request: one, if all is well.
+
+    They are those of the local roots above the spans that name the order, and of
+    further ones for the same path, should there be any.
+    """
     by_id = {_key(span): span for span in spans}
-    roots: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    ids: dict[int, set[str]] = defaultdict(set)
     for span in by_id.values():
-        if (order := span["attributes"].get(ORDER)) is not None:
-            root = _local_root(span, by_id)
-            roots[order][root["context"]["span_id"]] = root
-    return {order: list(found.values()) for order, found in roots.items()}
+        root = _local_root(span, by_id)
+        order = span["attributes"].get(ORDER, _order_in_path(span) if root is span else None)
+        if order is not None:
+            ids[order] |= {root["attributes"].get(PROFILE_ID)} - {None}
+    return ids
+
+
+def _order_in_path(span: dict[str, Any]) -> int | None:
+    attributes = span["attributes"]
+    path = attributes.get("url.path") or attributes.get("http.target") or ""
+    last = path.rpartition("/")[2]
+    return int(last) if last.isdigit() else None
 
 
 def _key(span: dict[str, Any]) -> tuple[str, str]:
