@@ -116,9 +116,10 @@ def _open_profile_above(span: Span, parent_context: Context | None) -> Profile |
     if profile is not None:
         return profile if parent.is_recording() or profile.is_open() else None
     # A parent that never came by us, and was passed on without being current
-    # anywhere (a span that the sampler dropped): the code that starts the child
-    # is what remains to go by.
-    current = trace.get_current_span()
-    if current.get_span_context().trace_id == span.context.trace_id:
-        return current_profile()
+    # anywhere (a span that the sampler dropped), or a thread of the SDK's where
+    # none is current (`ConcurrentMultiSpanProcessor`): the code that starts the
+    # child is what remains to go by.
+    profile = current_profile()
+    if profile is not None and profile.trace_id == span.context.trace_id:
+        return profile
     return None

@@ -41,10 +41,11 @@ class Profile:
             `SPAN_LABELS`.
     """
 
-    __slots__ = ("_holders", "_root", "_span_labels", "id", "labels")
+    __slots__ = ("_holders", "_root", "_span_labels", "id", "labels", "trace_id")
 
     def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
         self.id = format(root.context.span_id, "016x")
+        self.trace_id = root.context.trace_id
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
