@@ -15,6 +15,7 @@ remains is code in whose context OpenTelemetry names no span:
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import weakref
 from contextvars import ContextVar
@@ -225,4 +226,6 @@ def adopt(context: otel_context.Context) -> None:
         return
     profile = _profile_under(enclosing)
     if profile is not None:
-        put_span_in(span, profile)
+        # An object that takes no attribute of ours has no profile then.
+        with contextlib.suppress(AttributeError):
+            put_span_in(span, profile)

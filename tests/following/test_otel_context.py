@@ -1,0 +1,480 @@
+"""Following OpenTelemetry's own switch points: attach, detach, and a new name."""
+
+import contextvars
+import logging
+import threading
+
+import pytest
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
+from opentelemetry.sdk.trace import Span
+
+from pyroscope_otel import following
+from pyroscope_otel.attribution import profile_of_span
+from pyroscope_otel.following.otel_context import ContextSwitches, Renames
+from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+
+
+def attach(span):
+    return otel_context.attach(trace.set_span_in_context(span))
+
+
+# Attach and detach
+
+
+def test_nested_spans(tracer, now):
+    assert now() is None
+    with tracer.start_as_current_span("root"):
+        assert now() == "root"
+        with tracer.start_as_current_span("child"):
+            assert now() == "root"
+        assert now() == "root"
+    assert now() is None
+
+
+def test_nested_roots(tracer, now):
+    """Scenario 33: inner inside, outer after."""
+    with tracer.start_as_current_span("outer"):
+        with tracer.start_as_current_span("inner", otel_context.Context()):
+            assert now() == "inner"
+        assert now() == "outer"
+    assert now() is None
+
+
+def test_an_exception_in_a_span(tracer, now):
+    """Scenario 14: the same without an event loop."""
+    with tracer.start_as_current_span("outer"):
+        with (
+            pytest.raises(LookupError),
+            tracer.start_as_current_span("inner", otel_context.Context()),
+        ):
+            raise LookupError
+        assert now() == "outer"
+    assert now() is None
+
+
+def test_other_values_leave_the_span(tracer, now):
+    """Scenario 38: baggage, suppression, anything else."""
+    with tracer.start_as_current_span("root"):
+        token = otel_context.attach(baggage.set_baggage("tenant", "7"))
+        assert now() == "root"
+        inner = otel_context.attach(otel_context.set_value("suppress_instrumentation", value=True))
+        assert now() == "root"
+        otel_context.detach(inner)
+        assert now() == "root"
+        otel_context.detach(token)
+        assert now() == "root"
+    assert now() is None
+
+
+def test_an_empty_context_has_no_labels(tracer, now):
+    """Scenario 38."""
+    with tracer.start_as_current_span("root"):
+        token = otel_context.attach(otel_context.Context())
+        assert now() is None
+        otel_context.detach(token)
+        assert now() == "root"
+    assert now() is None
+
+
+def test_an_invalid_span_has_no_labels(tracer, now):
+    """Scenario 38: how instrumentations leave a trace."""
+    with tracer.start_as_current_span("root"):
+        with trace.use_span(trace.INVALID_SPAN):
+            assert now() is None
+        assert now() == "root"
+    assert not hasattr(trace.INVALID_SPAN, "_pyroscope_profile")
+
+
+def test_a_remote_span_alone_has_no_labels(tracer, now):
+    """Scenario 34: also inside a root, and in its trace."""
+    with tracer.start_as_current_span("root") as root:
+        context = trace.SpanContext(root.context.trace_id, 8, is_remote=True)
+        with trace.use_span(trace.NonRecordingSpan(context)):
+            assert now() is None
+        assert now() == "root"
+
+
+def test_detached_out_of_order(tracer, now):
+    """Scenario 39: as OpenTelemetry has it, while it is open."""
+    one = tracer.start_span("one", otel_context.Context())
+    two = tracer.start_span("two", otel_context.Context())
+    first, second = attach(one), attach(two)
+    assert now() == "two"
+    otel_context.detach(first)
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert now() is None
+    otel_context.detach(second)
+    # The second token brings back what was current before it.
+    assert trace.get_current_span() is one
+    assert now() == "one"
+    one.end()
+    assert now() is None
+    two.end()
+    otel_context.attach(otel_context.Context())
+
+
+def test_a_root_that_ended_is_brought_back(tracer, now):
+    """Scenario 39: then it is the liveness that decides."""
+    one = tracer.start_span("one", otel_context.Context())
+    two = tracer.start_span("two", otel_context.Context())
+    first, second = attach(one), attach(two)
+    otel_context.detach(first)
+    one.end()
+    two.end()
+    otel_context.detach(second)
+    assert trace.get_current_span() is one
+    assert now() is None
+    otel_context.attach(otel_context.Context())
+
+
+def test_a_detach_that_is_refused(tracer, now, caplog):
+    """Scenario 15: OpenTelemetry logs it, and the context is what it was."""
+    tokens = []
+    root = tracer.start_span("root")
+    contextvars.copy_context().run(lambda: tokens.append(attach(root)))
+    # Nobody tells us that a context is left.
+    assert now() == "root"
+    with caplog.at_level(logging.CRITICAL):
+        otel_context.detach(tokens.pop())
+    assert now() is None
+    with tracer.start_as_current_span("closer", otel_context.Context()):
+        contextvars.copy_context().run(lambda: tokens.append(attach(root)))
+        assert now() == "root"
+        with caplog.at_level(logging.CRITICAL):
+            otel_context.detach(tokens.pop())
+        assert now() == "closer"
+    root.end()
+
+
+def test_a_generator_suspended_in_a_span(tracer, now):
+    """Scenario 16: its consumer inherits it, which is OpenTelemetry's own doing."""
+
+    def chunks():
+        with tracer.start_as_current_span("body"):
+            yield now()
+            yield now()
+
+    body = chunks()
+    assert next(body) == "body"
+    assert trace.get_current_span().name == now() == "body"
+    assert next(body) == "body"
+    body.close()
+    assert now() is None
+
+
+def test_a_websocket(tracer, now):
+    """Scenario 40: its root in each message, and other work in between."""
+    websocket = tracer.start_span("websocket")
+    for _ in range(3):
+        assert now() is None
+        with trace.use_span(websocket):
+            assert now() == "websocket"
+            with tracer.start_as_current_span("receive"):
+                assert now() == "websocket"
+        assert now() is None
+        with tracer.start_as_current_span("other"):
+            assert now() == "other"
+    websocket.end()
+
+
+def test_each_thread_has_its_own(tracer, now):
+    def other():
+        seen.append(now())
+        with tracer.start_as_current_span("other"):
+            entered.set()
+            left.wait()
+            seen.append(now())
+        seen.append(now())
+
+    seen, entered, left = [], threading.Event(), threading.Event()
+    thread = threading.Thread(target=other)
+    with tracer.start_as_current_span("root"):
+        thread.start()
+        entered.wait()
+        assert now() == "root"
+    assert now() is None
+    left.set()
+    thread.join()
+    assert seen == [None, "other", None]
+
+
+def test_a_root_that_ends_on_another_thread(tracer, now):
+    """Scenario 25: its labels go at the next switch of the thread that has them."""
+    root = tracer.start_span("root")
+    with trace.use_span(root):
+        thread = threading.Thread(target=root.end)
+        thread.start()
+        thread.join()
+        # The window: an agent's labels can only be changed from their thread.
+        assert now() == "root"
+        token = otel_context.attach(baggage.set_baggage("any", "switch"))
+        assert now() is None
+        otel_context.detach(token)
+        assert now() is None
+    assert now() is None
+
+
+# New names
+
+
+def test_a_renamed_root(tracer, now, recorder):
+    """Scenario 32: the id stays; what is removed is what was put there."""
+    with tracer.start_as_current_span("GET") as root:
+        before = recorder.now()
+        root.update_name("GET /users/{id}")
+        assert now() == "GET /users/{id}"
+        assert recorder.now()["span_id"] == before["span_id"]
+        with tracer.start_as_current_span("child"):
+            root.update_name("GET /items/{id}")
+            assert now() == "GET /items/{id}"
+        assert now() == "GET /items/{id}"
+    assert now() is None
+
+
+def test_renamed_to_what_it_was(tracer, now):
+    with tracer.start_as_current_span("root") as root:
+        root.update_name("root")
+        assert now() == "root"
+    assert now() is None
+
+
+def test_a_renamed_child(tracer, now):
+    """Scenario 32: the name is the root's."""
+    with tracer.start_as_current_span("root"), tracer.start_as_current_span("child") as child:
+        child.update_name("renamed")
+        assert now() == "root"
+
+
+def test_renamed_while_another_root_is_current(tracer, now):
+    """Scenario 32: from its next switch on."""
+    one = tracer.start_span("one")
+    with tracer.start_as_current_span("two", otel_context.Context()):
+        one.update_name("renamed")
+        assert now() == "two"
+    with trace.use_span(one, end_on_exit=True):
+        assert now() == "renamed"
+
+
+def test_renamed_on_another_thread(tracer, now):
+    """Scenario 32: from this thread's next switch on."""
+    with tracer.start_as_current_span("root") as root:
+        thread = threading.Thread(target=root.update_name, args=("renamed",))
+        thread.start()
+        thread.join()
+        assert now() == "root"
+        with tracer.start_as_current_span("child"):
+            assert now() == "renamed"
+    assert now() is None
+
+
+def test_renamed_after_its_end(tracer, now):
+    """OpenTelemetry warns of it, and the name stays."""
+    root = tracer.start_span("root")
+    root.end()
+    root.update_name("late")
+    with trace.use_span(root):
+        assert now() is None
+
+
+def test_renamed_to_a_raw_path(tracer, now):
+    """Choice 7: each value is a series of its own on the server."""
+    attributes = {"url.path": "/users/7", "http.request.method": "GET"}
+    with tracer.start_as_current_span("GET", attributes=attributes) as root:
+        root.update_name("GET /users/7")
+        assert now() == "GET"
+        root.set_attribute("http.route", "/users/{id}")
+        root.update_name("GET /users/{id}")
+        assert now() == "GET /users/{id}"
+
+
+# Spans that are not ours
+
+
+def test_a_foreign_span_stays_in_its_profile(tracer, now):
+    """Scenario 37: where it becomes current once more, also on another thread."""
+
+    def other():
+        token = attach(foreign)
+        seen.append(now())
+        otel_context.detach(token)
+        seen.append(now())
+
+    seen = []
+    with tracer.start_as_current_span("root") as root:
+        context = trace.SpanContext(root.context.trace_id, 8, is_remote=False)
+        foreign = trace.NonRecordingSpan(context)
+        with trace.use_span(foreign):
+            assert now() == "root"
+            assert profile_of_span(foreign) is profile_of_span(root)
+        with tracer.start_as_current_span("inner", otel_context.Context()), trace.use_span(foreign):
+            assert now() == "root"
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert seen == ["root", None]
+    with trace.use_span(foreign):
+        assert now() is None
+
+
+def test_a_foreign_span_below_an_ended_root(tracer, now):
+    """Scenario 37: there is no profile to put it into."""
+    with tracer.start_as_current_span("root", end_on_exit=False) as root:
+        root.end()
+        foreign = trace.NonRecordingSpan(
+            trace.SpanContext(root.context.trace_id, 8, is_remote=False)
+        )
+        with trace.use_span(foreign):
+            assert now() is None
+
+
+def test_a_foreign_span_that_takes_no_attribute(tracer, now):
+    """Scenario 37: none rather than an error."""
+
+    class Frozen(trace.NonRecordingSpan):
+        def __setattr__(self, name, value):
+            if hasattr(self, "_context"):
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    with tracer.start_as_current_span("root") as root:
+        foreign = Frozen(trace.SpanContext(root.context.trace_id, 8, is_remote=False))
+        token = attach(foreign)
+        seen.append(now())
+        otel_context.detach(token)
+        seen.append(now())
+
+    seen = []
+    with tracer.start_as_current_span("root") as root:
+        context = trace.SpanContext(root.context.trace_id, 8, is_remote=False)
+        foreign = trace.NonRecordingSpan(context)
+        with trace.use_span(foreign):
+            assert now() == "root"
+            assert profile_of_span(foreign) is profile_of_span(root)
+        with tracer.start_as_current_span("inner", otel_context.Context()), trace.use_span(foreign):
+            assert now() == "root"
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert seen == ["root", None]
+    with trace.use_span(foreign):
+        assert now() is None
+
+
+def test_a_foreign_span_below_an_ended_root(tracer, now):
+    """Scenario 37: there is no profile to put it into."""
+    with tracer.start_as_current_span("root", end_on_exit=False) as root:
+        root.end()
+        foreign = trace.NonRecordingSpan(
+            trace.SpanContext(root.context.trace_id, 8, is_remote=False)
+        )
+        with trace.use_span(foreign):
+            assert now() is None
+
+
+def test_a_foreign_span_that_takes_no_attribute(tracer, now):
+    """Scenario 37: none rather than an error."""
+
+    class Slots:
+        __slots__ = ("context",)
+
+        def __init__(self, context):
+            self.context = context
+
+        def get_span_context(self):
+            return self.context
+
+        def is_recording(self):
+            return True
+
+    with tracer.start_as_current_span("root") as root:
+        foreign = Slots(trace.SpanContext(root.context.trace_id, 8, is_remote=False))
+        token = attach(foreign)
+        assert trace.get_current_span() is foreign
+        assert now() is None
+        otel_context.detach(token)
+        assert now() == "root"
+
+
+def test_our_attribute_of_the_object_is_not_exported(tracer, exporter):
+    with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
+        pass
+    child, root = exporter.get_finished_spans()
+    assert not hasattr(root, "_pyroscope_profile")
+    assert not hasattr(child, "_pyroscope_profile")
+    assert list(root.attributes) == [PROFILE_ID_ATTRIBUTE]
+
+
+# Put in and taken out
+
+
+@pytest.fixture
+def removed(recorder):
+    """Following is not installed, and is again after the test."""
+    assert recorder.left_behind() == {}
+    following.remove()
+    yield
+    following.remove()
+    following.install()
+
+
+@pytest.mark.usefixtures("removed")
+@pytest.mark.parametrize("hook_class", [ContextSwitches, Renames])
+def test_taken_out_without_a_trace(hook_class):
+    """Scenario 51: what was there is there again, the very same."""
+
+    def attributes():
+        context = otel_context._RUNTIME_CONTEXT
+        return dict(vars(context)), context.attach.__func__, dict(vars(Span))
+
+    before = attributes()
+    hook = hook_class()
+    hook.install()
+    installed = vars(otel_context._RUNTIME_CONTEXT), dict(vars(Span))
+    assert installed != (before[0], before[2])
+    hook.install()
+    hook.remove()
+    assert attributes() == before
+    hook.remove()
+    assert attributes() == before
+
+
+@pytest.mark.usefixtures("removed")
+def test_nothing_is_followed_once_it_is_taken_out(tracer, now):
+    """The tracer fixture's processor has put everything in; it comes out again."""
+    following.remove()
+    with tracer.start_as_current_span("root") as root:
+        assert root.attributes[PROFILE_ID_ATTRIBUTE]
+        assert now() is None
+        root.update_name("renamed")
+        assert now() is None
+
+
+@pytest.mark.usefixtures("removed")
+def test_another_tool_has_patched_over_ours(tracer, now):
+    """Scenario 51: taken out of order, it stays, and ours does nothing."""
+
+    def theirs(context):
+        calls.append(context)
+        return ours(context)
+
+    calls = []
+    following.install()
+    runtime_context = otel_context._RUNTIME_CONTEXT
+    ours = runtime_context.attach
+    runtime_context.attach = theirs
+    try:
+        following.remove()
+        assert runtime_context.attach is theirs
+        with tracer.start_as_current_span("root"):
+            assert now() is None
+        assert calls
+        # Put in once more, ours goes around theirs.
+        following.install()
+        with tracer.start_as_current_span("root"):
+            assert now() == "root"
+        assert now() is None
+        following.remove()
+        assert runtime_context.attach is theirs
+    finally:
+        del runtime_context.attach
