@@ -22,7 +22,7 @@ of a sample says which request it belongs to, and its labels are compared with t
 precision = right / labelled, recall = right / all samples of requests.
 """
 _EPILOG = f"""
-Everything at the default slice of 20 ms takes about 15 minutes. Slices of other lengths are
+Everything at the default slice of 20 ms takes 15 to 20 minutes on two idle cores. Slices of other lengths are
 measured on {len(SMALL_SELECTION)} cases only, unless --case names others:
 {", ".join(SMALL_SELECTION)}. Below 10 ms the sampler itself lags: it reads the stack first and
 the labels a moment later. Cases: {", ".join(CASES)}.

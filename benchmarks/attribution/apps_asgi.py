@@ -17,7 +17,11 @@ from fastapi.responses import StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from benchmarks.attribution.burn import burn, burn_for_nobody, turns
-from benchmarks.attribution.set_up import set_up_fastapi
+from benchmarks.attribution.set_up import (
+    set_up_asgi,
+    set_up_fastapi,
+    set_up_fastapi_instrumented,
+)
 from benchmarks.attribution.spans import name_order
 
 if TYPE_CHECKING:
@@ -183,7 +187,13 @@ def shop() -> FastAPI:
 def shop_traced_by_contrib() -> FastAPI:
     app = FastAPI(telemetry={"tracing": False})
     app.include_router(router)
-    return set_up_fastapi(app, contrib=True)
+    return set_up_fastapi_instrumented(app)
+
+
+def shop_traced_by_contrib_asgi() -> FastAPI:
+    app = FastAPI(telemetry={"tracing": False})
+    app.include_router(router)
+    return set_up_asgi(app)
 
 
 class WorkBeforeEndpoint(BaseHTTPMiddleware):

@@ -8,6 +8,12 @@ from fnmatch import fnmatchcase
 
 _ASGI = "benchmarks.attribution.apps_asgi"
 _WSGI = "benchmarks.attribution.apps_wsgi"
+_POST_FORK = (
+    "--config",
+    "python:benchmarks.attribution.set_up",
+    "--env",
+    "ATTRIBUTION_POST_FORK=1",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "sh
 
 
 def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
-    command = ("-m", "gunicorn", "--workers", str(workers), *options, f"{_WSGI}:app")
+    command = ("-m", "gunicorn", "--workers", f"{workers}", *options, f"{_WSGI}:app")
     return Case(f"gunicorn-{name}/{way}", command, f"/{way}", clients=4, workers=workers)
 
 
@@ -61,14 +67,21 @@ def _cases() -> list[Case]:
             _fastapi(loop, "untraced_task", path="async_def", factory="shop_with_untraced_task"),
             _fastapi(loop, "contrib_async_def", path="async_def", factory="shop_traced_by_contrib"),
         ]
+        cases += [
+            _fastapi(loop, f"asgi_{way}", path=way, factory="shop_traced_by_contrib_asgi")
+            for way in ("async_def", "async_stream", "background")
+        ]
     for way in ("plain", "stream", "thread_pool"):
         cases += [
-            _gunicorn("sync", way, "--worker-class", "sync"),
+            _gunicorn("sync", way),
             _gunicorn("gthread", way, "--worker-class", "gthread", "--threads", "4"),
             _gunicorn("gevent", way, "--worker-class", "gevent"),
-            _gunicorn("prefork", way, "--worker-class", "sync", workers=2),
-            _gunicorn("preload", way, "--worker-class", "sync", "--preload", workers=2),
+            _gunicorn("prefork", way, workers=2),
+            _gunicorn("preload", way, "--preload", workers=2),
         ]
+    cases.append(
+        _gunicorn("preload-post_fork", "plain", "--preload", *_POST_FORK, workers=2),
+    )
     return cases
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyroscope
 from opentelemetry import trace
-from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,31 +23,44 @@ if TYPE_CHECKING:
 PACKAGE_VARIABLE = "ATTRIBUTION_PACKAGE"
 RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's module
 SERVER_VARIABLE = "ATTRIBUTION_SERVER"
+POST_FORK_VARIABLE = "ATTRIBUTION_POST_FORK"  # set if `post_fork` starts the agent
 
 
-def set_up_fastapi(app: FastAPI, *, contrib: bool = False) -> FastAPI:
-    """Trace and profile an application that traces itself, as FastAPI does from 0.142 on.
-
-    Args:
-        app: The application.
-        contrib: Whether to have it traced by the contrib instrumentation instead.
-    """
+def set_up_fastapi(app: FastAPI) -> FastAPI:
+    """Trace and profile an application that traces itself, as FastAPI does from 0.142 on."""
     provider = _trace()
-    if contrib:
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+    _profile_fastapi(app, provider)
+    return app
 
-        FastAPIInstrumentor.instrument_app(app)
-    if _package() == "ours":
-        from pyroscope_otel.asgi import PyroscopeMiddleware
 
-        app.add_middleware(PyroscopeMiddleware, **_agent())
-    else:
-        _profile_by_hand(provider)
+def set_up_fastapi_instrumented(app: FastAPI) -> FastAPI:
+    """Do so for one that does not, with the contrib instrumentation of FastAPI."""
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    provider = _trace()
+    FastAPIInstrumentor.instrument_app(app)
+    _profile_fastapi(app, provider)
+    return app
+
+
+def set_up_asgi(app: FastAPI) -> FastAPI:
+    """Do so for one that does not, with the contrib instrumentation of any ASGI application.
+
+    The middleware of ours brings that itself.
+    """
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    provider = _trace()
+    if _package() != "ours":
+        app.add_middleware(OpenTelemetryMiddleware)
+    _profile_fastapi(app, provider)
     return app
 
 
 def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
-    """Trace and profile a plain WSGI application."""
+    """Trace and profile a plain WSGI application, with the contrib instrumentation."""
+    from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+
     provider = _trace()
     if _package() == "ours":
         from pyroscope_otel.wsgi import PyroscopeMiddleware
@@ -56,6 +68,21 @@ def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
         return PyroscopeMiddleware(app, **_agent())
     _profile_by_hand(provider)
     return OpenTelemetryMiddleware(app)
+
+
+def post_fork(server, worker) -> None:  # noqa: ARG001 gunicorn's
+    """Start the agent in each worker: gunicorn's hook, where this is its configuration."""
+    if _package() != "ours":
+        pyroscope.configure(**_agent())
+
+
+def _profile_fastapi(app: FastAPI, provider: TracerProvider) -> None:
+    if _package() == "ours":
+        from pyroscope_otel.asgi import PyroscopeMiddleware
+
+        app.add_middleware(PyroscopeMiddleware, **_agent())
+    else:
+        _profile_by_hand(provider)
 
 
 def _package() -> str:
@@ -78,7 +105,8 @@ def _trace() -> TracerProvider:
 
 
 def _profile_by_hand(provider: TracerProvider) -> None:
-    pyroscope.configure(**_agent())
+    if POST_FORK_VARIABLE not in os.environ:
+        pyroscope.configure(**_agent())
     if _package() == "exact":
         burn.agent = pyroscope
         return

@@ -56,8 +56,9 @@ def profile_ids_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, set[str]]
     for span in by_id.values():
         root = _local_root(span, by_id)
         order = span["attributes"].get(ORDER, _order_in_path(span) if root is span else None)
-        if order is not None:
-            ids[order] |= {root["attributes"].get(PROFILE_ID)} - {None}
+        own_id = root["context"]["span_id"].removeprefix("0x")
+        if order is not None and root["attributes"].get(PROFILE_ID) == own_id:
+            ids[order].add(own_id)
     return ids
 
 
