@@ -73,6 +73,17 @@ print(settings.application_name, settings.sample_rate, dict(settings.tags))
     ) == ["shop 50 {'service_namespace': 'web'}"]
 
 
+def test_the_processor_gets_the_span_labels():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", span_labels=["span_id", "trace_id"])
+(processor,) = trace.get_tracer_provider()._active_span_processor._span_processors
+print(processor._span_labels)
+"""
+    ) == ["('span_id', 'trace_id')"]
+
+
 def test_settings_come_from_the_framework():
     assert run(
         BEGIN
@@ -158,6 +169,17 @@ print(processors())
 """,
         env={"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web"},
     ) == ["['PyroscopeSpanProcessor']"]
+
+
+def test_a_second_call_goes_by_the_resource_of_the_provider_in_use():
+    assert run(
+        BEGIN
+        + """
+given = TracerProvider(resource=Resource({"service.name": "a", "service.namespace": "web"}))
+configure(tracer_provider=given, tags={"a": "1"})
+print(dict(apply({"tags": {"a": "1"}}).tags))
+"""
+    ) == ["{'service_namespace': 'web', 'a': '1'}"]
 
 
 def test_what_a_second_call_leaves_out_stays_as_it_was():
