@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.attribution.cases import CASES, SMALL_SELECTION, select
+from benchmarks.attribution.cases import CASES, SMALL_SELECTION, Case, select
 from benchmarks.attribution.measure import Attribution, measure
 from benchmarks.attribution.report import percent, remarks, table
-from benchmarks.attribution.run import COMPARED, PACKAGES
+from benchmarks.attribution.run import COMPARED, PACKAGES, Package
 from benchmarks.attribution.server import ServerError
 
 _DESCRIPTION = """
@@ -22,10 +23,11 @@ of a sample says which request it belongs to, and its labels are compared with t
 precision = right / labelled, recall = right / all samples of requests.
 """
 _EPILOG = f"""
-Everything at the default slice of 20 ms takes 15 to 20 minutes on two idle cores. Slices of other lengths are
-measured on {len(SMALL_SELECTION)} cases only, unless --case names others:
-{", ".join(SMALL_SELECTION)}. Below 10 ms the sampler itself lags: it reads the stack first and
-the labels a moment later. Cases: {", ".join(CASES)}.
+Everything at the default slice of 20 ms takes 15 to 20 minutes on two idle cores. Slices of other
+lengths are measured on {len(SMALL_SELECTION)} cases only, unless --case names others:
+{", ".join(SMALL_SELECTION)}. The sampler itself lags, as it reads the stack first and the labels a
+moment later: the shorter the slices and the busier the machine, the more samples are wrong whatever
+a package does. --package exact shows how many.
 """
 _DEFAULT_SLICE = 20.0
 
@@ -33,6 +35,8 @@ _DEFAULT_SLICE = 20.0
 def main() -> int:
     """Measure, print a table, and return an exit status: 1 where a server failed."""
     options = _parser().parse_args()
+    # So that a server that runs is stopped, as it is after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         jobs = _jobs(options)
     except LookupError as error:
@@ -104,13 +108,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _slices(text: str) -> list[float]:
-    slices = [float(part) for part in text.split(",")]
+    try:
+        slices = [float(part) for part in text.split(",")]
+    except ValueError:
+        slices = [0.0]
     if min(slices) <= 0:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of positive numbers")
     return slices
 
 
-def _jobs(options: argparse.Namespace) -> list[tuple]:
+def _jobs(options: argparse.Namespace) -> list[tuple[Case, float, Package]]:
     packages = list(COMPARED) if options.package == "all" else [options.package]
     jobs = []
     for slice_ms in options.slice_ms:

@@ -112,6 +112,6 @@ def select(patterns: list[str]) -> list[Case]:
             if fnmatchcase(name, pattern) or fnmatchcase(name.partition("/")[2], pattern)
         }
         if not found:
-            raise LookupError(f"no case is called {pattern!r}; there are: {', '.join(CASES)}")
+            raise LookupError(f"no case is called {pattern!r}; --list shows all")
         chosen |= found
     return [case for name, case in CASES.items() if name in chosen]
