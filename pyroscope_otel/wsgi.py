@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from pyroscope_otel import configuration, tracing
 from pyroscope_otel.request import (
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ("PyroscopeMiddleware",)
 
 _BODY = "pyroscope_otel.body"
-"""Where the innermost of us leaves the application's body for the outermost."""
+"""Where what is inside of the instrumentation leaves the application's body for us outside."""
 
 
 class PyroscopeMiddleware:
@@ -64,29 +68,43 @@ class PyroscopeMiddleware:
         if not self._enabled:
             return self._app(environ, start_response)
         hold = hold_request()
+        application_body = None
         try:
             with held(hold):
                 if is_traced_outside():
                     body = self._app(environ, start_response)
+                    if not _is_ready(body, environ):
+                        body = application_body = _ApplicationBody(body)
                 else:
                     with no_leftover_span():
                         body = self._traced(environ, start_response)
+                    application_body = environ.pop(_BODY, None)
         except BaseException:
             release(hold)
             raise
-        if isinstance(body, (list, tuple, environ.get("wsgi.file_wrapper") or ())):
-            # Nothing of the application runs for these any more. Servers treat
-            # them better if they see them as they are.
+        if _is_ready(body, environ):
             release(hold)
             return body
-        return _HeldBody(body, hold, environ.get(_BODY))
+        return _HeldBody(body, hold, application_body)
+
+
+def _is_ready(body: object, environ: WSGIEnvironment) -> bool:
+    """Return whether nothing of the application runs any more for this body.
+
+    Servers treat such bodies better if they see them as they are.
+    """
+    file_wrapper = environ.get("wsgi.file_wrapper")
+    # A class in most servers, a function in uWSGI.
+    return isinstance(body, (list, tuple)) or (
+        isinstance(file_wrapper, type) and isinstance(body, file_wrapper)
+    )
 
 
 class _HeldBody:
     """A response body that runs in its request's profile until it is closed."""
 
     def __init__(
-        self, body: Iterable[bytes], hold: Hold, application_body: _AbandonableBody | None
+        self, body: Iterable[bytes], hold: Hold, application_body: _ApplicationBody | None
     ) -> None:
         self._body = body
         self._hold = hold
@@ -109,38 +127,53 @@ class _HeldBody:
         self._is_closed = True
         try:
             with held(self._hold):
-                if self._iterator is None and self._application_body is not None:
-                    # The instrumentation's body is a generator that has not
-                    # begun: closing it would end no span, nor close what the
-                    # application returned. Let it begin, over nothing.
-                    self._application_body.abandon()
-                    for _ in self._body:
-                        pass
-                close = getattr(self._body, "close", None)
-                if close is not None:
-                    close()
+                try:
+                    if self._application_body is not None:
+                        self._application_body.finish()
+                finally:
+                    self._close_body()
         finally:
             release(self._hold)
 
-
-class _AbandonableBody:
-    """What the application returned, as the instrumentation sees it."""
-
-    def __init__(self, body: Iterable[bytes]) -> None:
-        self._body = body
-        self._is_abandoned = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(()) if self._is_abandoned else iter(self._body)
-
-    def abandon(self) -> None:
-        """Have nothing to iterate any more."""
-        self._is_abandoned = True
-
-    def close(self) -> None:
+    def _close_body(self) -> None:
+        if self._iterator is None and self._application_body is not None:
+            # The instrumentation's body is a generator that has not begun:
+            # closing it would end no span. Let it begin, over nothing.
+            for _ in self._body:
+                pass
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+
+class _ApplicationBody:
+    """What the application returned, to be iterated by others and closed by us.
+
+    The instrumentation would close it outside of its span, twice if it is an
+    iterator, not at all if the iteration has not begun, and would leave the span
+    open if that raised.
+    """
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+        self._context = otel_context.get_current()
+        self._is_finished = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        # A chain, as it has no `close` for `yield from` to find.
+        return iter(()) if self._is_finished else chain(self._body)
+
+    def finish(self) -> None:
+        """Close the body, in the context that the application was called in."""
+        self._is_finished = True
+        close = getattr(self._body, "close", None)
+        if close is None:
+            return
+        token = otel_context.attach(self._context)
+        try:
+            close()
+        finally:
+            otel_context.detach(token)
 
 
 def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGIApplication:
@@ -150,12 +183,32 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
         raise missing_instrumentation("wsgi", error) from error
 
     def keep_body(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body = environ[_BODY] = _AbandonableBody(app(environ, start_response))
+        try:
+            body = environ[_BODY] = _ApplicationBody(app(environ, start_response))
+        except Exception:
+            raise
+        except BaseException:
+            # A worker's timeout, a greenlet's end: the instrumentation does
+            # nothing about those.
+            trace.get_current_span().end()
+            raise
         return body
 
-    traced: WSGIApplication = OpenTelemetryMiddleware(
+    instrumented: WSGIApplication = OpenTelemetryMiddleware(
         keep_body, request_hook=_name_after_method, tracer_provider=tracer_provider
     )
+
+    def traced(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        before = otel_context.get_current()
+        try:
+            return instrumented(environ, start_response)
+        except Exception:
+            raise
+        except BaseException:
+            # As above: it would leave the caller's span current, on this thread.
+            otel_context.attach(before)
+            raise
+
     return traced
 
 

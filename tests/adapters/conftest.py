@@ -46,4 +46,5 @@ def assemble(request, settings):
     def assemble(application):
         return request.param(application, settings)
 
+    assemble.of = request.param
     return assemble

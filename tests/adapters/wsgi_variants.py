@@ -1,0 +1,146 @@
+"""Who makes the root span, around or inside of us: each way to put an application together."""
+
+from __future__ import annotations
+
+import flask
+import pytest
+from journal import ROUTE
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+
+from pyroscope_otel.wsgi import PyroscopeMiddleware
+
+# `answer()` returns a body: user code as both an application and a view have it.
+
+
+def application(answer):
+    """Return user code as a WSGI application."""
+
+    def application(_environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return answer()
+
+    return application
+
+
+def flask_application(answer):
+    """Return user code as a Flask application."""
+    app = flask.Flask(__name__)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+
+    @app.get(ROUTE.replace("{", "<").replace("}", ">"))
+    def view(item):  # noqa: ARG001
+        return flask.Response(answer())
+
+    return app
+
+
+# We make the root span.
+
+
+def bare(answer, settings):
+    return PyroscopeMiddleware(application(answer), **settings)
+
+
+def flask_inside(answer, settings):
+    return PyroscopeMiddleware(flask_application(answer), **settings)
+
+
+def in_flask(answer, settings):
+    app = flask_application(answer)
+    app.wsgi_app = PyroscopeMiddleware(app.wsgi_app, **settings)
+    return app
+
+
+# Once more of us.
+
+
+def twice(answer, settings):
+    return PyroscopeMiddleware(bare(answer, settings), **settings)
+
+
+def nested_flasks(answer, settings):
+    outer = flask.Flask(__name__)
+    outer.wsgi_app = PyroscopeMiddleware(in_flask(answer, settings), **settings)
+    return PyroscopeMiddleware(outer, **settings)
+
+
+# An instrumentation is outside.
+
+
+def contrib_outside(answer, settings):
+    app = bare(answer, settings)
+    return OpenTelemetryMiddleware(app, tracer_provider=settings["tracer_provider"])
+
+
+def contrib_outside_flask(answer, settings):
+    app = in_flask(answer, settings)
+    return OpenTelemetryMiddleware(app, tracer_provider=settings["tracer_provider"])
+
+
+# The application traces itself.
+
+
+def instrumented_flask(answer, settings):
+    app = flask_application(answer)
+    FlaskInstrumentor().instrument_app(app, tracer_provider=settings["tracer_provider"])
+    return app
+
+
+def contrib_inside(answer, settings):
+    provider = settings["tracer_provider"]
+    app = OpenTelemetryMiddleware(application(answer), tracer_provider=provider)
+    return PyroscopeMiddleware(app, **settings)
+
+
+def instrumented_flask_inside(answer, settings):
+    return PyroscopeMiddleware(instrumented_flask(answer, settings), **settings)
+
+
+def in_instrumented_flask(answer, settings):
+    app = instrumented_flask(answer, settings)
+    app.wsgi_app = PyroscopeMiddleware(app.wsgi_app, **settings)
+    return app
+
+
+def in_flask_instrumented_later(answer, settings):
+    app = in_flask(answer, settings)
+    FlaskInstrumentor().instrument_app(app, tracer_provider=settings["tracer_provider"])
+    return app
+
+
+def instrumented_flask_inside_twice(answer, settings):
+    return PyroscopeMiddleware(in_instrumented_flask(answer, settings), **settings)
+
+
+OURS = (bare, flask_inside, in_flask)
+MORE_OF_US = (twice, nested_flasks)
+OUTSIDE = (contrib_outside, contrib_outside_flask)
+INSIDE = (
+    contrib_inside,
+    instrumented_flask_inside,
+    in_instrumented_flask,
+    in_flask_instrumented_later,
+    instrumented_flask_inside_twice,
+)
+
+FAILURES = (AssertionError, ValueError, pytest.fail.Exception)
+VARIANTS = OURS + MORE_OF_US + OUTSIDE + INSIDE
+
+
+def _each(variants):
+    return pytest.mark.parametrize("assemble", variants, ids=_name_of, indirect=True)
+
+
+def _name_of(variant):
+    return variant.__name__
+
+
+each_variant = _each(VARIANTS)
+"""Runs a test once for each variant: its argument `assemble(answer)` makes the application."""
+
+
+def variants_but(failing, reason):
+    """As `each_variant`, but some must fail, for a reason that is not ours."""
+    mark = pytest.mark.xfail(strict=True, raises=FAILURES, reason=reason)
+    return _each([pytest.param(v, marks=mark) if v in failing else v for v in VARIANTS])
