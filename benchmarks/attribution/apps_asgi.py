@@ -137,6 +137,26 @@ def prepare_later_in_thread(order: int) -> None:
     prepare_in_thread(order)
 
 
+leftovers: set[asyncio.Task[None]] = set()
+
+
+@router.get("/fire_and_forget/{order}")
+async def fire_and_forget(order: int) -> str:
+    name_order(order)
+    await prepare(order)
+    task = asyncio.create_task(tidy_up_when_the_request_is_over())
+    leftovers.add(task)
+    task.add_done_callback(leftovers.discard)
+    return "done"
+
+
+async def tidy_up_when_the_request_is_over() -> None:
+    await asyncio.sleep(0.2)
+    for _ in turns(parts=2):
+        burn_for_nobody()
+        await asyncio.sleep(0)
+
+
 @router.websocket("/websocket/{order}")
 async def websocket(socket: WebSocket, order: int) -> None:
     name_order(order)

@@ -58,7 +58,8 @@ def _cases() -> list[Case]:
     cases = []
     for loop in ("asyncio", "uvloop"):
         ways = ["async_def", "gather", "task_group", "callbacks", "async_stream", "sync_stream"]
-        ways += ["background", "background_def", "websocket", "def", "to_thread", "run_in_executor"]
+        ways += ["background", "background_def", "fire_and_forget", "websocket"]
+        ways += ["def", "to_thread", "run_in_executor"]
         if sys.version_info < (3, 11):
             ways.remove("task_group")
         cases += [_fastapi(loop, way) for way in ways]
