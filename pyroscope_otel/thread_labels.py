@@ -8,6 +8,7 @@ what it carries now, and that it takes nothing into its grave.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
@@ -72,8 +73,11 @@ class _Thread:
         # lock is gone too.
         if self.labels is None or sys.is_finalizing() or self.ident != _get_ident():
             return
-        for key, value in reversed(self.labels):
-            pyroscope.remove_thread_tag(key, value)
+        # Not `failure.report`: logging here would enter the thread into
+        # `threading` once more. What fails here fails in `carry`, too.
+        with contextlib.suppress(Exception):
+            for key, value in reversed(self.labels):
+                pyroscope.remove_thread_tag(key, value)
 
 
 os_thread_local: Callable[[], Any] = _os_thread._local  # noqa: SLF001  the public name gets patched
