@@ -42,9 +42,12 @@ class Greenlets(Hook):
             tracer.step_out()
 
     def _trace_this_thread(self) -> bool:
-        tracer = getattr(self._thread, "tracer", None)
-        if tracer is None or self._greenlet.gettrace() is not tracer:
-            self._thread.tracer = _Tracer(self)
+        tracer = self._greenlet.gettrace()
+        if tracer is None or tracer is not getattr(self._thread, "tracer", None):
+            # A tool that took our place, and has gone, put back the one of ours
+            # that it found: to go around it would make the chain grow each time.
+            is_ours = isinstance(tracer, _Tracer) and tracer.is_of(self)
+            self._thread.tracer = tracer if is_ours else _Tracer(self)
         return True
 
     def is_current(self, tracer: _Tracer) -> bool:
@@ -65,6 +68,10 @@ class _Tracer:
     def __init__(self, hook: Greenlets) -> None:
         self._hook = hook
         self._previous: Callable[..., Any] | None = hook.library.settrace(self)
+
+    def is_of(self, hook: Greenlets) -> bool:
+        """Return whether it does the following for this hook."""
+        return self._hook is hook
 
     def __call__(self, event: str, args: Any) -> None:
         # Called in the context of the greenlet that is switched to. A tool that
