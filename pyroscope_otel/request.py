@@ -23,10 +23,13 @@ def hold_request() -> Hold:
 
     If the code runs inside a local root span already, it is that one's.
     Otherwise it is the first that starts in the request's context, `held`.
+
+    An ended span that the request before left behind is not such a one, though
+    its profile may be open: that request may still run a background task.
     """
     hold = Hold()
     try:
-        profile = current_profile()
+        profile = current_profile() if is_traced_outside() else None
         if profile is not None:
             hold.take(profile)
     except Exception:

@@ -83,6 +83,10 @@ class Exchange:
         self.sent.append(message)
 
     @property
+    def ends(self):
+        return self.receive, self.send
+
+    @property
     def body(self):
         return b"".join(message.get("body", b"") for message in self.sent)
 
@@ -99,13 +103,13 @@ SHUTDOWN = {"type": "lifespan.shutdown"}
 async def start_and_stop(app):
     """Run one lifespan. Starlette and FastAPI put their middleware together in it."""
     lifespan = Exchange(STARTUP, SHUTDOWN)
-    await app(dict(LIFESPAN), lifespan.receive, lifespan.send)
+    await app(dict(LIFESPAN), *lifespan.ends)
 
 
 async def serve(app, exchange, scope):
     """Serve one connection, as the first after the lifespan's startup."""
     await start_and_stop(app)
-    await app(scope, exchange.receive, exchange.send)
+    await app(scope, *exchange.ends)
 
 
 START = {"type": "http.response.start", "status": 200, "headers": []}

@@ -192,10 +192,16 @@ INSIDE = (
     instrumented_starlette_inside,
 )
 
-each_variant = pytest.mark.parametrize(
-    "assemble",
-    OURS + MORE_OF_US + OUTSIDE + INSIDE,
-    ids=lambda variant: variant.__name__,
-    indirect=True,
-)
-"""Runs a test once for each variant: its argument `assemble(endpoint)` makes the application."""
+VARIANTS = OURS + MORE_OF_US + OUTSIDE + INSIDE
+
+
+def each_of(*variants):
+    """Run a test once for each variant: its argument `assemble(endpoint)` makes the application."""
+    return pytest.mark.parametrize("assemble", variants, ids=_name_of, indirect=True)
+
+
+def _name_of(variant):
+    return variant.__name__
+
+
+each_variant = each_of(*VARIANTS)

@@ -35,16 +35,14 @@ class AppExit(BaseException):
     """As a worker's timeout or a greenlet's kill: not an `Exception`."""
 
 
-class Journal:
+class Notes:
     """Where user code notes what a sample of it would carry."""
 
-    def __init__(self, recorder, exporter):
+    def __init__(self, recorder, pool):
         self.ids = []
         self.ids_in_close = []
-        self.starts = Starts()
-        self.pool = ThreadPoolExecutor(1)
+        self.pool = pool
         self._recorder = recorder
-        self._exporter = exporter
 
     def note(self):
         self.ids.append(self._recorder.now().get("span_id"))
@@ -65,6 +63,19 @@ class Journal:
 
     def note_in_close(self):
         self.ids_in_close.append(self._recorder.now().get("span_id"))
+
+    def another(self):
+        """Return notes for another request."""
+        return Notes(self._recorder, self.pool)
+
+
+class Journal(Notes):
+    """The notes of a request, and the spans."""
+
+    def __init__(self, recorder, exporter):
+        super().__init__(recorder, ThreadPoolExecutor(1))
+        self.starts = Starts()
+        self._exporter = exporter
 
     def roots(self):
         """Return the local root spans that were exported."""

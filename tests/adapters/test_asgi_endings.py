@@ -207,7 +207,7 @@ def test_cancellation(run, assemble, finished, journal):
 
     async def served():
         try:
-            await app(http(), exchange.receive, exchange.send)
+            await app(http(), *exchange.ends)
         except anyio.get_cancelled_exc_class() as error:
             seen.append(error)
             raise
@@ -303,7 +303,7 @@ def test_other_scopes_are_passed_through(run, kind, settings, journal):
         calls.append(arguments)
 
     exchange = Exchange()
-    run(partial(bare(endpoint, settings), scope, exchange.receive, exchange.send))
+    run(partial(bare(endpoint, settings), scope, *exchange.ends))
     ((received_scope, receive, send),) = calls
     assert received_scope is scope
     if kind != "lifespan":

@@ -128,7 +128,8 @@ FAILURES = (AssertionError, ValueError, pytest.fail.Exception)
 VARIANTS = OURS + MORE_OF_US + OUTSIDE + INSIDE
 
 
-def _each(variants):
+def each_of(*variants):
+    """Run a test once for each variant: its argument `assemble(answer)` makes the application."""
     return pytest.mark.parametrize("assemble", variants, ids=_name_of, indirect=True)
 
 
@@ -136,11 +137,10 @@ def _name_of(variant):
     return variant.__name__
 
 
-each_variant = _each(VARIANTS)
-"""Runs a test once for each variant: its argument `assemble(answer)` makes the application."""
+each_variant = each_of(*VARIANTS)
 
 
 def variants_but(failing, reason):
     """As `each_variant`, but some must fail, for a reason that is not ours."""
     mark = pytest.mark.xfail(strict=True, raises=FAILURES, reason=reason)
-    return _each([pytest.param(v, marks=mark) if v in failing else v for v in VARIANTS])
+    return each_of(*(pytest.param(v, marks=mark) if v in failing else v for v in VARIANTS))
