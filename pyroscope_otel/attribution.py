@@ -76,15 +76,26 @@ class Submitter(Inherited):
     __slots__ = ("_profile", "_span")
 
     def __init__(self, profile: Profile, span: object | None) -> None:
-        self._profile = profile
+        self._profile: Profile | None = profile
         self._span = None if span is None else weakref.ref(span)
 
     def profile(self) -> Profile | None:
         """Return the submitter's profile, or None where it is no longer open."""
+        profile = self._profile
+        if profile is None:
+            return None
         span: Any = None if self._span is None else self._span()
-        if (span is not None and span.is_recording()) or self._profile.is_open():
-            return self._profile
+        if (span is not None and span.is_recording()) or profile.is_open():
+            return profile
         return None
+
+    def job_ended(self) -> None:
+        """Let nothing inherit from the submitter any more.
+
+        A copy of the job's context may live on: asgiref gives the context that a
+        coroutine ended in to the code that waited for it.
+        """
+        self._profile = None
 
 
 class Hold(Inherited):

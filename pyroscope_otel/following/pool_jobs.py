@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Submitter, current_submitter
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow, follow_current
+from pyroscope_otel.following.switch import follow, follow_current, follow_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,10 @@ class PoolJobs(Hook):
     module = "concurrent.futures"
 
     def _install(self) -> None:
-        self._patch(ThreadPoolExecutor, "submit", self._wrap_submit)
+        # The worker goes idle, whatever a job or a tool left in its context.
+        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nothing))
 
-    def _wrap_submit(self, original: Callable[..., Any]) -> Any:
+    def _wrap_submit(self, leave: Callable[[], None], original: Callable[..., Any]) -> Any:
         hook = self
 
         def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -38,7 +39,7 @@ class PoolJobs(Hook):
             except Exception:
                 submitter = None
                 failure.report("note who submits a job")
-            return original(self, partial(_run_job, submitter, fn), *args, **kwargs)
+            return original(self, partial(_run_job, leave, submitter, fn), *args, **kwargs)
 
         return submit
 
@@ -55,11 +56,16 @@ class AsgirefJobs(PoolJobs):
     def _install(self) -> None:
         from asgiref.current_thread_executor import CurrentThreadExecutor
 
-        self._patch(CurrentThreadExecutor, "submit", self._wrap_submit)
+        self._patch(CurrentThreadExecutor, "submit", partial(self._wrap_submit, follow_current))
 
 
 def _run_job(
-    submitter: Submitter | None, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    leave: Callable[[], None],
+    submitter: Submitter | None,
+    fn: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     if submitter is None:
         # The worker may carry what a job before left attached, or what ended
@@ -68,7 +74,7 @@ def _run_job(
         try:
             return fn(*args, **kwargs)
         finally:
-            follow_current()
+            leave()
     token = INHERITED.set(submitter)
     # Not `follow_current`: a job often enters its submitter's context at once,
     # and the worker's own, if it has one, is another's.
@@ -77,4 +83,5 @@ def _run_job(
         return fn(*args, **kwargs)
     finally:
         INHERITED.reset(token)
-        follow_current()
+        submitter.job_ended()
+        leave()
