@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
@@ -9,14 +11,16 @@ from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.switch import follow_context, follow_current
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import trio
 
 
 class TrioSteps(Hook):
-    """Adds an instrument to each trio run, when code in it is about to get labels.
+    """Adds an instrument to each trio run, when it starts.
 
-    trio's instruments belong to a run. Adding ours from inside leaves nothing to
-    patch, and covers runs that are under way, on any thread.
+    To a run that is under way already, or was started by a function imported by
+    name earlier, it is added when code in it is about to get labels.
     """
 
     module = "trio"
@@ -24,28 +28,48 @@ class TrioSteps(Hook):
     def _install(self) -> None:
         import trio
 
+        hook = self
+
+        # trio's instruments belong to a run, maybe on another thread, so one that
+        # cannot be removed becomes inert.
         class Steps(trio.abc.Instrument):
             def before_task_step(self, task: trio.lowlevel.Task) -> None:
-                follow_context(task.context)
+                if hook.active:
+                    follow_context(task.context)
 
             def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
-                follow_current()
+                if hook.active:
+                    follow_current()
 
         self._trio: Any = trio
         self._steps = Steps()
         self._added = trio.lowlevel.RunVar("pyroscope_otel", default=False)
+        self._patch(trio, "run", self._wrap_run)
+        self._patch(trio.lowlevel, "start_guest_run", self._wrap_run)
         thread_labels.conditions.append(self._instrument_this_run)
         thread_labels.forget()
 
     def _remove(self) -> None:
         thread_labels.conditions.remove(self._instrument_this_run)
         lowlevel = self._trio.lowlevel
-        if lowlevel.in_trio_run() and self._added.get():
-            lowlevel.remove_instrument(self._steps)
+        if lowlevel.in_trio_run():
+            with contextlib.suppress(KeyError):
+                lowlevel.remove_instrument(self._steps)
+        super()._remove()
+
+    def _wrap_run(self, original: Callable[..., Any]) -> Any:
+        @functools.wraps(original)
+        def run(*args: Any, instruments: Sequence[Any] = (), **options: Any) -> Any:
+            if self.active:
+                instruments = [*instruments, self._steps]
+            return original(*args, instruments=instruments, **options)
+
+        return run
 
     def _instrument_this_run(self) -> bool:
         lowlevel = self._trio.lowlevel
         if lowlevel.in_trio_run() and not self._added.get():
+            # It does nothing where the instrument is there.
             lowlevel.add_instrument(self._steps)
             self._added.set(True)
         return True

@@ -6,7 +6,7 @@ bodies there. Both libraries run the function in a copy of the caller's context.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
@@ -41,14 +41,27 @@ class AnyioJobs(Hook):
 
 
 class TrioJobs(AnyioJobs):
-    """Wraps `trio.to_thread.run_sync`."""
+    """Wraps `trio.to_thread.run_sync`, and `trio.from_thread.run_sync` back.
+
+    The latter runs a function in the worker's context, inside a step of a task.
+    """
 
     module = "trio"
 
     def _install(self) -> None:
-        from trio import to_thread
+        from trio import from_thread, to_thread
 
         self._patch(to_thread, "run_sync", self._wrap_run_sync)
+        self._patch(from_thread, "run_sync", self._wrap_run_sync_back)
+
+    def _wrap_run_sync_back(self, original: Callable[..., Any]) -> Any:
+        @wraps(original)
+        def run_sync(fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            if not self.active:
+                return original(fn, *args, **options)
+            return original(partial(_run_in_copied_context, fn), *args, **options)
+
+        return run_sync
 
 
 def _run_in_copied_context(func: Callable[..., Any], *args: Any) -> Any:
@@ -56,5 +69,6 @@ def _run_in_copied_context(func: Callable[..., Any], *args: Any) -> Any:
     try:
         return func(*args)
     finally:
-        # The copied context is still entered here, and the worker goes idle.
+        # The copied context is still entered here, and the worker goes idle (or
+        # trio waits for the worker's next word).
         follow_nothing()

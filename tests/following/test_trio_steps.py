@@ -1,0 +1,441 @@
+"""Tasks of trio."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import gc
+import threading
+
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from threads import in_threads
+
+from pyroscope_otel import following
+from pyroscope_otel.following.trio_steps import TrioSteps
+
+trio = pytest.importorskip("trio")
+pytest.importorskip("trio.testing")
+
+(HOOK,) = (hook for hook in following.HOOKS if isinstance(hook, TrioSteps))
+
+
+class Turns:
+    """Has tasks take their steps in turn; trio's own order is random."""
+
+    def __init__(self, *names):
+        self._names = list(names)
+        self._next = trio.Condition()
+        self.log = []
+
+    async def take(self, name):
+        async with self._next:
+            while self._names[0] != name:
+                await self._next.wait()
+            self._names.append(self._names.pop(0))
+            self.log.append(name)
+            self._next.notify_all()
+
+
+async def steps(now, name, turns, turn, count=4):
+    """Take a few steps, in each of which samples must carry `name`."""
+    for _ in range(count):
+        await turns.take(turn)
+        assert now() == name
+        await trio.lowlevel.checkpoint()
+        assert now() == name
+
+
+def test_interleaved_tasks_each_carry_their_own_root(tracer, now):
+    """Scenarios 1 and 13: each step is its own task's."""
+
+    async def request(name, turns):
+        assert now() is None
+        with tracer.start_as_current_span(name):
+            await steps(now, name, turns, name)
+            with tracer.start_as_current_span("child"):
+                await steps(now, name, turns, name)
+        assert now() is None
+
+    async def main():
+        turns = Turns("A", "B")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request, "A", turns)
+            nursery.start_soon(request, "B", turns)
+        assert now() is None
+        assert turns.log == ["A", "B"] * 8
+
+    trio.run(main)
+
+
+def test_an_untraced_task_beside_a_traced_one(tracer, now):
+    """Scenario 2: it carries nothing while the traced one waits."""
+
+    async def traced(turns):
+        with tracer.start_as_current_span("A"):
+            await steps(now, "A", turns, "A")
+
+    async def main():
+        turns = Turns("A", "untraced")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(traced, turns)
+            nursery.start_soon(steps, now, None, turns, "untraced")
+
+    trio.run(main)
+
+
+def test_a_child_task_is_its_parents(tracer, now):
+    """Scenario 3: start_soon and start."""
+
+    async def started(turns, task_status):
+        assert now() == "A"
+        task_status.started()
+        await steps(now, "A", turns, "started")
+
+    async def main():
+        turns = Turns("started", "soon")
+        with tracer.start_as_current_span("A"):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(lambda task_status: started(turns, task_status))
+                nursery.start_soon(steps, now, "A", turns, "soon")
+            assert now() == "A"
+        assert now() is None
+
+    trio.run(main)
+
+
+def test_a_child_task_that_outlives_its_request(tracer, now):
+    """Scenario 4: none, unless a span of its own is open."""
+
+    async def heartbeat(gate):
+        await gate.wait()
+        assert now() is None
+
+    async def job(gate):
+        with tracer.start_as_current_span("child"):
+            await gate.wait()
+            assert now() == "A"
+        assert now() is None
+        await trio.lowlevel.checkpoint()
+        assert now() is None
+
+    async def main():
+        gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            with tracer.start_as_current_span("A"):
+                nursery.start_soon(heartbeat, gate)
+                nursery.start_soon(job, gate)
+                await trio.testing.wait_all_tasks_blocked()
+                assert now() == "A"
+            assert now() is None
+            gate.set()
+
+    trio.run(main)
+
+
+def test_a_task_in_another_context(tracer, now):
+    """Scenario 5: that context's root, and none in an empty one."""
+
+    async def child(name, finished):
+        assert now() == name
+        await trio.lowlevel.checkpoint()
+        assert now() == name
+        finished.set()
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            in_a = contextvars.copy_context()
+            with tracer.start_as_current_span("B", context=Context()):
+                for name, context in ((None, contextvars.Context()), ("A", in_a)):
+                    finished = trio.Event()
+                    trio.lowlevel.spawn_system_task(child, name, finished, context=context)
+                    await finished.wait()
+                    assert now() == "B"
+
+    trio.run(main)
+
+
+def test_exception_and_cancellation_in_a_step(tracer, now):
+    """Scenario 14: afterwards there is what was there before."""
+
+    def attach_and_leave():
+        otel_context.attach(trace.set_span_in_context(tracer.start_span("A", Context())))
+        assert now() == "A"
+
+    async def fails():
+        attach_and_leave()
+        raise ValueError
+
+    async def is_cancelled():
+        attach_and_leave()
+        await trio.sleep_forever()
+
+    async def contained(function):
+        with contextlib.suppress(ValueError):
+            await function()
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(contained, fails)
+            nursery.start_soon(is_cancelled)
+            await trio.testing.wait_all_tasks_blocked()
+            assert now() is None
+            nursery.cancel_scope.cancel()
+        assert now() is None
+
+    trio.run(main)
+    assert now() is None
+
+
+def test_an_exception_that_stops_the_run(tracer, now):
+    """Scenario 14: KeyboardInterrupt in a step."""
+
+    async def main():
+        otel_context.attach(trace.set_span_in_context(tracer.start_span("A", Context())))
+        assert now() == "A"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+    assert now() is None
+    with tracer.start_as_current_span("outside"):
+        with pytest.raises(KeyboardInterrupt):
+            trio.run(main)
+        assert now() == "outside"
+
+
+def test_a_run_inside_a_request(tracer, now):
+    """Scenario 12: all of it is the request's, and the request's afterwards."""
+
+    async def main():
+        assert now() == "request"
+        turns = Turns("1", "2")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(steps, now, "request", turns, "1")
+            nursery.start_soon(steps, now, "request", turns, "2")
+        with tracer.start_as_current_span("inner", context=Context()):
+            await trio.lowlevel.checkpoint()
+            assert now() == "inner"
+        assert now() == "request"
+
+    with tracer.start_as_current_span("request"):
+        trio.run(main)
+        assert now() == "request"
+
+
+def test_a_task_of_nobodys_in_a_run_inside_a_request(tracer, now):
+    """Scenarios 2 and 12: none, though the run is the request's."""
+
+    async def main():
+        assert now() == "request"
+        finished = trio.Event()
+        seen = []
+
+        async def untraced():
+            seen.append(now())
+            await trio.lowlevel.checkpoint()
+            seen.append(now())
+            finished.set()
+
+        trio.lowlevel.spawn_system_task(untraced, context=contextvars.Context())
+        await finished.wait()
+        assert now() == "request"
+        assert seen == [None, None]
+
+    with tracer.start_as_current_span("request"):
+        trio.run(main)
+        assert now() == "request"
+
+
+def test_a_task_started_from_another_thread(tracer, now):
+    """Scenario 7: the calling thread's root."""
+    seen = []
+
+    async def step():
+        seen.append(now())
+        await trio.lowlevel.checkpoint()
+        seen.append(now())
+
+    async def main():
+        token = trio.lowlevel.current_trio_token()
+
+        def other_thread():
+            with tracer.start_as_current_span("B"):
+                trio.from_thread.run(step, trio_token=token)
+                trio.from_thread.run_sync(lambda: seen.append(now()), trio_token=token)
+            trio.from_thread.run(step, trio_token=token)
+
+        await trio.to_thread.run_sync(in_threads, other_thread)
+        assert now() is None
+
+    trio.run(main)
+    assert seen == ["B", "B", "B", None, None]
+
+
+def test_runs_in_several_threads(tracer, now):
+    """Scenario 12: each thread its own, step by step in turn."""
+    barrier = threading.Barrier(3, timeout=30)
+
+    async def request(name):
+        with tracer.start_as_current_span(name):
+            for _ in range(4):
+                barrier.wait()
+                assert now() == name
+                await trio.lowlevel.checkpoint()
+                assert now() == name
+                barrier.wait()
+        assert now() is None
+
+    in_threads(*(lambda name=name: trio.run(request, name) for name in "ABC"))
+
+
+def test_a_guest_of_asyncio(tracer, now):
+    """Scenario 13: trio's tasks and asyncio's on one thread."""
+    import asyncio
+
+    async def guest():
+        with tracer.start_as_current_span("guest"):
+            for _ in range(4):
+                assert now() == "guest"
+                await trio.sleep(0)
+            assert now() == "guest"
+        return "done"
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        finished = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            guest,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=finished.set_result,
+        )
+        assert now() is None
+        with tracer.start_as_current_span("host"):
+            while not finished.done():
+                assert now() == "host"
+                await asyncio.sleep(0)
+        assert finished.result().unwrap() == "done"
+
+    loop = asyncio.SelectorEventLoop()
+    loop.run_until_complete(main())
+    loop.close()
+
+
+def test_worker_threads(tracer, now, recorder):
+    """Scenario 17: two requests, one worker; it is empty when it is idle."""
+
+    async def request(name, limiter):
+        with tracer.start_as_current_span(name):
+            for _ in range(4):
+                assert await trio.to_thread.run_sync(now, limiter=limiter) == name
+                assert now() == name
+
+    async def main():
+        limiter = trio.CapacityLimiter(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request, "A", limiter)
+            nursery.start_soon(request, "B", limiter)
+        assert recorder.left_behind() == {}
+        assert await trio.to_thread.run_sync(now, limiter=limiter) is None
+
+    trio.run(main)
+
+
+def test_installed_while_a_run_is_under_way(tracer, now):
+    """Nothing needs to be there when the run starts."""
+
+    async def main():
+        HOOK.install()
+        turns = Turns("A", "untraced")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(steps, now, None, turns, "untraced")
+            with tracer.start_as_current_span("A"):
+                await steps(now, "A", turns, "A")
+
+    HOOK.remove()
+    try:
+        trio.run(main)
+    finally:
+        HOOK.install()
+
+
+def test_removed_while_a_run_is_under_way(tracer, now, recorder):
+    """From then on it is inert, also in a run on another thread."""
+    running, removed = threading.Event(), threading.Event()
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            await trio.lowlevel.checkpoint()
+            assert now() == "A"
+            token = otel_context.attach(Context())
+            assert now() is None
+            running.set()
+            removed.wait()
+            del recorder.log[:]
+            otel_context.detach(token)
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            assert recorder.log == []
+
+    def remove():
+        running.wait()
+        following.remove()
+        removed.set()
+
+    try:
+        in_threads(lambda: trio.run(main), remove)
+    finally:
+        following.install()
+
+
+def test_each_run_is_instrumented_once(tracer, now):
+    """A second root in the same run adds nothing."""
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            await trio.lowlevel.checkpoint()
+        HOOK.remove()
+        HOOK.install()
+        with tracer.start_as_current_span("B"):
+            await trio.lowlevel.checkpoint()
+            assert now() == "B"
+        HOOK.remove()
+        # trio raises where an instrument is not there.
+        with pytest.raises(KeyError):
+            trio.lowlevel.remove_instrument(HOOK._steps)
+
+    try:
+        trio.run(main)
+    finally:
+        HOOK.install()
+
+
+def test_steps_make_no_garbage(tracer, now):
+    """A step leaves no more for the garbage collector than trio does."""
+
+    async def measured(count):
+        async def request(name):
+            with tracer.start_as_current_span(name):
+                for _ in range(count):
+                    await trio.lowlevel.checkpoint()
+                assert now() == name
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request, "A")
+            nursery.start_soon(request, "B")
+
+    async def main():
+        await measured(10)
+        gc.collect()
+        gc.disable()
+        try:
+            await measured(10)
+            few = gc.collect()
+            await measured(2000)
+            assert gc.collect() == few
+        finally:
+            gc.enable()
+
+    trio.run(main)

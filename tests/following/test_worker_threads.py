@@ -1,0 +1,510 @@
+"""Worker threads of AnyIO, and threads that the application starts itself."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.util
+import threading
+
+import pytest
+from event_loops import needs_uvloop
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from threads import in_threads
+
+from pyroscope_otel import following
+from pyroscope_otel.following.worker_threads import AnyioJobs
+
+anyio = pytest.importorskip("anyio")
+anyio_from_thread = pytest.importorskip("anyio.from_thread")
+anyio_to_thread = pytest.importorskip("anyio.to_thread")
+
+(HOOK,) = (hook for hook in following.HOOKS if type(hook) is AnyioJobs)
+
+each_backend = pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param({"backend": "asyncio"}, id="asyncio"),
+        pytest.param(
+            {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+            id="uvloop",
+            marks=needs_uvloop,
+        ),
+        pytest.param(
+            {"backend": "trio"},
+            id="trio",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("trio") is None, reason="trio is not installed"
+            ),
+        ),
+    ],
+)
+
+
+def attach_and_leave(tracer, name):
+    """Make a new root current, for nobody to detach it."""
+    span = tracer.start_span(name, context=Context())
+    otel_context.attach(trace.set_span_in_context(span))
+    return span
+
+
+# AnyIO
+
+
+@each_backend
+def test_a_sync_endpoint(backend, tracer, now, recorder):
+    """Scenario 17: two requests, one worker; it is empty when it is idle."""
+
+    async def main():
+        limiter = anyio.CapacityLimiter(1)
+
+        async def request(name):
+            with tracer.start_as_current_span(name):
+                for _ in range(4):
+                    assert await anyio_to_thread.run_sync(now, limiter=limiter) == name
+                    assert now() == name
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(request, "A")
+            group.start_soon(request, "B")
+        assert recorder.left_behind() == {}
+        assert await anyio_to_thread.run_sync(now, limiter=limiter) is None
+
+    anyio.run(main, **backend)
+
+
+@each_backend
+def test_spans_of_a_sync_endpoint(backend, tracer, now):
+    """Scenario 17: a child, a root of its own, then the request's again."""
+
+    def endpoint():
+        names = [now()]
+        with tracer.start_as_current_span("child"):
+            names.append(now())
+        with tracer.start_as_current_span("B", context=Context()):
+            names.append(now())
+        names.append(now())
+        return names
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            assert await anyio_to_thread.run_sync(endpoint) == ["A", "A", "B", "A"]
+            assert now() == "A"
+
+    anyio.run(main, **backend)
+
+
+@each_backend
+def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
+    """Scenario 17: each chunk is the request's, also where a span stays open between them."""
+
+    def body():
+        yield now()
+        with tracer.start_as_current_span("chunks"):
+            yield now()
+            yield now()
+        yield now()
+
+    async def main():
+        own = threading.get_ident()
+        with tracer.start_as_current_span("A"):
+            chunks = body()
+            for _ in range(4):
+                assert await anyio_to_thread.run_sync(next, chunks) == "A"
+                assert now() == "A"
+                assert set(recorder.left_behind()) == {own}
+
+    anyio.run(main, **backend)
+    # Each chunk runs in a context of its own: the span is detached in another.
+    assert "Failed to detach context" in caplog.text
+
+
+@each_backend
+def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
+    """Scenario 17: it ends with the context that it was attached in."""
+
+    async def main():
+        limiter = anyio.CapacityLimiter(1)
+        with tracer.start_as_current_span("A"):
+            span = await anyio_to_thread.run_sync(attach_and_leave, tracer, "left", limiter=limiter)
+            assert now() == "A"
+        assert recorder.left_behind() == {}
+        with tracer.start_as_current_span("B"):
+            assert await anyio_to_thread.run_sync(now, limiter=limiter) == "B"
+        span.end()
+
+    anyio.run(main, **backend)
+
+
+@each_backend
+def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
+    """Scenario 14: its exception arrives, its worker is empty."""
+
+    def endpoint():
+        assert now() == "A"
+        raise ValueError
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            with pytest.raises(ValueError, match=r"^$"):
+                await anyio_to_thread.run_sync(endpoint)
+            assert now() == "A"
+        assert recorder.left_behind() == {}
+
+    anyio.run(main, **backend)
+
+
+@each_backend
+def test_a_request_that_is_cancelled_while_its_worker_runs(backend, tracer, now):
+    """Scenarios 17 and 25: none from the worker's next switch point on."""
+    ended, finished = threading.Event(), threading.Event()
+    seen = []
+
+    def endpoint(started):
+        seen.append(now())
+        anyio_from_thread.run_sync(started.set)
+        ended.wait()
+        with tracer.start_as_current_span("B", context=Context()):
+            seen.append(now())
+        seen.append(now())
+        finished.set()
+
+    async def main():
+        started = anyio.Event()
+
+        async def request():
+            with tracer.start_as_current_span("A"):
+                await anyio_to_thread.run_sync(endpoint, started, abandon_on_cancel=True)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(request)
+            await started.wait()
+            group.cancel_scope.cancel()
+        assert now() is None
+        ended.set()
+        await anyio_to_thread.run_sync(finished.wait)
+        # The worker reports after it is rid of its labels: a round trip later it is.
+        await anyio_to_thread.run_sync(int)
+
+    anyio.run(main, **backend)
+    for thread in threading.enumerate():
+        if thread.name.startswith("AnyIO worker"):
+            thread.join()
+    assert seen == ["A", "B", None]
+
+
+@each_backend
+def test_back_from_a_worker_thread(backend, tracer, now):
+    """Scenario 17: `from_thread.run` and `run_sync` are the worker's request's."""
+
+    async def step():
+        name = now()
+        await anyio.lowlevel.checkpoint()
+        assert now() == name
+        return name
+
+    def endpoint():
+        return [anyio_from_thread.run(step), anyio_from_thread.run_sync(now), now()]
+
+    async def main():
+        async with anyio.create_task_group() as group:
+
+            async def request(name):
+                with tracer.start_as_current_span(name):
+                    assert await anyio_to_thread.run_sync(endpoint) == [name] * 3
+                    assert now() == name
+
+            group.start_soon(request, "A")
+            group.start_soon(request, "B")
+        assert await anyio_to_thread.run_sync(endpoint) == [None] * 3
+
+    anyio.run(main, **backend)
+
+
+@each_backend
+def test_back_from_a_worker_thread_in_another_root(backend, tracer, now):
+    """Scenario 17: the root that the worker started."""
+    seen = []
+
+    async def step():
+        seen.append(now())
+        await anyio.lowlevel.checkpoint()
+        seen.append(now())
+
+    def endpoint():
+        with tracer.start_as_current_span("B", context=Context()):
+            anyio_from_thread.run(step)
+            anyio_from_thread.run_sync(lambda: seen.append(now()))
+            seen.append(now())
+        seen.append(now())
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            await anyio_to_thread.run_sync(endpoint)
+            assert now() == "A"
+        assert now() is None
+
+    anyio.run(main, **backend)
+    assert seen == ["B", "B", "B", "B", "A"]
+
+
+@each_backend
+def test_a_portal_opened_in_a_request(backend, tracer, now):
+    """Scenarios 17 and 19: calls are the caller's; the request is not kept alive."""
+    with contextlib.ExitStack() as stack:
+        _use_portal(stack, backend, tracer, now)
+
+
+def _use_portal(stack, backend, tracer, now):
+    async def step():
+        name = now()
+        await anyio.lowlevel.checkpoint()
+        assert now() == name
+        return name
+
+    with tracer.start_as_current_span("A"):
+        portal = stack.enter_context(anyio_from_thread.start_blocking_portal(**backend))
+        assert portal.call(step) == "A"
+        with tracer.start_as_current_span("B", context=Context()):
+            assert portal.call(step) == "B"
+            assert portal.call(now) == "B"
+    with tracer.start_as_current_span("C"):
+        assert portal.call(step) == "C"
+    assert portal.call(step) is None
+
+
+@each_backend
+def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
+    """Scenario 17: what was imported by name earlier is missed, not mistaken."""
+    HOOK.remove()
+    run_sync = anyio_to_thread.run_sync
+    HOOK.install()
+    assert run_sync is not anyio_to_thread.run_sync
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            assert await run_sync(now) in (None, "A")
+            assert now() == "A"
+        assert recorder.left_behind() == {}
+
+    anyio.run(main, **backend)
+
+
+def test_the_name_of_trios_thread(tracer, now):
+    """It is named after the function, not after ours."""
+    trio = pytest.importorskip("trio")
+
+    def endpoint():
+        return threading.current_thread().name, now()
+
+    async def main():
+        with tracer.start_as_current_span("A"):
+            name, root = await trio.to_thread.run_sync(endpoint)
+            assert name.startswith("endpoint from ")
+            assert root == "A"
+
+    trio.run(main)
+
+
+@each_backend
+def test_worker_hops_make_no_garbage(backend, tracer, now):
+    """A hop into a worker leaves no more garbage than the library makes itself."""
+
+    async def main():
+        async def hops(count):
+            with tracer.start_as_current_span("A"):
+                for _ in range(count):
+                    await anyio_to_thread.run_sync(now)
+
+        async def garbage(count):
+            await hops(10)
+            gc.collect()
+            await hops(count)
+            return gc.collect()
+
+        gc.disable()
+        try:
+            few, many = await garbage(50), await garbage(500)
+            following.remove()
+            few_without, many_without = await garbage(50), await garbage(500)
+            following.install()
+            assert many - few <= many_without - few_without
+        finally:
+            following.install()
+            gc.enable()
+
+    anyio.run(main, **backend)
+
+
+# Threads of the application's own
+
+
+def thread_runs(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def timer_runs(function):
+    timer = threading.Timer(0, function)
+    timer.start()
+    timer.join()
+
+
+@pytest.mark.parametrize("runs", [thread_runs, timer_runs])
+def test_a_plain_thread(runs, tracer, now):
+    """Scenario 20: none, as OpenTelemetry's context does not go there either."""
+    seen = []
+    with tracer.start_as_current_span("A"):
+        runs(lambda: seen.append((trace.get_current_span().is_recording(), now())))
+        assert now() == "A"
+    ((recording, name),) = seen
+    # Python 3.14 can be told to have threads inherit the context.
+    assert name == ("A" if recording else None)
+
+
+@pytest.fixture
+def _threading_instrumentor():
+    ThreadingInstrumentor().instrument()
+    yield
+    ThreadingInstrumentor().uninstrument()
+
+
+@pytest.mark.usefixtures("_threading_instrumentor")
+@pytest.mark.parametrize("runs", [thread_runs, timer_runs])
+def test_a_thread_that_is_given_the_context(runs, tracer, now):
+    """Scenario 20: with ThreadingInstrumentor, the request's."""
+    seen = []
+    with tracer.start_as_current_span("A"):
+        runs(lambda: seen.append(now()))
+        assert now() == "A"
+    runs(lambda: seen.append(now()))
+    assert seen == ["A", None]
+
+
+@pytest.mark.usefixtures("_threading_instrumentor")
+def test_a_thread_that_is_given_the_context_and_outlives_the_request(tracer, now):
+    """Scenarios 20 and 25: none from its next switch point on."""
+    started, ended = threading.Event(), threading.Event()
+    seen = []
+
+    def work():
+        seen.append(now())
+        started.set()
+        ended.wait()
+        with tracer.start_as_current_span("child"):
+            pass
+        seen.append(now())
+
+    with tracer.start_as_current_span("A"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+    ended.set()
+    thread.join()
+    assert seen == ["A", None]
+
+
+def test_a_root_that_ends_on_another_thread(tracer, now):
+    """Scenario 25: none from the next switch point on, whichever that is."""
+    with tracer.start_as_current_span("A", end_on_exit=False) as root:
+        in_threads(root.end)
+        otel_context.detach(otel_context.attach(otel_context.get_current()))
+        assert now() is None
+
+
+def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
+    """Scenario 26: asked again after adding."""
+    span = tracer.start_span("A")
+    times = []
+
+    def end_elsewhere(*_):
+        if not times:
+            times.append(1)
+            in_threads(span.end)
+
+    recorder.before_add = end_elsewhere
+    with trace.use_span(span):
+        recorder.before_add = None
+        assert times
+        assert now() is None
+
+
+def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder):
+    """Scenario 26: span_id comes last."""
+    span = tracer.start_span("A")
+
+    def end_elsewhere(key, _):
+        if key == "span_id":
+            in_threads(span.end)
+
+    recorder.before_add = end_elsewhere
+    with trace.use_span(span):
+        assert now() is None
+
+
+def test_a_child_that_ends_while_labels_are_added(tracer, now, recorder):
+    """Scenario 26: asked again, and the answer is the same: its root is open."""
+    with tracer.start_as_current_span("A"):
+        child = tracer.start_span("child")
+        token = otel_context.attach(Context())
+
+        def end_elsewhere(*_):
+            recorder.before_add = None
+            in_threads(child.end)
+
+        recorder.before_add = end_elsewhere
+        otel_context.detach(token)
+        assert recorder.before_add is None
+        assert now() == "A"
+
+
+@pytest.mark.parametrize("times", [1, 50])
+def test_a_thread_that_dies_with_a_root_attached(times, tracer, now, recorder):
+    """Scenario 27: its successor, with the same ident, has none."""
+    spans = []
+
+    def dies():
+        assert now() is None
+        spans.append(attach_and_leave(tracer, "dead"))
+        assert now() == "dead"
+
+    for _ in range(times):
+        in_threads(dies)
+        assert recorder.left_behind() == {}
+        in_threads(lambda: None if now() is None else pytest.fail(now()))
+    for span in spans:
+        span.end()
+
+
+def test_a_thread_that_dies_of_an_exception(tracer, now, recorder):
+    """Scenario 27: the same."""
+
+    def dies():
+        attach_and_leave(tracer, "dead").end()
+        attach_and_leave(tracer, "dead")
+        assert now() == "dead"
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        in_threads(dies)
+    gc.collect()
+    assert recorder.left_behind() == {}
+
+
+def test_threads_of_roots_at_once(tracer, now):
+    """Scenario 27: idents come and go while others carry labels."""
+    barrier = threading.Barrier(4, timeout=30)
+
+    def work(name):
+        for number in range(20):
+            with tracer.start_as_current_span(f"{name}{number}"):
+                barrier.wait()
+                assert now() == f"{name}{number}"
+        attach_and_leave(tracer, name)
+
+    for _ in range(5):
+        in_threads(*(lambda name=name: work(name) for name in "ABCD"))
