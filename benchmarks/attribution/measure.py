@@ -32,6 +32,7 @@ class Attribution:
         verdicts: How many samples of each kind there were, in words.
         double: Requests that have more than one profile id.
         without: Requests that have none.
+        tracebacks: Those in the server's log.
     """
 
     case: str
@@ -44,6 +45,7 @@ class Attribution:
     requests: int = 0
     double: int = 0
     without: int = 0
+    tracebacks: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -89,6 +91,7 @@ def judge(recording: Recording, result: Attribution) -> None:
     result.requests = recording.requests
     result.double = sum(len(found) > 1 for found in ids.values())
     result.without = sum(not ids.get(order) for order in range(recording.requests))
+    result.tracebacks = recording.log.count("Traceback (most recent call last)")
     verdicts: Counter[str] = Counter()
     for profile in recording.profiles:
         if profile.sample_type != "cpu":

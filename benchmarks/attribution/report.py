@@ -61,4 +61,6 @@ def remarks(result: Attribution) -> str:
         said.append(f"{result.double} of {result.requests} requests have two profile ids")
     if result.without:
         said.append(f"{result.without} of {result.requests} requests have no profile id")
+    if result.tracebacks:
+        said.append(f"{result.tracebacks} tracebacks in the server's log")
     return "; ".join(said)

@@ -35,11 +35,13 @@ class Recording:
         requests: How many requests were served.
         profiles: What the agents pushed.
         spans: What was exported, as the SDK's JSON.
+        log: What the server and the application wrote.
     """
 
     requests: int
     profiles: list[Profile]
     spans: list[dict[str, Any]]
+    log: str
 
 
 def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) -> Recording:
@@ -66,6 +68,7 @@ def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) 
             except load.LoadError as error:
                 raise server.failed(f"was not good: {error}") from error
         # Stopping has waited for background tasks and for the agent's last push.
-        recording = Recording(requests, receiver.profiles, spans.read(folder))
+        log = (folder / "log").read_text(errors="replace")
+        recording = Recording(requests, receiver.profiles, spans.read(folder), log)
     shutil.rmtree(folder)
     return recording
