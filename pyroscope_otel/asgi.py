@@ -212,11 +212,31 @@ def _route(scope: Scope) -> str | None:
     Starlette and FastAPI leave the route in the scope (`path_format`, relative
     to the mounts in `root_path`), Litestar its template (`path_template`).
     """
-    path = getattr(scope.get("route"), "path_format", None)
+    route = scope.get("route")
+    path = getattr(route, "path_format", None)
     if isinstance(path, str):
-        return str(scope.get("root_path", "")).rstrip("/") + path
+        # A mount, whose application has no routes: `root_path` has it already.
+        relative = "" if hasattr(route, "routes") else path
+        mounts = _mounts(scope, relative)
+        return None if mounts is None else mounts + relative or "/"
     template = scope.get("path_template")
     return template if isinstance(template, str) else None
+
+
+def _mounts(scope: Scope, path: str) -> str | None:
+    """Return the template of the mounts above a route; None where it cannot be known.
+
+    `root_path` has the mounts' parameters as they were sent.
+    """
+    segments = str(scope.get("root_path", "")).rstrip("/").split("/")
+    for name, value in scope.get("path_params", {}).items():
+        if f"{{{name}}}" in path:
+            continue
+        try:
+            segments[segments.index(str(value))] = f"{{{name}}}"
+        except ValueError:
+            return None
+    return "/".join(segments)
 
 
 def _traces_itself(app: Any) -> bool:
