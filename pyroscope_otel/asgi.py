@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from pyroscope_otel import agent, configuration, tracing
+from pyroscope_otel import agent, configuration, failure, tracing
 from pyroscope_otel.request import (
     held,
     hold_request,
@@ -22,7 +22,7 @@ from pyroscope_otel.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Span, TracerProvider
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -122,12 +122,12 @@ def _is_built_by_starlette(app: Any) -> bool:
     return False
 
 
-async def _refuse_to_start(failure: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse_to_start(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Tell the server why it must not start; where it does not ask, fail the request."""
     if scope["type"] != "lifespan":
-        raise failure
+        raise error
     await receive()
-    await send({"type": "lifespan.startup.failed", "message": str(failure)})
+    await send({"type": "lifespan.startup.failed", "message": str(error)})
 
 
 def _starting(receive: Receive) -> Receive:
@@ -195,15 +195,23 @@ def _named_after_route(app: Application) -> Application:
         async def name_and_send(message: Message) -> None:
             # The earliest message, so that a streaming body is named as well.
             if message["type"] in ("http.response.start", "websocket.accept"):
-                route = _route(scope)
-                if route:
-                    span.set_attribute("http.route", route)
-                    span.update_name(f"{_method(scope)} {route}")
+                _name(span, scope)
             await send(message)
 
         await app(scope, receive, name_and_send)
 
     return call
+
+
+def _name(span: Span, scope: Scope) -> None:
+    try:
+        route = _route(scope)
+        if route:
+            span.set_attribute("http.route", route)
+            span.update_name(f"{_method(scope)} {route}")
+    except Exception:
+        # Frameworks put what they like into the scope.
+        failure.report("name a root span after its route")
 
 
 def _route(scope: Scope) -> str | None:

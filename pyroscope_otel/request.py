@@ -51,7 +51,10 @@ def held(hold: Hold) -> Iterator[None]:
 
 def release(hold: Hold) -> None:
     """Let go of a request's profile: its response is closed."""
-    hold.close()
+    try:
+        hold.close()
+    except Exception:
+        failure.report("let go of a request's profile")
     follow_current()
 
 

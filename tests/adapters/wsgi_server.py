@@ -11,7 +11,13 @@ from opentelemetry import trace
 
 def environ(path=PATH, method="GET", **more):
     """Return the environment of a request."""
-    made = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": "", **more}
+    made = {
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "REQUEST_METHOD": method,
+        "QUERY_STRING": "",
+        **more,
+    }
     setup_testing_defaults(made)
     return made
 

@@ -1,0 +1,226 @@
+"""Bad settings stop the start-up, switched off is off, and our own failures stay our own."""
+
+import logging
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from asgi_server import LIFESPAN, STARTUP, Exchange, http, run_asyncio, serve, websocket
+from asgi_variants import added_to_starlette
+from asgi_variants import bare as bare_asgi
+from child import run as run_child
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from wsgi_server import Exchange as WsgiExchange
+from wsgi_server import environ
+from wsgi_variants import bare as bare_wsgi
+
+from pyroscope_otel import asgi, failure, processor, request, wsgi
+from pyroscope_otel.attribution import Hold
+from pyroscope_otel.following import switch
+from pyroscope_otel.settings import SettingsError
+
+BAD = {"sample_rat": 5}
+MESSAGE = "argument sample_rat is not a setting; did you mean argument sample_rate?"
+
+
+async def endpoint(scope, receive, send):
+    await PlainTextResponse("x")(scope, receive, send)
+
+
+@pytest.mark.parametrize("adapter", [asgi, wsgi])
+def test_bad_settings_raise_at_construction(adapter, settings):
+    with pytest.raises(SettingsError) as caught:
+        adapter.PyroscopeMiddleware(endpoint, **settings, **BAD)
+    assert str(caught.value) == MESSAGE
+
+
+@pytest.mark.parametrize("framework", [Starlette, FastAPI])
+def test_bad_settings_added_to_a_framework_fail_the_startup(framework, settings):
+    app = framework()
+    app.add_middleware(asgi.PyroscopeMiddleware, **settings, **BAD)
+    lifespan = Exchange(STARTUP)
+    run_asyncio(partial(app, dict(LIFESPAN), *lifespan.ends))
+    assert lifespan.sent == [{"type": "lifespan.startup.failed", "message": MESSAGE}]
+
+
+@pytest.mark.parametrize("scope", [http(), websocket()], ids=["http", "websocket"])
+def test_bad_settings_added_to_a_framework_fail_requests_where_there_is_no_lifespan(
+    scope, settings
+):
+    app = Starlette()
+    app.add_middleware(asgi.PyroscopeMiddleware, **settings, **BAD)
+    with pytest.raises(SettingsError) as caught:
+        run_asyncio(partial(app, dict(scope), *Exchange().ends))
+    assert str(caught.value) == MESSAGE
+
+
+SERVER = """
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from pyroscope_otel.asgi import PyroscopeMiddleware
+
+app = {framework}()
+app.add_middleware(PyroscopeMiddleware, application_name="shop", {setting})
+uvicorn.run(app, port=0)
+"""
+
+
+@pytest.mark.parametrize("framework", ["Starlette", "FastAPI"])
+def test_a_server_does_not_start_with_bad_settings(framework):
+    code = SERVER.format(framework=framework, setting="sample_rat=5")
+    server = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert server.returncode != 0
+    assert MESSAGE in server.stderr
+    assert "Uvicorn running" not in server.stderr
+
+
+# Switched off
+
+
+def test_off_asgi_passes_everything_through(settings):
+    calls = []
+
+    async def app(*arguments):
+        calls.append(arguments)
+
+    middleware = bare_asgi(app, settings | {"enabled": False})
+    given = [(dict(scope), *Exchange().ends) for scope in (http(), websocket(), LIFESPAN)]
+    for arguments in given:
+        run_asyncio(partial(middleware, *arguments))
+    assert calls == given
+    assert all(call[0] is arguments[0] for call, arguments in zip(calls, given, strict=True))
+
+
+def test_off_wsgi_passes_everything_through(settings):
+    calls = []
+    body = iter([b"x"])
+
+    def app(*arguments):
+        calls.append(arguments)
+        return body
+
+    given = environ(), WsgiExchange().start_response
+    middleware = wsgi.PyroscopeMiddleware(app, **settings, enabled=False)
+    assert middleware(*given) is body
+    assert calls == [given]
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_off_imports_no_instrumentation(kind):
+    assert run_child(
+        f"""
+from pyroscope_otel.{kind} import PyroscopeMiddleware
+PyroscopeMiddleware(print, enabled=False)
+print([name for name in sys.modules if name.startswith("opentelemetry.instrumentation")])
+"""
+    ) == ["[]"]
+
+
+# No instrumentation
+
+
+@pytest.mark.parametrize(("kind", "adapter"), [("asgi", asgi), ("wsgi", wsgi)])
+def test_missing_instrumentation(kind, adapter, settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, f"opentelemetry.instrumentation.{kind}", None)
+    with pytest.raises(ImportError) as caught:
+        adapter.PyroscopeMiddleware(endpoint, **settings)
+    assert str(caught.value) == (
+        f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
+        "to make a root span for each request, as this application is not instrumented yet. "
+        f"Install it with: pip install 'pyroscope-otel[{kind}]'"
+    )
+    assert caught.value.name == f"opentelemetry.instrumentation.{kind}"
+
+
+def test_missing_instrumentation_where_starlettes_own_traces(settings, monkeypatch):
+    """It is needed for websockets alone, and that is no reason not to start."""
+    from asgi_variants import starlettes_own_in_starlette_inside
+
+    monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.asgi", None)
+    app = starlettes_own_in_starlette_inside(Endpoint(), settings)
+    exchange = Exchange()
+    run_asyncio(partial(serve, app, exchange, http()))
+    assert exchange.statuses == [200]
+
+
+# Our own failures
+
+
+class Endpoint:
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "lifespan":
+            await endpoint(scope, receive, send)
+
+
+class OurError(Exception):
+    """Raised where our code runs, in place of a bug."""
+
+
+def fail(*_arguments):
+    raise OurError
+
+
+@pytest.fixture
+def failures(monkeypatch, caplog):
+    """What was logged as a failure of ours, as in production."""
+    monkeypatch.setattr(failure, "reraise", False)
+    monkeypatch.setattr(failure, "_reported", set())
+    caplog.set_level(logging.ERROR, logger="pyroscope_otel")
+
+    def failures():
+        return [record for record in caplog.records if record.exc_info[0] is OurError]
+
+    return failures
+
+
+PLACES = [
+    (request, "is_traced_outside", "hold a request's profile"),
+    (switch, "current_labels", "follow the current context"),
+    (switch, "carry", None),
+    (Hold, "take", None),
+    (Hold, "labels", "follow the current context"),
+    (processor, "Profile", "find the profile of a span"),
+    (Hold, "close", "let go of a request's profile"),
+]
+
+
+def bodies_asgi(settings):
+    exchanges = [Exchange(), Exchange()]
+    app = added_to_starlette(Endpoint(), settings)
+    for exchange in exchanges:
+        run_asyncio(partial(serve, app, exchange, http()))
+    return [exchange.body for exchange in exchanges]
+
+
+def bodies_wsgi(settings):
+    exchanges = [WsgiExchange(), WsgiExchange()]
+    app = bare_wsgi(lambda: iter([b"x"]), settings)
+    for exchange in exchanges:
+        exchange.serve(app)
+    return [b"".join(exchange.chunks) for exchange in exchanges]
+
+
+def test_our_failure_to_name_a_span_changes_nothing(settings, failures, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(asgi, "_route", fail)
+        assert bodies_asgi(settings) == [b"x", b"x"]
+    assert [record.args[0] for record in failures()] == ["name a root span after its route"]
+
+
+@pytest.mark.parametrize("serve_two", [bodies_asgi, bodies_wsgi])
+@pytest.mark.parametrize(("owner", "name", "where"), PLACES)
+def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0917
+    owner, name, where, serve_two, settings, failures, monkeypatch
+):
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, fail)
+        assert serve_two(settings) == [b"x", b"x"]
+    places = [record.args[0] for record in failures()]
+    assert len(set(places)) == len(places)
+    assert where is None or where in places
