@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyroscope_otel")
 
-# Threads and locks as the interpreter has them: under gevent, a "thread" that
-# flushes for seconds would stop all greenlets.
-_os_thread = thread_labels._os_thread  # noqa: SLF001  the one unpatched copy there is
-
 _RETRY_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 
@@ -56,7 +52,9 @@ class Agent:
         self._settings: Settings | None = None
         self._state = _State.OFF
         self._retry_at = 0.0
-        self._lock = _os_thread.allocate_lock()
+        # Of OS threads: under gevent, a "thread" that flushes for seconds would
+        # stop all greenlets.
+        self._lock = thread_labels.os_thread.allocate_lock()
         self._is_hooked_to_fork = False
 
     def arm(self, settings: Settings) -> None:
@@ -181,7 +179,7 @@ class Agent:
                 self.needed = False
                 self._state = _State.STOPPING
                 try:
-                    _os_thread.start_new_thread(self._flush, ())
+                    thread_labels.os_thread.start_new_thread(self._flush, ())
                 except RuntimeError:
                     # From Python 3.12 on no thread starts while the interpreter
                     # shuts down. The agent's own exit handler flushes then.
@@ -209,7 +207,7 @@ class Agent:
         place for starting threads. The child's first local root span starts it.
         """
         # Whoever held the lock may not exist in the child.
-        self._lock = _os_thread.allocate_lock()
+        self._lock = thread_labels.os_thread.allocate_lock()
         self._state = _State.OFF
         self._retry_at = 0.0
         self.needed = self._settings is not None

@@ -49,8 +49,9 @@ def _unpatched_thread_module() -> Any:
     return module
 
 
-_os_thread = _unpatched_thread_module()
-_get_ident: Callable[[], int] = _os_thread.get_ident
+os_thread = _unpatched_thread_module()
+"""The module `_thread`, of OS threads whatever has been patched."""
+_get_ident: Callable[[], int] = os_thread.get_ident
 
 
 class _Thread:
@@ -80,7 +81,7 @@ class _Thread:
                 pyroscope.remove_thread_tag(key, value)
 
 
-os_thread_local: Callable[[], Any] = _os_thread._local  # noqa: SLF001  the public name gets patched
+os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the public name gets patched
 """Makes a thread-local of OS threads. (`threading.local` may be one of greenlets.)"""
 
 _local = os_thread_local()

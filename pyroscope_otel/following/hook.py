@@ -53,10 +53,20 @@ class Hook(abc.ABC):
         self._patches: list[Patch] = []
 
     def install(self) -> None:
-        """Put the hook in. Does nothing if it is in already."""
-        if not self.active:
-            self.active = True
+        """Put the hook in. Does nothing if it is in already.
+
+        Raises:
+            Exception: If the library is not what the hook expects. The hook is
+                out then, as it was.
+        """
+        if self.active:
+            return
+        try:
             self._install()
+        except BaseException:
+            self._unpatch()
+            raise
+        self.active = True
 
     def remove(self) -> None:
         """Take the hook out. Does nothing if it is not in."""
@@ -68,6 +78,9 @@ class Hook(abc.ABC):
     def _install(self) -> None: ...
 
     def _remove(self) -> None:
+        self._unpatch()
+
+    def _unpatch(self) -> None:
         while self._patches:
             self._patches.pop().remove()
 

@@ -6,6 +6,7 @@ come this way.
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ class PoolJobs(Hook):
         hook = self
 
         def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-            if not hook.active:
+            if not hook.active or _runs_in_other_interpreters(self):
                 return original(self, fn, *args, **kwargs)
             try:
                 submitter = current_submitter()
@@ -57,6 +58,15 @@ class AsgirefJobs(PoolJobs):
         from asgiref.current_thread_executor import CurrentThreadExecutor
 
         self._patch(CurrentThreadExecutor, "submit", partial(self._wrap_submit, follow_current))
+
+
+def _runs_in_other_interpreters(executor: object) -> bool:
+    """Return whether this is an InterpreterPoolExecutor (3.14), a thread pool by inheritance.
+
+    It pickles its jobs, and nothing of ours exists where they run.
+    """
+    module = sys.modules.get("concurrent.futures.interpreter")
+    return module is not None and isinstance(executor, module.InterpreterPoolExecutor)
 
 
 def _run_job(

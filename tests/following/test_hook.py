@@ -678,3 +678,27 @@ def test_every_replaced_attribute_has_a_miniature():
     assert {patch._name for patch in without} == {"configure"}
     active = {type(hook).__name__ for hook in following.HOOKS if hook.active}
     assert active == {hook for hook, _, _ in MINIATURES}
+
+
+def test_a_hook_that_cannot_be_installed_is_out():
+    """A library of another version than the hook expects: nothing half done stays."""
+
+    class Library:
+        def first(self):
+            return "theirs"
+
+    class Stranger(Hook):
+        module = "sys"
+
+        def _install(self):
+            self._patch(
+                Library, "first", lambda original: lambda self: original(self) + " and ours"
+            )
+            self._patch(Library, "second", lambda original: original)
+
+    hook = Stranger()
+    with pytest.raises(AttributeError):
+        hook.install()
+    assert not hook.active
+    assert Library().first() == "theirs"
+    hook.remove()
