@@ -118,7 +118,7 @@ def resident_bytes() -> int:
     import os
 
     out = subprocess.run(
-        ["ps", "-o", "rss=", "-p", str(os.getpid())],  # noqa: S607  wherever the system has it
+        ["ps", "-o", "rss=", "-p", str(os.getpid())],
         capture_output=True,
         text=True,
         check=True,
