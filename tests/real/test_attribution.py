@@ -1,0 +1,70 @@
+"""The truth: real servers, the real agent, and what it pushed.
+
+What the deterministic tests show of labels must reach the samples. The
+applications and the measuring are the benchmark's. Slices are 50 ms long, as with
+shorter ones a busy machine's sampler lags too much even for labels that are right
+by construction (the benchmark's `exact`).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.attribution.cases import CASES
+from benchmarks.attribution.measure import measure
+
+WITH_MIDDLEWARE = [
+    *(
+        f"fastapi-asyncio/{way}"
+        for way in (
+            "async_def",
+            "gather",
+            "callbacks",
+            "base_http_middleware",
+            "async_stream",
+            "sync_stream",
+            "background",
+            "websocket",
+            "def",
+            "to_thread",
+            "run_in_executor",
+            "asgi_async_def",
+        )
+    ),
+    *(f"fastapi-uvloop/{way}" for way in ("async_def", "callbacks", "async_stream", "websocket")),
+    *(f"gunicorn-gthread/{way}" for way in ("plain", "stream", "thread_pool")),
+    *(f"gunicorn-{server}/plain" for server in ("sync", "gevent", "preload")),
+    "gunicorn-prefork/stream",
+]
+
+BY_HAND = ["fastapi-asyncio/async_def", "fastapi-uvloop/contrib_async_def", "gunicorn-gevent/plain"]
+
+
+@pytest.mark.parametrize("name", WITH_MIDDLEWARE)
+def test_with_the_middleware(name):
+    result = check(name, "ours")
+    assert result.double == 0
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand(name):
+    check(name, "hand")
+
+
+def test_that_this_can_fail():
+    """Version 1 on one event loop, which is what this project exists for."""
+    result = measure(CASES["fastapi-asyncio/async_def"], "old", slice_ms=50, seconds=1.5)
+    assert result.samples >= 50
+    assert (result.precision or 0) < 0.5
+
+
+def check(name, package):
+    result = measure(CASES[name], package, slice_ms=50, seconds=1.5)
+    assert result.samples >= 50, result
+    assert result.precision is not None, result
+    assert result.precision >= 0.97, result
+    assert result.recall >= 0.95, result
+    assert result.without == 0, result
+    assert result.stray == 0, result
+    assert result.tracebacks == 0, result
+    return result
