@@ -128,6 +128,23 @@ def test_a_remote_parent_inside_a_root_makes_a_root(tracer, now):
         assert now() == "client"
 
 
+def test_a_remote_parent_that_is_passed_on_inside_a_root(tracer, now):
+    """Scenario 35: the same, where the parent is not made current."""
+    with tracer.start_as_current_span("client") as client:
+        context = trace.SpanContext(
+            client.context.trace_id,
+            client.context.span_id,
+            is_remote=True,
+            trace_flags=client.context.trace_flags,
+        )
+        remote = trace.set_span_in_context(trace.NonRecordingSpan(context))
+        with tracer.start_as_current_span("server", remote) as server:
+            assert profile_id(server) == own_id(server)
+            assert now() == "server"
+        assert now() == "client"
+    assert now() is None
+
+
 def test_two_roots_of_one_trace(tracer, now):
     """Scenario 35: both open at once, with the same remote parent."""
     one = tracer.start_span("one", remote_parent())
@@ -219,6 +236,14 @@ def test_an_ended_root_that_is_still_current_has_no_samples(tracer, now):
             assert now() is None
 
 
+def test_an_ended_root_without_another_processor(make_tracer, now):
+    """Scenario 30: an exporter's own switches are not there to help."""
+    tracer = make_tracer(PyroscopeSpanProcessor())
+    with tracer.start_as_current_span("root", end_on_exit=False) as root:
+        root.end()
+        assert now() is None
+
+
 def test_a_consumer_s_root_inside_another(tracer, now):
     """Scenario 33: a message handled inside a span is its own, and links to it."""
     with tracer.start_as_current_span("poll") as poll:
@@ -304,6 +329,18 @@ def test_a_child_of_an_unsampled_child_that_was_never_current(choosy, now, name)
         with trace.use_span(grandchild, end_on_exit=True):
             assert now() == "root"
         child.end()
+    assert now() is None
+
+
+def test_a_recorded_child_that_becomes_current_elsewhere(choosy, now):
+    """Scenario 37: where nothing encloses it; it is its root's since its start."""
+    with choosy.start_as_current_span("root"):
+        child = choosy.start_span("record only")
+        token = otel_context.attach(otel_context.Context())
+        with trace.use_span(child, end_on_exit=True):
+            assert now() == "root"
+        assert now() is None
+        otel_context.detach(token)
     assert now() is None
 
 
@@ -396,6 +433,17 @@ def test_a_foreign_provider_s_root_has_no_samples(tracer, make_tracer, now):
     with foreign.start_as_current_span("foreign"):
         assert now() is None
     assert now() is None
+
+
+def test_a_child_of_a_foreign_root_is_not_the_enclosing_one_s(tracer, make_tracer, now):
+    """The foreign root is in another trace, and was never current."""
+    foreign = make_tracer().start_span("foreign", otel_context.Context())
+    with tracer.start_as_current_span("root"):
+        with tracer.start_as_current_span("child", trace.set_span_in_context(foreign)) as child:
+            assert profile_id(child) == own_id(child)
+            assert now() == "child"
+        assert now() == "root"
+    foreign.end()
 
 
 def test_a_span_without_a_provider_is_its_root_s(tracer, now):

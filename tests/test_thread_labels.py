@@ -165,7 +165,7 @@ def test_a_new_agent_is_told_anew(recorder):
         carry(None)
 
     ready, restarted, seen = threading.Event(), threading.Event(), []
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=other, daemon=True)
     thread.start()
     ready.wait()
     carry(ONE)
@@ -379,6 +379,27 @@ def test_a_finaliser_that_detaches_before_the_labels_are_put_on(
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert now() is None
     root.end()
+
+
+def test_a_finaliser_that_only_detaches(tracer, now, monkeypatch):
+    """Scenario 50: no span ends, and the context is another all the same."""
+
+    def current_labels():
+        labels = undisturbed()
+        if tokens:
+            otel_context.detach(tokens.pop())
+        return labels
+
+    undisturbed = switch.current_labels
+    one = tracer.start_span("one", otel_context.Context())
+    two = tracer.start_span("two", otel_context.Context())
+    tokens = [otel_context.attach(trace.set_span_in_context(one))]
+    monkeypatch.setattr(switch, "current_labels", current_labels)
+    otel_context.attach(trace.set_span_in_context(two))
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert now() is None
+    one.end()
+    two.end()
 
 
 @pytest.fixture

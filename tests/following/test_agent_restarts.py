@@ -93,7 +93,7 @@ def test_an_agent_that_is_restarted_by_another_thread(agent, tracer, now):
         seen.append(now())
 
     labelled, restarted, seen = threading.Event(), threading.Event(), []
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=other, daemon=True)
     thread.start()
     labelled.wait()
     pyroscope.shutdown()

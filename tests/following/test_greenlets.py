@@ -152,7 +152,7 @@ def test_each_thread_has_a_trace_function_of_its_own(tracer, now):
 
     traced = []
     assert greenlet.gettrace() is None
-    started = threading.Thread(target=thread)
+    started = threading.Thread(target=thread, daemon=True)
     started.start()
     started.join()
     assert traced[0] is None
@@ -350,7 +350,7 @@ def test_taken_out_on_another_thread(tracer, now):
 
     following.install()
     traced, installed, taken_out = [], threading.Event(), threading.Event()
-    started = threading.Thread(target=thread)
+    started = threading.Thread(target=thread, daemon=True)
     started.start()
     installed.wait()
     following.remove()

@@ -195,7 +195,7 @@ def test_each_thread_has_its_own(tracer, now):
         seen.append(now())
 
     seen, entered, left = [], threading.Event(), threading.Event()
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=other, daemon=True)
     with tracer.start_as_current_span("root"):
         thread.start()
         entered.wait()
@@ -316,7 +316,7 @@ def test_a_foreign_span_stays_in_its_profile(tracer, now):
             assert profile_of_span(foreign) is profile_of_span(root)
         with tracer.start_as_current_span("inner", otel_context.Context()), trace.use_span(foreign):
             assert now() == "root"
-        thread = threading.Thread(target=other)
+        thread = threading.Thread(target=other, daemon=True)
         thread.start()
         thread.join()
         assert seen == ["root", None]
@@ -435,3 +435,35 @@ def test_another_tool_has_patched_over_ours(tracer, now):
         assert runtime_context.attach is theirs
     finally:
         del runtime_context.attach
+
+
+@pytest.mark.usefixtures("removed")
+def test_another_tool_has_patched_over_our_detach(tracer, now):
+    """Scenario 51: what it calls does nothing once ours is taken out."""
+
+    def theirs(token):
+        calls.append(token)
+        ours(token)
+
+    calls = []
+    following.install()
+    runtime_context = otel_context._RUNTIME_CONTEXT
+    ours = runtime_context.detach
+    runtime_context.detach = theirs
+    try:
+        with tracer.start_as_current_span("root"):
+            token = otel_context.attach(otel_context.Context())
+            assert now() is None
+            following.remove()
+            otel_context.detach(token)
+            assert calls == [token]
+            # The root is current again, and nobody follows.
+            assert now() is None
+            following.install()
+            with tracer.start_as_current_span("child"):
+                assert now() == "root"
+        assert now() is None
+        following.remove()
+        assert runtime_context.detach is theirs
+    finally:
+        del runtime_context.detach
