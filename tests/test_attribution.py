@@ -30,6 +30,14 @@ def without_garbage_collector():
     gc.enable()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_attached():
+    """An empty context that another test left would have nothing inherited."""
+    outside = otel_context.attach(otel_context.set_value("outside", value=True))
+    yield
+    otel_context.detach(outside)
+
+
 def of(span):
     return profile_of_span(span)
 

@@ -275,8 +275,9 @@ def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(switch, "carry", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            otel_context.attach(trace.set_span_in_context(tracer.start_span("root")))
-    otel_context.attach(otel_context.Context())
+            contextvars.copy_context().run(
+                otel_context.attach, trace.set_span_in_context(tracer.start_span("root"))
+            )
     assert log() == []
 
 

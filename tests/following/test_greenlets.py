@@ -536,9 +536,15 @@ def second():
 seen = []
 done = allocate_lock()
 done.acquire()
+# gevent imports while it makes a process's first hub, and two threads that make
+# one at once get into each other's way.
+gevent.get_hub()
+gevent.sleep(0)
 start_new_thread(second, ())
 serve("first")
-done.acquire()
+# Its lock is an OS thread's: this hub has to go on, as the other may need it.
+while not done.acquire(False):
+    gevent.sleep(0)
 assert len(seen) == 10, seen
 """
 
