@@ -4,7 +4,15 @@ import pytest
 from endings import Table
 from journal import AppError, AppExit, raises_just
 from wsgi_server import Exchange, environ
-from wsgi_variants import MORE_OF_US, OURS, OUTSIDE, contrib_inside, each_variant, variants_but
+from wsgi_variants import (
+    MORE_OF_US,
+    OURS,
+    OUTSIDE,
+    contrib_inside,
+    each_of,
+    each_variant,
+    variants_but,
+)
 
 ending = Table(
     nested_applications="the variants `twice`, `nested_flasks` and others",
@@ -127,7 +135,7 @@ def test_exit_in_the_application(assemble, journal):
 
 
 @ending("cancellation")
-@pytest.mark.parametrize("assemble", OURS + MORE_OF_US, indirect=True)
+@each_of(*OURS, *MORE_OF_US)
 def test_after_an_exit_the_thread_is_as_before(assemble, journal):
     """Of the request that was ended, not even the caller's span stays current."""
 
@@ -181,6 +189,20 @@ def test_client_disconnects_from_an_iterator(assemble, journal):
 def test_body_closed_before_it_is_iterated(assemble, make_body, journal):
     Exchange(iterate=False).serve(assemble(answer_with(journal, make_body)))
     check(journal, make_body, assemble)
+
+
+class Once(Iterable):
+    """A body that must not be iterated after it is closed, as a closed file must not."""
+
+    def __iter__(self):
+        assert not self._journal.ids_in_close
+        return super().__iter__()
+
+
+@each_of(*OURS, *MORE_OF_US)
+def test_body_closed_before_it_is_iterated_is_not_iterated(assemble, journal):
+    Exchange(iterate=False).serve(assemble(answer_with(journal, Once)))
+    check(journal, Once, assemble)
 
 
 @ending("body never iterated")
