@@ -134,6 +134,15 @@ class Hold(Inherited):
         return None if self._profile is None else self._profile.id
 
 
+def span_in(context: otel_context.Context | None) -> Any:
+    """Return the span that a context names, or the current one names; None if there is none."""
+    # Optimization: `trace.get_current_span` without its checks, at a third of its
+    # price. It runs at every span's start.
+    if context is None:
+        context = CURRENT.get(None)
+    return None if context is None else context.get(_SPAN_KEY)
+
+
 def profile_of_span(span: Any) -> Profile | None:
     """Return the profile that a span is in, open or not."""
     profile: Profile | None = getattr(span, "_pyroscope_profile", None)

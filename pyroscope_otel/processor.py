@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import TraceFlags
 
 from pyroscope_otel import failure, following, thread_labels
 from pyroscope_otel.agent import AGENT
@@ -15,6 +15,7 @@ from pyroscope_otel.attribution import (
     current_profile,
     profile_of_span,
     put_span_in,
+    span_in,
 )
 from pyroscope_otel.following.switch import follow_current
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
@@ -86,7 +87,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         parent = span.parent
         if parent is not None and not parent.is_remote:
             enclosing = _open_profile_above(span, parent_context)
-        if not span.context.trace_flags.sampled:
+        if not span.context.trace_flags & TraceFlags.SAMPLED:
             # Recorded, but exported to nobody: no profile could be linked to it.
             if enclosing is not None:
                 put_span_in(span, enclosing)
@@ -111,7 +112,7 @@ def _open_profile_above(span: Span, parent_context: Context | None) -> Profile |
     An ended parent closes it, unless its root is still open: a keep-alive
     connection can hand the next request the span of the last one.
     """
-    parent = trace.get_current_span(parent_context)
+    parent = span_in(parent_context)
     profile = profile_of_span(parent)
     if profile is not None:
         return profile if parent.is_recording() or profile.is_open() else None

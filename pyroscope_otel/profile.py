@@ -44,8 +44,9 @@ class Profile:
     __slots__ = ("_holders", "_root", "_span_labels", "id", "labels", "trace_id")
 
     def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
-        self.id = format(root.context.span_id, "016x")
-        self.trace_id = root.context.trace_id
+        context = root.context
+        self.id = format(context.span_id, "016x")
+        self.trace_id = context.trace_id
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
@@ -77,7 +78,7 @@ class Profile:
         if "span_name" in self._span_labels:
             labels.append(("span_name", label_name(root)))
         if "trace_id" in self._span_labels:
-            labels.append(("trace_id", format(root.context.trace_id, "032x")))
+            labels.append(("trace_id", format(self.trace_id, "032x")))
         if "span_id" in self._span_labels:
             labels.append(("span_id", self.id))
         return tuple(labels)
@@ -95,8 +96,8 @@ def label_name(span: ReadableSpan) -> str:
     # name first.
     if "/" not in name:
         return name
-    attributes = span.attributes or {}
-    if "http.route" in attributes:
+    attributes = span.attributes
+    if not attributes or "http.route" in attributes:
         return name
     before = _before_path(name, attributes)
     if before is None:

@@ -11,25 +11,28 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pyroscope
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Labels = tuple[tuple[str, str], ...]
 """Keys and values in the order in which they are put on a thread: `span_id`
 last. It is also the first to go, so that a sample taken in between lacks the
 link rather than having a wrong one."""
 
-conditions: list[Callable[[], bool]] = []
-"""Asked before a thread is given labels: it stays without where one says no."""
+Conditions = list[Callable[[], bool]]
+"""What is asked before a thread is given labels: it stays without where one says no."""
 
-latest: object = object()
+conditions: Conditions = []
+step_conditions: Conditions = []
+"""Those that hold in a step of an event loop, too, of which that loop has told us."""
+
+latest: object = []
 """Another object after each event that may change what a thread should carry: a
 span ended, or the labels of a thread changed. Objects, as a number that several
-threads count up may come back to what it was."""
+threads count up may come back to what it was. (Optimization: an empty list is
+made faster than a plain object.)"""
 
 _generation = 0
 
@@ -87,20 +90,40 @@ os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the publi
 _local = os_thread_local()
 
 
-def carry(labels: Labels | None, since: object = None) -> bool:
+def require(condition: Callable[[], bool], *, in_steps: bool = True) -> None:
+    """Ask a condition before any thread is given labels.
+
+    Args:
+        condition: Says whether the running thread may carry labels.
+        in_steps: Whether it is asked in steps of followed event loops as well.
+    """
+    conditions.append(condition)
+    if in_steps:
+        step_conditions.append(condition)
+
+
+def require_no_longer(condition: Callable[[], bool]) -> None:
+    """Undo `require`."""
+    conditions.remove(condition)
+    if condition in step_conditions:
+        step_conditions.remove(condition)
+
+
+def carry(labels: Labels | None, since: object = None, required: Conditions = conditions) -> bool:
     """Make the running thread carry exactly these labels.
 
     Args:
         labels: The labels, or None for none. Compared by identity: the same
             tuple again costs next to nothing.
         since: What `latest` was before the caller decided on these labels.
+        required: `conditions` or, where they are enough, `step_conditions`.
 
     Returns:
         Whether to ask again. What the caller decided on may have changed since:
         a span ended on another thread, or a signal handler or a finaliser ran
         in between, at any point, and switched the context itself.
     """
-    global latest  # noqa: PLW0603  see `_generation`
+    global latest  # noqa: PLW0603  compared on each switch: a module's global is the cheapest
     try:
         thread = _local.thread
     except AttributeError:
@@ -108,42 +131,41 @@ def carry(labels: Labels | None, since: object = None) -> bool:
     if thread.busy:
         # We are inside ourselves, on the same thread: the outer call finishes
         # what it began, then is told to ask again.
-        latest = object()
+        latest = []
         return False
     if thread.labels is labels and thread.generation == _generation:
         return False
     thread.busy = True
     try:
-        _change(thread, labels)
+        thread.generation = _generation
+        # `thread.labels` names the old labels until all are gone, and the new
+        # ones from before the first is there: an exception in between (a signal
+        # handler's) leaves too much to remove, never too little.
+        if thread.labels is not None:
+            for key, value in reversed(thread.labels):
+                pyroscope.remove_thread_tag(key, value)
+            thread.labels = None
+        if labels is not None and (not required or _all_hold(required)):
+            thread.labels = labels
+            for key, value in labels:
+                if pyroscope.add_thread_tag(key, value) is False:
+                    # No agent is running. Believe nothing, so that the next
+                    # switch tries again.
+                    thread.labels = None
+                    break
     finally:
         thread.busy = False
     is_outdated = latest is not since
     # We may be inside a caller that has asked, and not changed anything yet.
-    latest = object()
+    latest = []
     return is_outdated
 
 
-def _change(thread: _Thread, labels: Labels | None) -> None:
-    thread.generation = _generation
-    # `thread.labels` names the old labels until all are gone, and the new ones
-    # from before the first is there: an exception in between (a signal
-    # handler's) leaves too much to remove, never too little.
-    if thread.labels is not None:
-        for key, value in thread.labels[::-1]:
-            pyroscope.remove_thread_tag(key, value)
-        thread.labels = None
-    if labels is None:
-        return
-    for condition in conditions:
+def _all_hold(required: Conditions) -> bool:
+    for condition in required:  # noqa: SIM110  `all` would cost a generator at every switch
         if not condition():
-            return
-    thread.labels = labels
-    for key, value in labels:
-        if pyroscope.add_thread_tag(key, value) is False:
-            # No agent is running. Believe nothing, so that the next switch
-            # tries again.
-            thread.labels = None
-            return
+            return False
+    return True
 
 
 def carried() -> Labels | None:
@@ -158,14 +180,14 @@ def forget() -> None:
     For an agent that was stopped or started. Each thread's labels are then put
     there anew at its next switch.
     """
-    global _generation  # noqa: PLW0603  compared on each switch: a module's global is the cheapest
+    global _generation  # noqa: PLW0603  as `latest`
     _generation += 1
 
 
 def span_ended() -> None:
     """Have those who are just deciding on a thread's labels ask again."""
-    global latest  # noqa: PLW0603  see `_generation`
-    latest = object()
+    global latest  # noqa: PLW0603  as in `carry`
+    latest = []
 
 
 def agent_is_running() -> bool:

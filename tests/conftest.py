@@ -58,5 +58,5 @@ def provider(exporter):
 
 
 @pytest.fixture
-def tracer(recorder, provider):
+def tracer(recorder, provider):  # noqa: ARG001  the recorder must be in place
     return provider.get_tracer("tests")

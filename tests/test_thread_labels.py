@@ -93,13 +93,12 @@ def test_each_thread_has_its_own(recorder):
     assert recorder.now() == dict(ONE)
 
 
-def test_a_condition_that_says_no_leaves_the_thread_without(recorder, monkeypatch):
+def test_a_condition_that_says_no_leaves_the_thread_without(recorder):
     """Scenario 13: an event loop whose steps nobody tells us of."""
     asked = []
     conditions = [lambda: asked.append(1) or False, lambda: asked.append(2)]
     carry(ONE)
-    monkeypatch.setattr(thread_labels, "conditions", conditions)
-    carry(TWO)
+    carry(TWO, required=conditions)
     assert recorder.now() == {}
     assert carried() is None
     assert asked == [1]

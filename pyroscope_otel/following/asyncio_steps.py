@@ -35,7 +35,7 @@ def running_loop_is_followed() -> bool:
         return followed
 
 
-thread_labels.conditions.append(running_loop_is_followed)
+thread_labels.require(running_loop_is_followed, in_steps=False)
 
 
 def follow_loop(kind: type[asyncio.AbstractEventLoop]) -> None:

@@ -31,12 +31,12 @@ class Greenlets(Hook):
         import greenlet
 
         self._greenlet = greenlet
-        thread_labels.conditions.append(self._trace_this_thread)
+        thread_labels.require(self._trace_this_thread)
         # A thread that carries labels already would not be asked.
         thread_labels.forget()
 
     def _remove(self) -> None:
-        thread_labels.conditions.remove(self._trace_this_thread)
+        thread_labels.require_no_longer(self._trace_this_thread)
         tracer = getattr(self._thread, "tracer", None)
         if tracer is not None:
             tracer.step_out()

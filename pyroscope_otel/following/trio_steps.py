@@ -46,11 +46,11 @@ class TrioSteps(Hook):
         self._added = trio.lowlevel.RunVar("pyroscope_otel", default=False)
         self._patch(trio, "run", self._wrap_run)
         self._patch(trio.lowlevel, "start_guest_run", self._wrap_run)
-        thread_labels.conditions.append(self._instrument_this_run)
+        thread_labels.require(self._instrument_this_run)
         thread_labels.forget()
 
     def _remove(self) -> None:
-        thread_labels.conditions.remove(self._instrument_this_run)
+        thread_labels.require_no_longer(self._instrument_this_run)
         lowlevel = self._trio.lowlevel
         if lowlevel.in_trio_run():
             with contextlib.suppress(KeyError):

@@ -25,11 +25,11 @@ class TwistedReactor(Hook):
         from twisted.python.threadable import isInIOThread
 
         self._is_reactor_thread: Callable[[], bool] = isInIOThread
-        thread_labels.conditions.append(self._is_other_thread)
+        thread_labels.require(self._is_other_thread)
         thread_labels.forget()
 
     def _remove(self) -> None:
-        thread_labels.conditions.remove(self._is_other_thread)
+        thread_labels.require_no_longer(self._is_other_thread)
 
     def _is_other_thread(self) -> bool:
         return not self._is_reactor_thread()

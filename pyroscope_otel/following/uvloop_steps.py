@@ -12,9 +12,15 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.attribution import CURRENT, INHERITED
 from pyroscope_otel.following.asyncio_steps import follow_loop, unfollow_loop, wrap_create_task
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_context, follow_current, follow_nothing
+from pyroscope_otel.following.switch import (
+    follow_context,
+    follow_current,
+    follow_nothing,
+    follow_step,
+)
 from pyroscope_otel.thread_labels import os_thread_local
 
 if TYPE_CHECKING:
@@ -57,14 +63,21 @@ class UvloopSteps(Hook):
         unfollow_loop(uvloop.Loop)
         super()._remove()
 
-    def _step(self, callback: Callable[..., Any], *args: Any) -> Any:
-        if not self.active:
-            return callback(*args)
-        follow_current()
-        try:
-            return callback(*args)
-        finally:
-            self._follow_outside()
+    def _make_step(self) -> Callable[..., Any]:
+        hook = self
+        follow_outside = self._follow_outside
+
+        # Optimization: a function is called faster than a method.
+        def step(callback: Callable[..., Any], *args: Any) -> Any:
+            if not hook.active:
+                return callback(*args)
+            follow_step()
+            try:
+                return callback(*args)
+            finally:
+                follow_outside()
+
+        return step
 
     def _follow_outside(self) -> None:
         outside = getattr(self._outside, "context", None)
@@ -74,7 +87,7 @@ class UvloopSteps(Hook):
             follow_context(outside)
 
     def _wrap_soon(self, original: Callable[..., Any]) -> Any:
-        step = self._step
+        step = self._make_step()
 
         def call_soon(
             self: Any,
@@ -82,12 +95,12 @@ class UvloopSteps(Hook):
             *args: Any,
             context: contextvars.Context | None = None,
         ) -> Any:
-            return original(self, partial(step, callback), *args, context=context)
+            return original(self, partial(step, callback, *args), context=context)
 
         return call_soon
 
     def _wrap_later(self, original: Callable[..., Any]) -> Any:
-        step = self._step
+        step = self._make_step()
 
         def call_later(
             self: Any,
@@ -96,12 +109,12 @@ class UvloopSteps(Hook):
             *args: Any,
             context: contextvars.Context | None = None,
         ) -> Any:
-            return original(self, delay, partial(step, callback), *args, context=context)
+            return original(self, delay, partial(step, callback, *args), context=context)
 
         return call_later
 
     def _wrap_registration(self, original: Callable[..., Any]) -> Any:
-        step = self._step
+        step = self._make_step()
 
         def add_callback(self: Any, *args: Any, **named: Any) -> Any:
             # Whatever the methods call their arguments, `callback` is the second.
@@ -123,7 +136,7 @@ class UvloopSteps(Hook):
 
         def call_exception_handler(self: Any, context: Any) -> None:
             # Where a callback raised (the context names its handle), we are past
-            # `_step` but still in the callback's context.
+            # `step` but still in the callback's context.
             if not hook.active or "handle" not in context:
                 return original(self, context)
             follow_current()
@@ -139,7 +152,10 @@ class UvloopSteps(Hook):
 
         def run_forever(self: Any) -> None:
             before = getattr(outside, "context", None)
-            outside.context = contextvars.copy_context()
+            context = contextvars.copy_context()
+            # Optimization: mostly there is nothing, and nothing to ask then.
+            says_nothing = CURRENT not in context and INHERITED not in context
+            outside.context = None if says_nothing else context
             try:
                 original(self)
             finally:
