@@ -81,6 +81,21 @@ def test_every_hook_of_the_documentation_is_a_module(root):
     }
 
 
+def test_each_case_has_its_tests_where_the_list_says(root):
+    rows = re.findall(
+        r"^\| (\d+) \|.*\| ([^|]+) \|$", (root / "docs" / "cases.md").read_text(), re.MULTILINE
+    )
+    assert [int(number) for number, _ in rows] == list(range(1, 52))
+    for number, places in rows:
+        named = re.findall(r"`([\w/]+\.py)`", places)
+        assert named, number
+        for name in named:
+            text = (root / "tests" / name).read_text()
+            assert re.search(rf"scenarios? (\d+(,| and|, and) )*{number}\b", text, re.IGNORECASE), (
+                f"{name} has no test of scenario {number}"
+            )
+
+
 @pytest.mark.parametrize(
     "module",
     ["pyroscope_otel", "pyroscope_otel.asgi", "pyroscope_otel.wsgi", "pyroscope_otel.receiver"],

@@ -380,6 +380,7 @@ DURATION = (
                 "argument mem_heap_sample_size is 0"
             ),
         ),
+        # Scenario 48.
         (
             "cpu_implementation",
             pyroscope.ProfilerImplementation.Stack,

@@ -1,4 +1,4 @@
-"""A request that begins in the context of the one before, on the same connection."""
+"""Scenario 10: a request that begins in the context of the one before, on the same connection."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,7 @@
-"""The table of endings, through the WSGI middleware: however a request ends, nothing is left."""
+"""The table of endings, through the WSGI middleware: however a request ends, nothing is left.
+
+Scenario 41, for each of them.
+"""
 
 import pytest
 from endings import Table

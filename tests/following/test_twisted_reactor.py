@@ -1,4 +1,4 @@
-"""Design, choice 10: a scheduler that is not followed comes out as none."""
+"""Scenario 13: a scheduler that is not followed comes out as none."""
 
 from __future__ import annotations
 
