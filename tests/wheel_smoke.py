@@ -24,7 +24,8 @@ assert pyroscope_otel.PyroscopeSpanProcessor is PyroscopeSpanProcessor
 assert callable(pyroscope.configure)
 assert "site-packages" in pyroscope_otel.__file__
 assert pathlib.Path(pyroscope_otel.__file__).with_name("py.typed").exists()
-files = {str(file) for file in importlib.metadata.files("pyroscope-otel") or ()}
+installed = importlib.metadata.files("pyroscope-otel") or ()
+files = {str(file) for file in installed if file.suffix != ".pyc"}
 assert [file for file in files if file.startswith("pyroscope/")] == ["pyroscope/otel/__init__.py"]
 assert {file.split("/")[0] for file in files if ".dist-info" not in file} == {
     "pyroscope",

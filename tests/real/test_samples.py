@@ -13,6 +13,8 @@ import pytest
 from benchmarks.attribution.cases import CASES
 from benchmarks.attribution.measure import measure
 
+pytestmark = pytest.mark.timeout(180)
+
 WITH_MIDDLEWARE = [
     *(
         f"fastapi-asyncio/{way}"
@@ -58,13 +60,29 @@ def test_that_this_can_fail():
     assert (result.precision or 0) < 0.5
 
 
+COUNTS = ("samples", "right", "missing", "stray", "double", "without", "tracebacks")
+
+
 def check(name, package):
+    """Hold a case against the bar, on as many samples as it takes to tell.
+
+    Some 140 samples hold one that the sampler itself gets wrong, and by chance
+    four more. Where they are not enough, more are added, never chosen from.
+    """
     result = measure(CASES[name], package, slice_ms=50, seconds=1.5)
+    for _ in range(3):
+        if is_attributed(result):
+            break
+        more = measure(CASES[name], package, slice_ms=50, seconds=3)
+        for count in COUNTS:
+            setattr(result, count, getattr(result, count) + getattr(more, count))
+    assert is_attributed(result), result
     assert result.samples >= 50, result
-    assert result.precision is not None, result
-    assert result.precision >= 0.97, result
-    assert result.recall >= 0.95, result
     assert result.without == 0, result
     assert result.stray == 0, result
     assert result.tracebacks == 0, result
     return result
+
+
+def is_attributed(result):
+    return (result.precision or 0) >= 0.97 and (result.recall or 0) >= 0.95
