@@ -1,0 +1,1 @@
+"""The Django app `pyroscope_otel_django`: profiles and traces of a project, linked."""

@@ -1,0 +1,1 @@
+"""The Flask extension: profiles and traces of an application, linked."""
