@@ -1,0 +1,190 @@
+"""Starts an example by its one command, and finds its spans and profiles.
+
+```python
+with started("example_apps/flask_app.py") as example:
+    example.get("/invoice/7")
+    link = example.link("GET /invoice/<number>")
+assert "render_invoice" in link.functions
+```
+
+The command is the one that the example's docstring names. Host, port and the
+servers' addresses come from the environment, as in the compose file.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from traces import Span, TraceReceiver
+
+from pyroscope_otel.receiver import Receiver, Sample
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 40.0
+
+_FOREIGN = ("PYROSCOPE_", "OTEL_", "FASTAPI_", "UVICORN_", "GUNICORN_", "FLASK_", "DJANGO_")
+
+ANY_FREE_PORT = {
+    "UVICORN_PORT": "0",
+    "FLASK_RUN_PORT": "0",
+    # Of its own for each: several gunicorns in one folder would share the control socket.
+    "GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0 --no-control-socket",
+}
+
+# What uvicorn, gunicorn, Flask and Django say when they listen.
+_LISTENING = re.compile(
+    r"(?:running on|listening at:|server at) http://127\.0\.0\.1:([1-9]\d*)", re.IGNORECASE
+)
+
+
+def command_of(file):
+    """Return the command that an example's docstring names: "Start it with `...`"."""
+    docstring = ast.get_docstring(ast.parse((ROOT / file).read_text())) or ""
+    (command,) = re.findall(r"Start it with\s+`([^`]+)`", docstring)
+    return shlex.split(command)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A root span, and the samples that carry its profile id."""
+
+    span: Span
+    samples: tuple[Sample, ...]
+    profile_labels: dict[str, str]
+
+    @property
+    def functions(self):
+        return {frame.function for sample in self.samples for frame in sample.stack}
+
+
+class Example:
+    """An example that runs."""
+
+    def __init__(self, process, log, traces, profiles):
+        self._process = process
+        self._log = log
+        self._traces = traces
+        self._profiles = profiles
+        self.url = f"http://127.0.0.1:{self._wait(self._port, 'said where it listens')}"
+
+    @property
+    def log(self):
+        """What it has printed so far."""
+        # Not read(): the child process writes where this file's position is.
+        return os.pread(self._log.fileno(), 1_000_000, 0).decode(errors="replace")
+
+    @property
+    def spans(self):
+        return list(self._traces.spans)
+
+    @property
+    def profiles(self):
+        return self._profiles.profiles
+
+    def request(self, path, method="GET"):
+        """Send a request and return the body of the answer, which must be a 2xx."""
+        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310  ours
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  same
+            return answer.read()
+
+    def get(self, path):
+        return self.request(path)
+
+    def link(self, name):
+        """Wait for a span of this name that leads to a profile, and return both."""
+        return self._wait(lambda: self._find_link(name), f"sent a span {name} and its samples")
+
+    def _find_link(self, name):
+        for span in self.spans:
+            if span.name != name or span.profile_id is None:
+                continue
+            found = [
+                (profile, sample)
+                for profile in self.profiles
+                for sample in profile.samples
+                if sample.label("span_id") == span.profile_id
+            ]
+            if found:
+                labels = dict(found[0][0].labels)
+                return Link(span, tuple(sample for _, sample in found), labels)
+        return None
+
+    def _port(self):
+        match = _LISTENING.search(self.log)
+        return match and match[1]
+
+    def _wait(self, find, what):
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while not (found := find()):
+            if self._process.poll() is not None:
+                raise AssertionError(f"It ended before it {what}:\n{self.log}")
+            if time.monotonic() > give_up_at:
+                raise AssertionError(
+                    f"It has not {what}. Spans: {[span.name for span in self.spans]}\n{self.log}"
+                )
+            time.sleep(0.05)
+        return found
+
+
+@contextlib.contextmanager
+def started(file, *arguments, environment=None, command=None):
+    """Run an example while the `with` block does, and end it as Ctrl-C would.
+
+    Args:
+        file: Where its docstring is, relative to the repository.
+        *arguments: For its command, as Django's port, which is in no variable.
+        environment: Variables for it, on top of those for ports and addresses.
+        command: The command, instead of the docstring's.
+    """
+    with tempfile.TemporaryFile() as log, TraceReceiver() as traces, Receiver() as profiles:
+        process = subprocess.Popen(
+            [*(command or command_of(file)), *arguments],
+            cwd=ROOT,
+            env=_environment(traces, profiles) | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            example = Example(process, log, traces, profiles)
+            yield example
+            assert "Traceback" not in example.log, example.log
+            # To all of them, as a terminal does.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait(PATIENCE_SECONDS)
+        finally:
+            # Its session is its own: workers may outlive their master.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _environment(traces, profiles):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return (
+        inherited
+        | ANY_FREE_PORT
+        | {
+            # Where this Python's uvicorn, gunicorn and flask are.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONUNBUFFERED": "1",
+            "PYROSCOPE_SERVER_ADDRESS": profiles.url,
+            "PYROSCOPE_UPLOAD_INTERVAL": "1s",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+    )
