@@ -1,7 +1,9 @@
 """A FastAPI service that spends CPU time in each of the ways FastAPI offers.
 
-Start it with `uvicorn example_apps.fastapi_app:app`. Its profiles go to
-PYROSCOPE_SERVER_ADDRESS, http://localhost:4040 by default.
+Start it with `uvicorn example_apps.fastapi_app:app`, and open
+http://localhost:8000/search/tea. Its profiles go to PYROSCOPE_SERVER_ADDRESS, by
+default http://localhost:4040, and its traces to OTEL_EXPORTER_OTLP_ENDPOINT, by
+default nowhere.
 """
 
 from __future__ import annotations

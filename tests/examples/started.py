@@ -104,9 +104,9 @@ class Example:
 
     def link(self, name):
         """Wait for a span of this name that leads to a profile, and return both."""
-        return self._wait(lambda: self._find_link(name), f"sent a span {name} and its samples")
+        return self._wait(lambda: self.find_link(name), f"sent a span {name} and its samples")
 
-    def _find_link(self, name):
+    def find_link(self, name):
         for span in self.spans:
             if span.name != name or span.profile_id is None:
                 continue

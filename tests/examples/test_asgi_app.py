@@ -1,0 +1,22 @@
+"""The plain ASGI example, started as its docstring says."""
+
+from __future__ import annotations
+
+from started import started
+
+
+def test_a_streamed_report_is_in_its_requests_profile():
+    with started("example_apps/asgi_app.py") as example:
+        lines = example.get("/").decode().splitlines()
+        link = example.link("GET")
+    assert [line.partition(":")[0] for line in lines] == ["January", "February", "March", "April"]
+    assert "add_up_sales" in link.functions
+    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "reports"
+
+
+def test_the_last_samples_are_uploaded_when_it_stops():
+    never = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
+    with started("example_apps/asgi_app.py", environment=never) as example:
+        example.get("/")
+        assert example.profiles == []
+    assert "add_up_sales" in example.find_link("GET").functions

@@ -1,0 +1,23 @@
+"""The plain WSGI example, started as its docstring says."""
+
+from __future__ import annotations
+
+from started import started
+
+
+def test_a_streamed_price_list_is_in_its_requests_profile():
+    with started("example_apps/wsgi_app.py") as example:
+        lines = example.get("/").decode().splitlines()
+        link = example.link("GET")
+    assert [line.partition(":")[0] for line in lines] == ["tea", "cups", "kettle", "lemon"]
+    assert "find_price" in link.functions
+    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "prices"
+
+
+def test_the_last_samples_are_uploaded_when_it_stops():
+    with started(
+        "example_apps/wsgi_app.py", environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
+    ) as example:
+        example.get("/")
+        assert example.profiles == []
+    assert "find_price" in example.find_link("GET").functions
