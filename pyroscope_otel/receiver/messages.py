@@ -40,6 +40,7 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
         "repeated string string_table = 6",
         "int64 time_nanos = 9",
         "int64 duration_nanos = 10",
+        "int64 period = 12",
     ),
     "ValueType": ("int64 type = 1", "int64 unit = 2"),
     "Sample": (

@@ -6,10 +6,10 @@ every reference inside them is checked and everything they expand to is bounded.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.receiver.inflating import MalformedGzip, TooLarge, inflate
 from pyroscope_otel.receiver.messages import DecodeError, PprofProfile, PushRequest
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Profile:
         unit: The unit of the samples' values, such as `nanoseconds`.
         time_nanos: When collection began, in nanoseconds since the epoch (UTC).
         duration_nanos: How long it was collected, in nanoseconds.
+        period: How far two samples are apart, in the profile's unit: what one
+            sample stands for. 0 where the agent does not say.
         samples: The samples, in the order sent.
     """
 
@@ -85,6 +87,7 @@ class Profile:
     unit: str
     time_nanos: int
     duration_nanos: int
+    period: int
     samples: tuple[Sample, ...]
 
 
@@ -143,21 +146,20 @@ class _Allowance:
     def take(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise PushTooLarge(f"the push expands to more than {self._max_bytes} bytes")
+            raise self.exceeded()
+
+    def exceeded(self) -> PushTooLarge:
+        return PushTooLarge(f"the push expands to more than {self._max_bytes} bytes")
 
 
 def _inflate(data: bytes, allowance: _Allowance, what: str) -> bytes:
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: gzip, nothing else
     try:
-        # One byte more than allowed is enough to know; never inflate the rest.
-        inflated = decompressor.decompress(data, allowance.left + 1)
-    except zlib.error as error:
-        raise MalformedPush(f"{what} is not gzip") from error
+        inflated = inflate(data, allowance.left)
+    except TooLarge:
+        raise allowance.exceeded() from None
+    except MalformedGzip as error:
+        raise MalformedPush(f"{what} {error}") from error
     allowance.take(len(inflated))
-    if not decompressor.eof:
-        raise MalformedPush(f"{what} is truncated gzip")
-    if decompressor.unused_data:
-        raise MalformedPush(f"{what} has data after its gzip stream")
     return inflated
 
 
@@ -196,6 +198,7 @@ def _decode_pprof(
             unit=decoder.string(value_type.unit),
             time_nanos=message.time_nanos,
             duration_nanos=message.duration_nanos,
+            period=message.period,
             samples=tuple(decoder.samples(index)),
         )
 
