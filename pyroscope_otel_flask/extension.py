@@ -1,0 +1,114 @@
+"""`Pyroscope`: the extension."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel import configuration, tracing
+from pyroscope_otel.wsgi import PyroscopeMiddleware
+from pyroscope_otel_flask.instrumentation import instrument
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from pyroscope_otel.wsgi import WSGIApplication
+
+_NAME = "pyroscope"
+_PREFIX = "PYROSCOPE_"
+
+
+class Pyroscope:
+    """Links the requests of a Flask application with their profiles.
+
+    Each request gets a root span, made by OpenTelemetry's Flask instrumentation,
+    which is applied unless the application is instrumented already. Its profile
+    is held open until the response is closed, over a streaming body. The agent
+    starts with the first request.
+
+    Either at once, `Pyroscope(app)`, or for an application factory:
+
+        pyroscope = Pyroscope()
+
+        def create_app():
+            app = Flask(__name__)
+            pyroscope.init_app(app)
+            return app
+
+    The extension of an application is ``app.extensions["pyroscope"]``.
+
+    Args:
+        app: The application; without it, call `init_app`.
+        **settings: Those of `pyroscope_otel.configure`. One that is not given
+            comes from ``app.config["PYROSCOPE_..."]``, with its name in upper
+            case, then from the environment.
+
+    Raises:
+        Exception: As `init_app`, if an application is given.
+    """
+
+    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
+        self._settings = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Link the requests of this application, too.
+
+        Several applications in one process share the settings, as they share the
+        agent: what one of them leaves out is as it was set before.
+
+        Args:
+            app: The application, with its configuration read, and before its first
+                request.
+
+        Raises:
+            SettingsError: If a setting is unknown, has a wrong value, or is another
+                than one that this process is configured with.
+            RuntimeError: If the application has the extension already.
+            TypeError: If it is not a Flask application.
+            ImportError: If the instrumentation has to be applied and is not
+                installed.
+        """
+        _refuse_other_frameworks(app)
+        if _NAME in app.extensions:
+            raise RuntimeError(
+                f"The Flask application {app.name!r} has the extension Pyroscope already: "
+                "initialise it once, with Pyroscope(app) or with init_app(app)"
+            )
+        settings = configuration.apply(
+            self._settings,
+            framework=app.config.get_namespace(_PREFIX),
+            framework_name=f"Flask setting {_PREFIX}{{}}",
+        )
+        if settings is not None:
+            instrument(app, tracing.tracer_provider_for(settings))
+            app.wsgi_app = _HeldApplication(app.wsgi_app)  # type: ignore[method-assign]
+        app.extensions[_NAME] = self
+
+
+class _HeldApplication(PyroscopeMiddleware):
+    """The WSGI middleware, around what is configured and traced already."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = self._traced = app
+        self._enabled = True
+
+
+def _refuse_other_frameworks(app: object) -> None:
+    # Not flask.Flask: OpenTelemetry's instrumentation puts a subclass there, and
+    # applications made before would not be instances of it.
+    from flask.app import Flask
+
+    if isinstance(app, Flask):
+        return
+    kind = type(app)
+    message = (
+        f"pyroscope_otel_flask.Pyroscope needs a Flask application; "
+        f"this is a {kind.__module__}.{kind.__qualname__}"
+    )
+    if any(base.__module__.partition(".")[0] == "quart" for base in kind.__mro__):
+        message += (
+            ". For Quart: from pyroscope_otel.asgi import PyroscopeMiddleware, "
+            "then app.asgi_app = PyroscopeMiddleware(app.asgi_app)"
+        )
+    raise TypeError(message)

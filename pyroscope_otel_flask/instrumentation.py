@@ -1,0 +1,59 @@
+"""The root span of each request, made by OpenTelemetry's Flask instrumentation."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.request import is_contrib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+    from opentelemetry.trace import TracerProvider
+
+
+def instrument(app: Flask, tracer_provider: TracerProvider) -> None:
+    """Have OpenTelemetry make a root span for each request, unless it does.
+
+    Args:
+        app: The application.
+        tracer_provider: Where the spans go.
+
+    Raises:
+        ImportError: If the instrumentation is needed and not installed.
+    """
+    # Itself, by `instrument_app` or by `instrument` on its class; or wrapped, by the
+    # WSGI instrumentation.
+    if is_contrib(app) or is_contrib(app.wsgi_app):
+        return
+    try:
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+    except ImportError as error:
+        raise ImportError(
+            "pyroscope_otel_flask.Pyroscope needs opentelemetry-instrumentation-flask to make a "
+            "root span for each request, as this application is not instrumented yet. "
+            "Install it with: pip install 'pyroscope-otel[flask]'",
+            name=error.name,
+        ) from error
+    with _ahead(app.before_request_funcs), _ahead(app.teardown_request_funcs):
+        instrument_app: Any = FlaskInstrumentor.instrument_app  # It has no types.
+        instrument_app(app, tracer_provider=tracer_provider)
+
+
+@contextmanager
+def _ahead(functions: dict[Any, list[Any]]) -> Iterator[None]:
+    """Put what is registered meanwhile ahead of what was registered before.
+
+    The instrumentation starts the span in a function of Flask's `before_request`,
+    and ends it in one of `teardown_request`, which run in reverse order. Ahead,
+    the span is around the application's own functions, also where these were
+    registered first. One of them that answers the request would keep the span
+    from being started; one that makes a span after the root has ended would
+    begin another trace.
+    """
+    for_all_blueprints = functions.setdefault(None, [])
+    before = len(for_all_blueprints)
+    yield
+    for_all_blueprints[:] = for_all_blueprints[before:] + for_all_blueprints[:before]

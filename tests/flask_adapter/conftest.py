@@ -1,0 +1,24 @@
+"""What the tests of the Flask extension share: the adapters' journal, and ways to set it up."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# The servers, journals and endings are those of the other adapters' tests.
+sys.path.append(str(Path(__file__).parents[1] / "adapters"))
+
+from adapters.conftest import journal, provider, settings  # noqa: F401  after the path
+
+
+@pytest.fixture
+def assemble(request, settings):  # noqa: F811  the fixture
+    """Return the way to set an application up that the test is run for."""
+
+    def assemble(make):
+        return request.param(make, settings)
+
+    assemble.of = request.param
+    return assemble
