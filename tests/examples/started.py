@@ -7,8 +7,9 @@ with started("example_apps/flask_app.py") as example:
 assert "render_invoice" in link.functions
 ```
 
-The command is the one that the example's docstring names. Host, port and the
-servers' addresses come from the environment, as in the compose file.
+The command is the one that the example's docstring names. The environment is the
+compose file's, but for ports and addresses. A profile is found as Grafana would
+find it, with what the provisioned data source asks for.
 """
 
 from __future__ import annotations
@@ -27,19 +28,31 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from traces import Span, TraceReceiver
 
 from pyroscope_otel.receiver import Receiver, Sample
 
 ROOT = Path(__file__).parents[2]
+OBSERVABILITY = ROOT / "example_apps" / "observability"
+COMPOSE = yaml.safe_load((OBSERVABILITY / "compose.yaml").read_text())
+DATA_SOURCES = {
+    source["uid"]: source
+    for source in yaml.safe_load((OBSERVABILITY / "grafana" / "datasources.yaml").read_text())[
+        "datasources"
+    ]
+}
+TRACES_TO_PROFILES = DATA_SOURCES["tempo"]["jsonData"]["tracesToProfiles"]
 PATIENCE_SECONDS = 40.0
 
 _FOREIGN = ("PYROSCOPE_", "OTEL_", "FASTAPI_", "UVICORN_", "GUNICORN_", "FLASK_", "DJANGO_")
 
 ANY_FREE_PORT = {
+    "UVICORN_HOST": "127.0.0.1",
+    "FLASK_RUN_HOST": "127.0.0.1",
     "UVICORN_PORT": "0",
     "FLASK_RUN_PORT": "0",
-    # Of its own for each: several gunicorns in one folder would share the control socket.
+    # The socket's path is one for all gunicorns of a user.
     "GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0 --no-control-socket",
 }
 
@@ -103,16 +116,18 @@ class Example:
         return self.request(path)
 
     def link(self, name):
-        """Wait for a span of this name that leads to a profile, and return both."""
+        """Wait for a span of this name that leads to samples, and return both."""
         return self._wait(lambda: self.find_link(name), f"sent a span {name} and its samples")
 
     def find_link(self, name):
+        """Return the same if it is there already, else None."""
         for span in self.spans:
             if span.name != name or span.profile_id is None:
                 continue
             found = [
                 (profile, sample)
                 for profile in self.profiles
+                if _is_asked_for(profile, span)
                 for sample in profile.samples
                 if sample.label("span_id") == span.profile_id
             ]
@@ -131,11 +146,27 @@ class Example:
             if self._process.poll() is not None:
                 raise AssertionError(f"It ended before it {what}:\n{self.log}")
             if time.monotonic() > give_up_at:
+                names = [span.name for span in self.spans]
+                labels = [profile.labels for profile in self.profiles]
                 raise AssertionError(
-                    f"It has not {what}. Spans: {[span.name for span in self.spans]}\n{self.log}"
+                    f"It has not {what}. Spans: {names}, profiles: {labels}\n{self.log}"
                 )
             time.sleep(0.05)
         return found
+
+
+def _is_asked_for(profile, span):
+    """Return whether Grafana's query for a span's profile covers this one.
+
+    It asks for the type, and for each tag that the span or its resource has.
+    """
+    kind = f"{profile.labels['__name__']}:{profile.sample_type}:{profile.unit}:"
+    has = span.resource | span.attributes
+    return TRACES_TO_PROFILES["profileTypeId"].startswith(kind) and all(
+        profile.labels.get(tag["value"]) == has[tag["key"]]
+        for tag in TRACES_TO_PROFILES["tags"]
+        if tag["key"] in has
+    )
 
 
 @contextlib.contextmanager
@@ -177,6 +208,7 @@ def _environment(traces, profiles):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return (
         inherited
+        | COMPOSE["x-example"]["environment"]
         | ANY_FREE_PORT
         | {
             # Where this Python's uvicorn, gunicorn and flask are.

@@ -1,0 +1,141 @@
+"""The compose file and what it mounts: everything that must match does.
+
+Whether the examples' spans and profiles match as well, the tests of each example
+show: they run in the compose file's environment, and find a profile as the
+provisioned data source would.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from started import COMPOSE, DATA_SOURCES, OBSERVABILITY, ROOT, TRACES_TO_PROFILES, command_of
+
+from pyroscope_otel.setting_table import BY_NAME
+
+TEMPO = yaml.safe_load((OBSERVABILITY / "tempo.yaml").read_text())
+SERVICES = COMPOSE["services"]
+EXAMPLES = {name: service for name, service in SERVICES.items() if "build" in service}
+ENVIRONMENT = COMPOSE["x-example"]["environment"]
+
+# The port on which Pyroscope's image listens (its Dockerfile: EXPOSE 4040).
+PYROSCOPE_PORT = 4040
+
+
+def example_files():
+    files = [
+        *(ROOT / "example_apps").glob("*_app.py"),
+        *(ROOT / "example_apps").glob("*/manage.py"),
+    ]
+    return sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+def test_every_example_is_a_service_with_its_own_command():
+    wanted = [command_of(file) for file in example_files()]
+    commands = [shlex.split(service["command"]) for service in EXAMPLES.values()]
+    assert len(wanted) == len(commands)
+    for command in wanted:
+        assert [one for one in commands if one[: len(command)] == command], command
+
+
+def test_the_link_leads_from_tempo_to_the_pyroscope_data_source():
+    assert DATA_SOURCES["tempo"]["type"] == "tempo"
+    linked = DATA_SOURCES[TRACES_TO_PROFILES["datasourceUid"]]
+    assert linked["type"] == "grafana-pyroscope-datasource"
+
+
+def test_the_link_asks_for_cpu_time_and_the_names_of_the_service():
+    assert TRACES_TO_PROFILES == {
+        "datasourceUid": "pyroscope",
+        "profileTypeId": "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+        "tags": [
+            {"key": "service.name", "value": "service_name"},
+            {"key": "service.namespace", "value": "service_namespace"},
+        ],
+    }
+
+
+def listening():
+    """Return where in the compose network each server listens."""
+    receiver = TEMPO["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert receiver.startswith("0.0.0.0:")
+    return {
+        "traces are queried": ("tempo", TEMPO["server"]["http_listen_port"]),
+        "traces are sent": ("tempo", int(receiver.partition(":")[2])),
+        "profiles": ("pyroscope", PYROSCOPE_PORT),
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        (DATA_SOURCES["tempo"]["url"], "traces are queried"),
+        (DATA_SOURCES["pyroscope"]["url"], "profiles"),
+        (ENVIRONMENT["OTEL_EXPORTER_OTLP_ENDPOINT"], "traces are sent"),
+        (ENVIRONMENT["PYROSCOPE_SERVER_ADDRESS"], "profiles"),
+    ],
+)
+def test_an_address_is_where_its_server_listens(url, server):
+    host, port = listening()[server]
+    assert host in SERVICES
+    assert (urlsplit(url).hostname, urlsplit(url).port) == (host, port)
+
+
+def test_the_servers_are_published_where_applications_look_by_default():
+    # https://opentelemetry.io/docs/specs/otel/protocol/exporter/: 4318.
+    assert SERVICES["tempo"]["ports"] == ["127.0.0.1:4318:4318"]
+    default = urlsplit(BY_NAME["server_address"].default)
+    assert SERVICES["pyroscope"]["ports"] == [f"127.0.0.1:{default.port}:{PYROSCOPE_PORT}"]
+
+
+def test_every_service_is_published_on_loopback_and_on_a_port_of_its_own():
+    published = [
+        re.fullmatch(r"127\.0\.0\.1:(\d+):\d+", port)[1]
+        for service in SERVICES.values()
+        for port in service["ports"]
+    ]
+    assert len(set(published)) == len(published) == len(SERVICES)
+
+
+def test_every_example_listens_on_the_port_that_is_published():
+    told = {
+        ENVIRONMENT["UVICORN_PORT"],
+        ENVIRONMENT["FLASK_RUN_PORT"],
+        ENVIRONMENT["GUNICORN_CMD_ARGS"].rpartition(":")[2],
+    }
+    assert told == {"8000"}
+    assert {port.rpartition(":")[2] for one in EXAMPLES.values() for port in one["ports"]} == told
+
+
+def test_every_example_has_the_environment_that_the_tests_run_it_in():
+    assert all(service["environment"] == ENVIRONMENT for service in EXAMPLES.values())
+
+
+def test_every_server_has_a_fixed_release():
+    images = [service["image"] for service in SERVICES.values() if "image" in service]
+    assert len(images) == len(SERVICES) - len(EXAMPLES)
+    for image in images:
+        assert re.fullmatch(r"grafana/\w+:\d+\.\d+\.\d+", image)
+
+
+def test_every_file_that_is_mounted_or_copied_exists():
+    mounted = [
+        volume.split(":")[0] for one in SERVICES.values() for volume in one.get("volumes", ())
+    ]
+    assert mounted
+    assert [path for path in mounted if not (OBSERVABILITY / path).is_file()] == []
+    build = COMPOSE["x-example"]["build"]
+    context = (OBSERVABILITY / build["context"]).resolve()
+    assert context == ROOT
+    dockerfile = (context / build["dockerfile"]).read_text()
+    copied = [
+        path
+        for line in re.findall(r"^COPY (.+)$", dockerfile, re.MULTILINE)
+        for path in line.split()[:-1]
+    ]
+    assert copied
+    assert [path for path in copied if not (context / path).exists()] == []
