@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from anyio.lowlevel import checkpoint
 from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -45,6 +46,15 @@ async def prepare(order: int, parts: int = 1) -> None:
 async def async_def(order: int) -> str:
     name_order(order)
     await prepare(order)
+    return "done"
+
+
+@router.get("/anyio/{order}")
+async def on_any_loop(order: int) -> str:
+    name_order(order)
+    for _ in turns():
+        burn(order)
+        await checkpoint()
     return "done"
 
 

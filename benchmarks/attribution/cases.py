@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from benchmarks.attribution.programs import GUNICORN, HYPERCORN, UVICORN, UWSGI, Program
+
 _ASGI = "benchmarks.attribution.apps_asgi"
 _WSGI = "benchmarks.attribution.apps_wsgi"
 _POST_FORK = (
@@ -22,15 +24,16 @@ class Case:
 
     Attributes:
         name: `server/way`.
-        command: The arguments that start the server with the application, after
-            the interpreter. The port is added.
+        program: The program that serves.
+        options: Its options, and the application.
         path: What a client asks for, with the request's number behind it.
         clients: How many clients ask at the same time.
         workers: How many processes serve.
     """
 
     name: str
-    command: tuple[str, ...]
+    program: Program
+    options: tuple[str, ...]
     path: str
     clients: int
     workers: int = 1
@@ -39,19 +42,21 @@ class Case:
     def is_websocket(self) -> bool:
         return self.path.startswith("/websocket")
 
-    @property
-    def is_gunicorn(self) -> bool:
-        return "gunicorn" in self.command
-
 
 def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "shop") -> Case:
-    command = ("-m", "uvicorn", "--loop", loop, "--factory", f"{_ASGI}:{factory}")
-    return Case(f"fastapi-{loop}/{way}", command, f"/{path or way}", clients=6)
+    options = ("--loop", loop, "--factory", f"{_ASGI}:{factory}")
+    return Case(f"fastapi-{loop}/{way}", UVICORN, options, f"/{path or way}", clients=6)
 
 
 def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
-    command = ("-m", "gunicorn", "--workers", f"{workers}", *options, f"{_WSGI}:app")
-    return Case(f"gunicorn-{name}/{way}", command, f"/{way}", clients=4, workers=workers)
+    options = ("--workers", f"{workers}", *options, f"{_WSGI}:app")
+    return Case(f"gunicorn-{name}/{way}", GUNICORN, options, f"/{way}", clients=4, workers=workers)
+
+
+def _asgi(
+    name: str, program: Program, *options: str, way: str = "async_def", workers: int = 1
+) -> Case:
+    return Case(f"{name}/{way}", program, options, f"/{way}", clients=6, workers=workers)
 
 
 def _cases() -> list[Case]:
@@ -83,6 +88,31 @@ def _cases() -> list[Case]:
     cases.append(
         _gunicorn("preload-post_fork", "plain", "--preload", *_POST_FORK, workers=2),
     )
+    return cases + _servers()
+
+
+def _servers() -> list[Case]:
+    """Return the servers that fork or spawn their workers, and the rarer ones, a case each."""
+    shop = f"{_ASGI}:shop()"
+    factory = ("--factory", f"{_ASGI}:shop")
+    cases = [
+        _asgi("uvicorn-workers", UVICORN, *factory, "--workers", "2", workers=2),
+        _asgi("uvicorn-reload", UVICORN, *factory, "--reload", "--reload-dir", "benchmarks"),
+        _asgi("hypercorn-asyncio", HYPERCORN, "--worker-class", "asyncio", shop),
+        _asgi("hypercorn-trio", HYPERCORN, "--worker-class", "trio", shop, way="anyio"),
+    ]
+    for start, options in {"prefork": (), "preload": ("--preload",)}.items():
+        gthread = ("--worker-class", "gthread", "--threads", "4", *options)
+        gevent = ("--worker-class", "gevent", *options)
+        uvicorn = ("--worker-class", "uvicorn_worker.UvicornWorker", "--workers", "2", *options)
+        cases += [
+            _gunicorn(f"gthread-{start}", "plain", *gthread, workers=2),
+            _gunicorn(f"gevent-{start}", "plain", *gevent, workers=2),
+            _asgi(f"gunicorn-uvicorn-{start}", GUNICORN, *uvicorn, shop, workers=2),
+        ]
+    for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
+        uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
+        cases.append(Case(f"uwsgi-{start}/plain", UWSGI, uwsgi, "/plain", clients=4, workers=2))
     return cases
 
 

@@ -1,4 +1,7 @@
-"""Sends requests, several at a time, each client on a connection that it keeps."""
+"""Sends requests, several at a time, each client on a connection that it keeps.
+
+Not so where several processes serve: whoever accepts a connection keeps it.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,8 @@ def _http_client(case: Case, port: int, numbers: queue.SimpleQueue[int]) -> None
             body = response.read()
             if response.status != http.HTTPStatus.OK:
                 raise LoadError(f"{response.status}: {body[:200]!r}")
+            if case.workers > 1:
+                connection.close()  # It opens another for the next request.
     finally:
         connection.close()
 

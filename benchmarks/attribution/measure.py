@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
 from benchmarks.attribution.run import Package, Recording, run
-from benchmarks.attribution.spans import profile_ids_by_order
+from benchmarks.attribution.spans import process_by_order, profile_ids_by_order
 
 if TYPE_CHECKING:
     from benchmarks.attribution.cases import Case
@@ -33,6 +33,7 @@ class Attribution:
         double: Requests that have more than one profile id.
         without: Requests that have none.
         tracebacks: Those in the server's log.
+        workers: The processes that samples came from which are right.
     """
 
     case: str
@@ -46,6 +47,7 @@ class Attribution:
     double: int = 0
     without: int = 0
     tracebacks: int = 0
+    workers: set[str] = field(default_factory=set)
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -61,10 +63,17 @@ class Attribution:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return asdict(self) | {"precision": self.precision, "recall": self.recall}
+        shares = {"precision": self.precision, "recall": self.recall}
+        return asdict(self) | shares | {"workers": len(self.workers)}
 
 
-def measure(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) -> Attribution:
+def measure(
+    case: Case,
+    package: Package,
+    slice_ms: float = 20,
+    seconds: float = 4,
+    upload_interval: int = 1,
+) -> Attribution:
     """Run a case and judge its samples.
 
     Args:
@@ -74,12 +83,13 @@ def measure(case: Case, package: Package, slice_ms: float = 20, seconds: float =
             around the work: as good as it gets on this machine at this moment.
         slice_ms: How much CPU time a request burns before it lets others run.
         seconds: How much CPU time all requests burn together.
+        upload_interval: See `run`.
 
     Raises:
         ServerError: The server failed, or a request did.
     """
     result = Attribution(case.name, package, slice_ms)
-    judge(run(case, package, slice_ms, seconds), result)
+    judge(run(case, package, slice_ms, seconds, upload_interval), result)
     return result
 
 
@@ -92,6 +102,7 @@ def judge(recording: Recording, result: Attribution) -> None:
     result.double = sum(len(found) > 1 for found in ids.values())
     result.without = sum(not ids.get(order) for order in range(recording.requests))
     result.tracebacks = recording.log.count("Traceback (most recent call last)")
+    processes = process_by_order(recording.spans)
     verdicts: Counter[str] = Counter()
     for profile in recording.profiles:
         if profile.sample_type != "cpu":
@@ -100,7 +111,10 @@ def judge(recording: Recording, result: Attribution) -> None:
             count = sample.value // _SAMPLE_NANOSECONDS
             order = request_of(sample)
             if order is not None:
-                verdicts[_verdict(sample, ids, order)] += count
+                verdict = _verdict(sample, ids, order)
+                verdicts[verdict] += count
+                if verdict == _RIGHT:
+                    result.workers.add(processes[order])
             elif is_for_nobody(sample):
                 labelled = any(sample.label_values(key) for key in _LABELS)
                 verdicts["nobody's, labelled" if labelled else "nobody's"] += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,22 @@ class Recording:
     log: str
 
 
-def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) -> Recording:
+def run(
+    case: Case,
+    package: Package,
+    slice_ms: float = 20,
+    seconds: float = 4,
+    upload_interval: int = 1,
+) -> Recording:
     """Serve a case's requests, until that much CPU time is burned.
+
+    Args:
+        case: The case.
+        package: See `measure`.
+        slice_ms: See `measure`.
+        seconds: See `measure`.
+        upload_interval: Seconds between two pushes of the agent. With more than
+            the run takes, all there is comes from the server's graceful stop.
 
     Raises:
         ServerError: The server or a request failed. The message has the end of the
@@ -59,10 +74,13 @@ def run(case: Case, package: Package, slice_ms: float = 20, seconds: float = 4) 
             spans.FOLDER_VARIABLE: str(folder),
             set_up.PACKAGE_VARIABLE: package,
             set_up.SERVER_VARIABLE: receiver.url,
+            set_up.UPLOAD_VARIABLE: str(upload_interval),
         }
         if package == "old":
             environment[set_up.RELEASED_VARIABLE] = str(released_module())
-        with Server(case, environment, folder / "log") as server:
+        ours = package == "ours"
+        stop_by = signal.SIGTERM if ours else case.program.runs_exit_handlers_on
+        with Server(case, environment, folder / "log", stop_by) as server:
             try:
                 load.send(case, server.port, requests)
             except load.LoadError as error:

@@ -1,14 +1,12 @@
-"""Starts a server on a free port of the loopback address, and stops it."""
+"""Starts a case's program, and stops it."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +18,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-# What uvicorn and gunicorn log when they listen.
-_LISTENING = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)")
+_OTHERS_SETTINGS = ("OTEL_", "PYROSCOPE_", "FASTAPI_", "GUNICORN_", "UVICORN_", "UWSGI_")
 
 
 class ServerError(Exception):
@@ -35,18 +32,23 @@ class Server:
         case: The case.
         environment: Variables for the application, added to this process's own.
         log: Where its output goes.
+        stop_by: The signal that asks it to end.
     """
 
-    def __init__(self, case: Case, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, case: Case, environment: dict[str, str], log: Path, stop_by: signal.Signals
+    ) -> None:
         self._case = case
         self._environment = environment
         self._log = log
+        self._stop_by = stop_by
         self.port = 0
 
     def __enter__(self) -> Server:  # noqa: PYI034 typing.Self begins with Python 3.11
+        program = self._case.program
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._case.command, *self._bind()],
+                [*program.start, *program.bind, *self._case.options],
                 cwd=_REPOSITORY,
                 env=_clean_environment() | self._environment,
                 stdin=subprocess.DEVNULL,
@@ -65,9 +67,7 @@ class Server:
         if kind is not None:
             self._kill()
             return
-        # Interrupted rather than terminated: uvicorn ends a terminated process by
-        # the same signal, without its exit handlers, which flush the agent.
-        self._process.send_signal(signal.SIGTERM if self._case.is_gunicorn else signal.SIGINT)
+        self._process.send_signal(self._stop_by)
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -81,14 +81,10 @@ class Server:
         what = f"the server of {self._case.name} {what}; the end of its log, {self._log}:"
         return ServerError("\n".join([what, *log]))
 
-    def _bind(self) -> tuple[str, ...]:
-        if self._case.is_gunicorn:
-            return ("--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "20")
-        return ("--host", "127.0.0.1", "--port", "0", "--no-access-log")
-
     def _wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not (match := _LISTENING.search(self._log.read_text(errors="replace"))):
+        serves = self._case.program.serves
+        while not (match := serves.search(self._log.read_text(errors="replace"))):
             self._pause(deadline)
         self.port = int(match[1])
         # A master listens before its workers serve: until each has answered.
@@ -113,9 +109,7 @@ class Server:
 
 def _clean_environment() -> dict[str, str]:
     ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("OTEL_", "PYROSCOPE_", "FASTAPI_", "GUNICORN_", "UVICORN_"))
+        name: value for name, value in os.environ.items() if not name.startswith(_OTHERS_SETTINGS)
     }
     return ours | {"PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PACKAGE_VARIABLE = "ATTRIBUTION_PACKAGE"
 RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's module
 SERVER_VARIABLE = "ATTRIBUTION_SERVER"
+UPLOAD_VARIABLE = "ATTRIBUTION_UPLOAD_INTERVAL"
 POST_FORK_VARIABLE = "ATTRIBUTION_POST_FORK"  # set if `post_fork` starts the agent
 
 
@@ -93,7 +94,7 @@ def _agent() -> dict[str, Any]:
     return {
         "application_name": "shop",
         "server_address": os.environ[SERVER_VARIABLE],
-        "upload_interval": 1,
+        "upload_interval": int(os.environ[UPLOAD_VARIABLE]),
     }
 
 

@@ -37,9 +37,9 @@ class JsonLinesExporter(SpanExporter):
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read what every process exported."""
+    """Read what every process exported; `process` is which one it was."""
     return [
-        json.loads(line)
+        json.loads(line) | {"process": path.stem}
         for path in folder.glob("*.jsonl")
         for line in path.read_text().splitlines()
     ]
@@ -60,6 +60,13 @@ def profile_ids_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, set[str]]
         if order is not None and root["attributes"].get(PROFILE_ID) == own_id:
             ids[order].add(own_id)
     return ids
+
+
+def process_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, str]:
+    """Return which process served each request, of those that name the order."""
+    return {
+        span["attributes"][ORDER]: span["process"] for span in spans if ORDER in span["attributes"]
+    }
 
 
 def _order_in_path(span: dict[str, Any]) -> int | None:

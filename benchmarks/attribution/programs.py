@@ -1,0 +1,57 @@
+"""The programs that serve applications: how each is started, and how it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that serves.
+
+    Attributes:
+        start: The command that starts it, without the application and its options.
+        bind: The options by which it takes a free port of the loopback address.
+        serves: What it writes when it is there, with the port as the first group.
+        runs_exit_handlers_on: The signal after which it ends as an interpreter
+            does. The agent of an application that started it itself needs that,
+            to push its last samples; ours is there for the others as well.
+    """
+
+    start: tuple[str, ...]
+    bind: tuple[str, ...]
+    serves: re.Pattern[str]
+    runs_exit_handlers_on: signal.Signals = signal.SIGTERM
+
+
+def _beside_python(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+GUNICORN = Program(
+    (sys.executable, "-m", "gunicorn"),
+    ("--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "20"),
+    re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)"),
+)
+UVICORN = Program(
+    (sys.executable, "-m", "uvicorn"),
+    ("--host", "127.0.0.1", "--port", "0", "--no-access-log"),
+    re.compile(r"running on http://127\.0\.0\.1:(\d+)"),
+    # After SIGTERM it ends by that signal in the end.
+    runs_exit_handlers_on=signal.SIGINT,
+)
+HYPERCORN = Program(
+    (sys.executable, "-m", "hypercorn"),
+    ("--bind", "127.0.0.1:0", "--graceful-timeout", "20"),
+    re.compile(r"Running on http://127\.0\.0\.1:(\d+)"),
+)
+UWSGI = Program(
+    # Without --die-on-term it takes SIGTERM for a request to reload.
+    (_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master", "--die-on-term"),
+    ("--http-socket", "127.0.0.1:0"),
+    re.compile(r"bound to TCP address 127\.0\.0\.1:(\d+)"),
+)
