@@ -769,13 +769,19 @@ def test_the_exception_handler_called_by_hand(new_loop, tracer, now):
 
 @contextlib.contextmanager
 def no_running_loop():
-    """Have asyncio believe that none is running on this thread, as nested loops do."""
-    running = asyncio._get_running_loop()
+    """Have asyncio believe that none is running on this thread, as nested loops do.
+
+    Nor a task, of which there is one for each thread since Python 3.14.
+    """
+    running = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    asyncio.tasks._leave_task(running, task)
     asyncio._set_running_loop(None)
     try:
         yield
     finally:
         asyncio._set_running_loop(running)
+        asyncio.tasks._enter_task(running, task)
 
 
 @each_loop

@@ -70,7 +70,9 @@ def test_to_thread(new_loop, tracer, now, pool, recorder):
         assert recorder.left_behind() == {}
 
     run(main, new_loop)
-    assert log == ["A", "B"] * 4
+    # Who comes first in each turn differs between Pythons.
+    assert sorted(log) == ["A"] * 4 + ["B"] * 4
+    assert log[:4] not in (["A"] * 4, ["B"] * 4)
 
 
 @each_loop
