@@ -1,0 +1,148 @@
+"""Set-up without code: what `opentelemetry-instrument` loads of this package.
+
+It runs in every Python process below `opentelemetry-instrument`, when the
+interpreter starts: in a server's master and its workers, in a reloader, in a shell.
+It is a guest in all of them:
+
+* Where nothing of Pyroscope is configured, or it is switched off, it installs
+  nothing.
+* A wrong setting is one error in the log, and no profiles. It does not stop the
+  process, as `configure` does: an exception here would keep the other vendors' hooks
+  from running, and never reach the application, as `opentelemetry-instrument` logs
+  it and goes on. Leaving the interpreter would stop shells and `pip` as well.
+* It makes no tracer provider. Where OpenTelemetry has none when the interpreter
+  starts, the application may be about to set its own, which only works once.
+
+The agent starts with the first request, as always, so a master that only forks
+never has one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import wraps
+from typing import Any
+
+from opentelemetry import trace
+
+from pyroscope_otel import configuration, failure, tracing
+from pyroscope_otel.following.hook import Patch
+from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel.settings import SettingsError, read_settings
+
+logger = logging.getLogger("pyroscope_otel")
+
+_ENTRY_POINT = "pyroscope_otel"
+_has_started = False
+
+
+def start() -> None:
+    """Set up from the environment. The hook that runs after all instrumentations."""
+    _start_once({})
+
+
+class PyroscopeInstrumentor:
+    """Sets up from the options of OpenTelemetry's configuration file (``OTEL_CONFIG_FILE``).
+
+    There, `instrumentation/development: python: pyroscope_otel:` has settings of
+    `pyroscope_otel.configure`, which come before the environment. It is loaded as an
+    instrumentation is, and is not one of their base class: that is in a package which
+    a configuration file does not need.
+    """
+
+    def instrument(self, **options: Any) -> None:
+        """Set up with these settings, once in a process.
+
+        Without settings it leaves it to `start`: `opentelemetry-instrument` calls all
+        instrumentations, in any order, and `start` after them.
+
+        Args:
+            **options: Settings, and what instrumentations are told besides.
+        """
+        options.pop("skip_dep_check", None)
+        options.pop("raise_exception_on_conflict", None)
+        if options:
+            _start_once(options)
+
+    def uninstrument(self, **_options: Any) -> None:
+        """Upload what there is, stop the agent and take out what was set up."""
+        global _has_started  # noqa: PLW0603  as the process has one agent
+        _has_started = False
+        configuration.shutdown()
+
+    def instrumentation_dependencies(self) -> tuple[str, ...]:
+        """Return the packages that are instrumented: none."""
+        return ()
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether it has been set up."""
+        return _has_started
+
+
+def _start_once(options: dict[str, Any]) -> None:
+    global _has_started  # noqa: PLW0603  as above
+    if not _has_started:
+        _has_started = True
+        _start(options)
+
+
+def _start(options: dict[str, Any]) -> None:
+    try:
+        reason = _reason_not_to(options)
+        if reason is not None:
+            logger.info("No profiles: %s", reason)
+        elif tracing.provider_in_use(options.get("tracer_provider")) is not None:
+            configuration.apply(options)
+        else:
+            logger.warning(
+                "No profiles until the application sets a tracer provider: OpenTelemetry has none. "
+                "To have one made: pip install opentelemetry-distro"
+            )
+            _start_with_the_provider(options)
+    except SettingsError as error:
+        logger.error("No profiles: %s", error)  # noqa: TRY400  a user's mistake, in one line
+    except Exception:
+        failure.report("set up without code")
+
+
+def _reason_not_to(options: dict[str, Any]) -> str | None:
+    """Return why nothing is to be installed, or None if it is.
+
+    Raises:
+        SettingsError: If a setting is wrong.
+    """
+    if _ENTRY_POINT in _words("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"):
+        return f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_ENTRY_POINT}"
+    if not options and not any(_words(name) for row in TABLE for name in row.environment):
+        return "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"
+    settings = read_settings(options)
+    if not settings.enabled:
+        return f"enabled is False ({settings.sources['enabled']})"
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "OTEL_SDK_DISABLED is true, so there are no traces to link them with"
+    return None
+
+
+def _words(variable: str) -> list[str]:
+    """Return what an environment variable lists, with commas between."""
+    words = os.environ.get(variable, "").split(",")
+    return [word.strip() for word in words if word.strip()]
+
+
+def _start_with_the_provider(options: dict[str, Any]) -> None:
+    """Set up when the application sets the global tracer provider."""
+
+    def wrap(set_tracer_provider: Any) -> Any:
+        @wraps(set_tracer_provider)
+        def set_and_start(*arguments: Any, **named: Any) -> None:
+            set_tracer_provider(*arguments, **named)
+            patch.remove()
+            # Held: it is our own `configure` that sets it, for whoever called that.
+            if not configuration._process.lock.locked():  # noqa: SLF001  the package's own
+                _start(options)
+
+        return set_and_start
+
+    patch = Patch(trace, "set_tracer_provider", wrap)

@@ -1,0 +1,71 @@
+"""Set-up from OpenTelemetry's configuration file: the package is called as an instrumentation."""
+
+import pytest
+from instrumented import QUICK, run
+
+CONFIGURATION = """
+file_format: "1.0-rc.1"
+resource:
+  attributes:
+    - name: service.name
+      value: shop
+tracer_provider:
+  processors:
+    - simple:
+        exporter:
+          console: {}
+instrumentation/development:
+  python:
+    pyroscope_otel:
+      server_address: http://127.0.0.1:9
+"""
+
+LOG = ["OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"]
+
+LOOK = """
+from pyroscope_otel import configuration
+installed = configuration._process.installed
+say(linked=is_linked(), processors=processors())
+say(**installed.settings.tags if installed else {})
+"""
+
+
+@pytest.fixture
+def run_with(tmp_path):
+    def run_with(options="", code=LOOK, **environment):
+        file = tmp_path / "otel.yaml"
+        file.write_text(CONFIGURATION + options)
+        return run(code, {"OTEL_CONFIG_FILE": str(file), **environment})
+
+    return run_with
+
+
+@pytest.mark.parametrize("environment", [QUICK, {}], ids=["alone", "and the instrumentations"])
+def test_its_options_are_the_settings(run_with, environment):
+    """Once: without the first of these, all instrumentations are loaded, and this one again."""
+    done = run_with("      tags: {region: eu}\n", **environment)
+    assert done.said == [{"linked": True, "processors": 1}, {"region": "eu"}]
+    assert done.log == LOG
+
+
+def test_they_come_before_the_environment(run_with):
+    done = run_with("      tags: {region: eu}\n", PYROSCOPE_LABELS="region=us", **QUICK)
+    assert done.said[1] == {"region": "eu"}
+
+
+def test_a_wrong_option_is_one_line_in_the_log(run_with):
+    done = run_with("      server_adress: http://127.0.0.1:9\n", **QUICK)
+    assert done.said == [{"linked": False, "processors": 0}, {}]
+    assert done.log == [
+        *LOG,
+        (
+            "No profiles: argument server_adress is not a setting; "
+            "did you mean argument server_address?"
+        ),
+    ]
+
+
+def test_listed_as_disabled_it_does_nothing(run_with):
+    done = run_with("      enabled: false\n", **QUICK)
+    assert done.said == [{"linked": False, "processors": 0}, {}]
+    assert done.log == LOG

@@ -1,0 +1,191 @@
+"""Set-up without code: `opentelemetry-instrument`, and nothing but environment variables."""
+
+import pytest
+from instrumented import NO_DISTRO, NO_DISTRO_LOG, PROFILED, QUICK, run
+
+LINKED = {"linked": True, "processors": 1}
+
+LOOK = """
+before = is_agent_running()
+say(linked=is_linked(), processors=processors())
+say(agent=[before, is_agent_running()])
+"""
+
+
+@pytest.mark.parametrize("quick", [{}, QUICK], ids=["instrumentations", "none"])
+def test_the_environment_alone_links_and_profiles(quick):
+    """With the first span, and not before: the process may be a master that only forks."""
+    done = run(LOOK, PROFILED | quick)
+    assert done.said == [LINKED, {"agent": [False, True]}]
+    assert done.log == []
+
+
+def test_one_variable_is_enough():
+    environment = {
+        "OTEL_SERVICE_NAME": "shop",
+        "PYROSCOPE_SERVER_ADDRESS": PROFILED["PYROSCOPE_SERVER_ADDRESS"],
+    }
+    done = run(LOOK, environment | QUICK)
+    assert done.said[0] == LINKED
+    assert done.log == []
+
+
+def test_a_forked_worker_has_an_agent_of_its_own_and_its_master_none():
+    done = run(
+        """
+import os
+if os.fork() == 0:
+    say(linked=is_linked(), agent=is_agent_running())
+    sys.stdout.flush()
+    os._exit(0)
+_, status = os.wait()
+say(status=status, agent=is_agent_running())
+""",
+        PROFILED | QUICK,
+    )
+    assert done.said == [{"linked": True, "agent": True}, {"status": 0, "agent": False}]
+
+
+# Out of the way
+
+
+KUBERNETES = {
+    "PYROSCOPE_PORT": "tcp://10.0.0.1:4040",
+    "PYROSCOPE_SERVICE_HOST": "10.0.0.1",
+    "PYROSCOPE_SERVICE_PORT": "4040",
+    "PYROSCOPE_PORT_4040_TCP_ADDR": "10.0.0.1",
+}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param(KUBERNETES, id="what Kubernetes sets"),
+        pytest.param({"PYROSCOPE_APPLICATION_NAME": ""}, id="an empty variable"),
+        pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, id="switched off"),
+        pytest.param(PROFILED | {"OTEL_SDK_DISABLED": "True"}, id="OpenTelemetry is off"),
+        pytest.param(
+            PROFILED | {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, pyroscope_otel"},
+            id="named among the disabled",
+        ),
+    ],
+)
+def test_installs_nothing_and_says_nothing_where_it_is_not_wanted(environment):
+    done = run(
+        "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
+        QUICK | environment,
+    )
+    assert done.said == [{"linked": False, "processors": 0, "hooked": False}]
+    assert done.log == []
+
+
+# A wrong setting
+
+
+def test_a_wrong_setting_is_one_line_in_the_log_and_the_application_lives():
+    done = run(
+        "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
+        PROFILED | QUICK | {"PYROSCOPE_UPLOAD_INTERVAL": "0.5s"},
+    )
+    assert done.said == [{"linked": False, "processors": 0, "hooked": False}]
+    assert done.log == [
+        (
+            "No profiles: upload_interval must be a whole number of seconds, 1 or more, with the "
+            "unit, as in 10s; environment variable PYROSCOPE_UPLOAD_INTERVAL is '0.5s'"
+        )
+    ]
+
+
+# No tracer provider when the interpreter starts
+
+
+NO_PROVIDER_LOG = [
+    NO_DISTRO_LOG,
+    (
+        "No profiles until the application sets a tracer provider: OpenTelemetry has none. "
+        "To have one made: pip install opentelemetry-distro"
+    ),
+]
+
+SET_PROVIDER = """
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import set_tracer_provider
+
+def set_own_provider():
+    provider = TracerProvider(resource=Resource({"service.name": "shop"}))
+    set_tracer_provider(provider)
+    return trace.get_tracer_provider() is provider
+"""
+
+
+def test_without_a_provider_it_waits_for_the_applications():
+    """To make one would leave the application without its own, which can be set only once."""
+    done = run(
+        SET_PROVIDER
+        + """
+early = trace.get_tracer("test")
+say(hooked=is_hooked(), none=type(trace.get_tracer_provider()).__name__)
+say(own=set_own_provider())
+say(linked=is_linked(), processors=processors())
+with early.start_as_current_span("root") as span:
+    say(linked=span.attributes["pyroscope.profile.id"] == pyroscope_otel.current_profile_id())
+""",
+        PROFILED | QUICK | NO_DISTRO,
+    )
+    assert done.said == [
+        {"hooked": False, "none": "ProxyTracerProvider"},
+        {"own": True},
+        LINKED,
+        {"linked": True},
+    ]
+    assert done.log == NO_PROVIDER_LOG
+
+
+def test_what_it_waits_with_is_gone_when_the_provider_is_there():
+    done = run(
+        SET_PROVIDER
+        + """
+set_own_provider()
+say(function=trace.set_tracer_provider.__code__.co_filename == trace.__file__)
+trace.set_tracer_provider(TracerProvider())
+set_tracer_provider(TracerProvider())
+say(processors=processors())
+""",
+        PROFILED | QUICK | NO_DISTRO,
+    )
+    assert done.said == [{"function": True}, {"processors": 1}]
+    assert done.log == [
+        *NO_PROVIDER_LOG,
+        *["Overriding of current TracerProvider is not allowed"] * 2,
+    ]
+
+
+def test_a_wrong_setting_is_reported_though_there_is_no_provider_yet():
+    done = run("", PROFILED | QUICK | NO_DISTRO | {"PYROSCOPE_SPAN_LABELS": "span"})
+    assert done.log == [
+        NO_DISTRO_LOG,
+        (
+            "No profiles: span_labels must be one or more of span_id, span_name, trace_id, with "
+            "commas between them; environment variable PYROSCOPE_SPAN_LABELS is 'span'"
+        ),
+    ]
+
+
+# The application uses the package, too
+
+
+def test_without_a_provider_the_application_may_have_one_made():
+    done = run(
+        "pyroscope_otel.configure(sample_rate=50)\n" + LOOK,
+        PROFILED | QUICK | NO_DISTRO,
+    )
+    assert done.said == [LINKED, {"agent": [False, True]}]
+    assert done.log == NO_PROVIDER_LOG
+
+
+def test_the_application_may_give_the_same_settings_again():
+    done = run("pyroscope_otel.configure(application_name='shop')\n" + LOOK, PROFILED | QUICK)
+    assert done.said == [LINKED, {"agent": [False, True]}]
+    assert done.log == []
