@@ -1,10 +1,11 @@
-"""The protobuf messages of a push, as far as the receiver reads them.
+"""The protobuf messages of a push and of a trace export, as far as they are read.
 
-Field names and numbers follow two public schemas: `push.v1` and `types.v1` of
-Grafana Pyroscope (the push request) and `profile.proto` of google/pprof (the
-profile inside). The classes are built here from a table rather than generated,
-so there is no generated code to keep in step with the protobuf runtime.
-Unlisted fields are skipped when a message is parsed.
+Field names and numbers follow public schemas: `push.v1` and `types.v1` of
+Grafana Pyroscope (the push request), `profile.proto` of google/pprof (the
+profile inside), and OTLP's `trace_service.proto` (the layers around the spans;
+what is in them stays bytes, to be parsed one by one). The classes are built here
+from a table rather than generated, so there is no generated code to keep in step
+with the protobuf runtime. Unlisted fields are skipped when a message is parsed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ except ImportError as error:
         "installed. Install it with: pip install 'pyroscope-otel[receiver]'"
     ) from error
 
-__all__ = ("DecodeError", "PprofProfile", "PushRequest", "PushResponse")
+__all__ = (
+    "DecodeError",
+    "PprofProfile",
+    "PushRequest",
+    "PushResponse",
+    "ResourceSpans",
+    "ScopeSpans",
+    "TracesRequest",
+)
 
 # Package and message names are not on the wire. Ours live in a package and a
 # pool of their own, so they never collide with another library's copy.
@@ -52,6 +61,9 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
     "Location": ("uint64 id = 1", "repeated Line line = 4"),
     "Line": ("uint64 function_id = 1", "int64 line = 2"),
     "Function": ("uint64 id = 1", "int64 name = 2", "int64 filename = 4"),
+    "TracesRequest": ("repeated bytes resource_spans = 1",),
+    "ResourceSpans": ("bytes resource = 1", "repeated bytes scope_spans = 2"),
+    "ScopeSpans": ("repeated bytes spans = 2",),
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -101,3 +113,6 @@ def _message_class(name: str) -> Any:
 PushRequest = _message_class("PushRequest")
 PushResponse = _message_class("PushResponse")
 PprofProfile = _message_class("PprofProfile")
+TracesRequest = _message_class("TracesRequest")
+ResourceSpans = _message_class("ResourceSpans")
+ScopeSpans = _message_class("ScopeSpans")

@@ -1,0 +1,24 @@
+"""A server for development: takes profiles and traces, and shows them as flame graphs.
+
+```python
+with LocalServer(port=0, otlp_port=0) as server:
+    print(server.url)
+```
+
+It needs the extra `local`: `pip install 'pyroscope-otel[local]'`.
+"""
+
+from __future__ import annotations
+
+try:
+    from pyroscope_otel.local.server import LocalServer, serve
+    from pyroscope_otel.local.store import ForeignFile
+except ImportError as error:
+    if (error.name or "").startswith("pyroscope_otel"):
+        raise
+    raise ImportError(
+        f"pyroscope_otel.local needs the package of {error.name!r}, which is not installed. "
+        "Install it with: pip install 'pyroscope-otel[local]'"
+    ) from error
+
+__all__ = ("ForeignFile", "LocalServer", "serve")

@@ -1,0 +1,197 @@
+"""`GET /api/...`: JSON for the page and for scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.responses import Response, StreamingResponse
+
+from pyroscope_otel.local import flame, queries
+from pyroscope_otel.local.pprof import to_pprof
+from pyroscope_otel.local.refusal import Refused
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from pyroscope_otel.local.events import Changes
+    from pyroscope_otel.local.store import Store
+
+__all__ = ("Api",)
+
+_MOST_READERS = 2  # what is read takes the CPU, and a merged graph some memory
+_MOST_FOLLOWERS = 64
+_CHANGE_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 15.0
+
+
+class Api:
+    """The endpoints, each on a connection and a thread of its own.
+
+    Args:
+        store: What is asked for.
+        changes: What `/api/events` follows.
+        version: The package's version.
+    """
+
+    def __init__(self, store: Store, changes: Changes, version: str) -> None:
+        self._store = store
+        self._changes = changes
+        self._version = version
+        self._readers = anyio.CapacityLimiter(_MOST_READERS)
+        self._followers = 0
+
+    async def status(self, _request: Request) -> Response:
+        """GET /api/status."""
+        bound = {"keep_seconds": self._store.keep_seconds, "max_bytes": self._store.max_bytes}
+        found = await self._read(queries.status)
+        return _json({"version": self._version, **found, "bound": bound})
+
+    async def requests(self, request: Request) -> Response:
+        """GET /api/requests."""
+        return _json(await self._read(queries.requests, request.query_params))
+
+    async def request(self, request: Request) -> Response:
+        """GET /api/requests/{profile_id}."""
+        return _json(await self._read(queries.trace, request.path_params["profile_id"]))
+
+    async def routes(self, request: Request) -> Response:
+        """GET /api/routes."""
+        return _json(await self._read(queries.routes, request.query_params.get("service")))
+
+    async def flamegraph(self, request: Request) -> Response:
+        """GET /api/flamegraph."""
+        query = request.query_params
+        if query.get("profile_id"):
+            return _ready_json(await self._read(_flame_of_profile, query["profile_id"]))
+        if query.get("service") and query.get("route"):
+            return _ready_json(await self._read(_flame_of_route, query["service"], query["route"]))
+        raise Refused(400, "a flame graph is of a profile_id, or of a service and route")
+
+    async def difference(self, request: Request) -> Response:
+        """GET /api/difference."""
+        query = request.query_params
+        if not query.get("profile_id"):
+            raise Refused(400, "a difference is of a profile_id")
+        if query.get("against"):
+            job: Any = (_difference_of_profiles, query["profile_id"], query["against"])
+        elif query.get("against_route") == "1":
+            job = (_difference_to_route, query["profile_id"])
+        else:
+            raise Refused(400, "a difference is against another profile_id, or against_route=1")
+        return _ready_json(await self._read(*job))
+
+    async def pprof(self, request: Request) -> Response:
+        """GET /api/profiles/{profile_id}.pprof."""
+        profile_id = request.path_params["profile_id"]
+        content = await self._read(_pprof, profile_id)
+        disposition = f'attachment; filename="{profile_id.lower()}.pprof"'
+        return Response(
+            content,
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": disposition},
+        )
+
+    async def events(self, _request: Request) -> Response:
+        """GET /api/events: what changes, as server-sent events."""
+        if self._followers >= _MOST_FOLLOWERS:
+            raise Refused(503, "too many pages follow the changes")
+        return StreamingResponse(self._events(), media_type="text/event-stream")
+
+    async def _events(self) -> AsyncIterator[str]:
+        self._followers += 1
+        try:
+            async for changed in self._changes.follow(
+                pause=_CHANGE_SECONDS, heartbeat=_HEARTBEAT_SECONDS
+            ):
+                if changed:
+                    counts = json.dumps(await self._read(queries.changes))
+                    yield f"event: change\ndata: {counts}\n\n"
+                else:
+                    yield ": still here\n\n"
+        finally:
+            self._followers -= 1
+
+    async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:
+        def read() -> Any:
+            with self._store.reading() as connection:
+                return query(connection, *arguments)
+
+        return await anyio.to_thread.run_sync(read, limiter=self._readers)
+
+
+def _json(content: Any) -> Response:
+    return _ready_json(json.dumps(content, allow_nan=False))
+
+
+def _ready_json(content: str) -> Response:
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _flame_of_profile(db: sqlite3.Connection, profile_id: str) -> str:
+    _, route = queries.name_of_profile(db, profile_id)
+    return _flame(route or profile_id, 1, queries.profile_stacks(db, profile_id))
+
+
+def _flame_of_route(db: sqlite3.Connection, service: str, route: str) -> str:
+    count, stacks = queries.route_stacks(db, service, route)
+    if not count:
+        raise Refused(404, f"no request of {route} of {service} is stored")
+    return _flame(route, count, stacks)
+
+
+def _flame(title: str, requests: int, stacks: list[tuple[flame.Frames, int, int]]) -> str:
+    root = flame.grow((frames, cpu_ns) for frames, cpu_ns, _ in stacks)
+    head = {
+        "title": title,
+        "requests": requests,
+        "samples": sum(samples for _, _, samples in stacks),
+        "total_ns": round(root.total_ns[0]),
+    }
+    return flame.flame_json(head, root)
+
+
+def _difference_of_profiles(db: sqlite3.Connection, left_id: str, right_id: str) -> str:
+    _, left = queries.name_of_profile(db, left_id)
+    _, right = queries.name_of_profile(db, right_id)
+    return _difference(
+        (left or left_id, 1, queries.profile_stacks(db, left_id)),
+        (right or right_id, 1, queries.profile_stacks(db, right_id)),
+    )
+
+
+def _difference_to_route(db: sqlite3.Connection, profile_id: str) -> str:
+    service, route = queries.name_of_profile(db, profile_id)
+    count, others = queries.route_stacks(db, service, route, but=profile_id)
+    if not count:
+        raise Refused(404, f"{route} of {service} has no other request to compare with")
+    return _difference(
+        (route, 1, queries.profile_stacks(db, profile_id)), (f"{route}, usually", count, others)
+    )
+
+
+_Side = tuple[str, int, list[tuple[flame.Frames, int, int]]]
+
+
+def _difference(left: _Side, right: _Side) -> str:
+    root = flame.grow(_mean(left), _mean(right))
+    heads = [
+        {"title": title, "total_ns": round(root.total_ns[side]), "requests": count}
+        for side, (title, count, _) in enumerate((left, right))
+    ]
+    return flame.difference_json({"left": heads[0], "right": heads[1]}, root)
+
+
+def _mean(side: _Side) -> list[tuple[flame.Frames, float]]:
+    _, count, stacks = side
+    return [(frames, cpu_ns / count) for frames, cpu_ns, _ in stacks]
+
+
+def _pprof(db: sqlite3.Connection, profile_id: str) -> bytes:
+    queries.name_of_profile(db, profile_id)
+    start_ns, duration_ns = queries.time_of_request(db, profile_id)
+    return to_pprof(queries.profile_stacks(db, profile_id), start_ns, duration_ns)

@@ -1,0 +1,30 @@
+"""Whose code a file is: the application's own, or a library's."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+
+__all__ = ("is_own",)
+
+_LIBRARY = re.compile(
+    r"^<"  # <frozen importlib._bootstrap>, <string>
+    r"|(?:^|[/\\])(?:site|dist)-packages[/\\]"
+    r"|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?[/\\]",
+    re.IGNORECASE,
+)
+
+# Of this process. The application's may be another Python, which the pattern is
+# for; this is for one that keeps its library elsewhere.
+_PREFIXES = tuple(
+    {
+        path.rstrip("/\\") + sep
+        for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+        for sep in "/\\"
+    }
+)
+
+
+def is_own(file: str) -> bool:
+    """Return whether a file is the application's own code, as far as its path tells."""
+    return bool(file) and not _LIBRARY.search(file) and not file.startswith(_PREFIXES)

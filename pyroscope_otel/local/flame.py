@@ -1,0 +1,109 @@
+"""Flame graphs: stacks merged into a tree, one tree against another, and their JSON.
+
+Functions are told apart by name and file. A node's line is the one that most of
+its time was spent on, as a function that runs is at many lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.local.code_origin import is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ("Node", "difference_json", "flame_json", "grow")
+
+Frames = list[tuple[str, str, int]]
+
+
+@dataclass(slots=True)
+class Node:
+    """A function as called from its parents, with the nanoseconds on each side.
+
+    There are two sides so that a difference is one tree; a flame graph uses the
+    left one.
+    """
+
+    name: str
+    file: str
+    self_ns: list[float] = field(default_factory=lambda: [0, 0])
+    total_ns: list[float] = field(default_factory=lambda: [0, 0])
+    lines: Counter[int] = field(default_factory=Counter)
+    children: dict[tuple[str, str], Node] = field(default_factory=dict)
+
+    @property
+    def line(self) -> int:
+        """The line that most of the time was spent on; 0 if unknown."""
+        return max(self.lines, key=lambda line: (self.lines[line], -line), default=0)
+
+
+def grow(*sides: Iterable[tuple[Frames, float]]) -> Node:
+    """Merge the stacks (root first) of one or two sides, with their nanoseconds, into a tree."""
+    root = Node("", "")
+    for side, stacks in enumerate(sides):
+        for frames, value in stacks:
+            node = root
+            node.total_ns[side] += value
+            for name, file, line in frames:
+                child = node.children.get((name, file))
+                if child is None:
+                    child = node.children[name, file] = Node(name, file)
+                child.total_ns[side] += value
+                child.lines[line] += value  # type: ignore[assignment]  # a mean is no integer
+                node = child
+            node.self_ns[side] += value
+    return root
+
+
+def flame_json(head: dict[str, Any], root: Node) -> str:
+    """Return the flame graph as JSON: `head`, and the tree as `root`."""
+
+    def numbers(node: Node) -> dict[str, int]:
+        return {"self_ns": round(node.self_ns[0]), "total_ns": round(node.total_ns[0])}
+
+    return _with_tree(head, root, numbers)
+
+
+def difference_json(head: dict[str, Any], root: Node) -> str:
+    """Return the difference as JSON: `head`, and the tree as `root`."""
+
+    def numbers(node: Node) -> dict[str, int]:
+        (left_self, right_self), (left, right) = node.self_ns, node.total_ns
+        return {
+            "self_ns": round(left_self + right_self),
+            "total_ns": round(left + right),
+            "left_ns": round(left),
+            "right_ns": round(right),
+            "left_self_ns": round(left_self),
+            "right_self_ns": round(right_self),
+        }
+
+    return _with_tree(head, root, numbers)
+
+
+def _with_tree(head: dict[str, Any], root: Node, numbers: Any) -> str:
+    start = json.dumps(head)[:-1] + (", " if head else "")
+    return start + '"root": ' + "".join(_pieces(root, numbers)) + "}"
+
+
+def _pieces(root: Node, numbers: Any) -> Iterator[str]:
+    """Yield the tree's JSON. By hand, as json.dumps recurses, and a stack may be deeper than that."""
+    levels = [iter([root])]
+    first = True
+    while levels:
+        node = next(levels[-1], None)
+        if node is None:
+            levels.pop()
+            if levels:
+                yield "]}"
+            first = False
+            continue
+        head = {"name": node.name, "file": node.file, "line": node.line, "own": is_own(node.file)}
+        yield ("" if first else ", ") + json.dumps(head | numbers(node))[:-1] + ', "children": ['
+        levels.append(iter(sorted(node.children.values(), key=lambda node: (node.name, node.file))))
+        first = True

@@ -1,0 +1,301 @@
+"""What the API answers, read from the store. Every function takes a reading connection."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.local.refusal import Refused
+from pyroscope_otel.local.samples import unpack_stack
+from pyroscope_otel.local.schema import from_key
+from pyroscope_otel.local.store import stored_bytes
+from pyroscope_otel.local.traces import profile_key
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from pyroscope_otel.local.flame import Frames
+
+__all__ = (
+    "changes",
+    "name_of_profile",
+    "profile_stacks",
+    "request",
+    "requests",
+    "route_stacks",
+    "routes",
+    "status",
+    "time_of_request",
+    "trace",
+)
+
+_MOST_REQUESTS = 500  # of one page
+_MOST_SPANS = 2_000  # of one trace
+_NS_PER_MS = 1_000_000
+
+_REQUEST = """
+SELECT r.profile_id, r.trace_id, r.span_id, r.service, r.route, r.kind, r.start_ns,
+    r.duration_ns, p.cpu_ns, p.samples, r.error, r.http_status
+FROM requests r LEFT JOIN profiles p USING (profile_id)
+"""
+
+
+def changes(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many requests and profiles there are."""
+    return {"requests": _count(db, "requests"), "profiles": _count(db, "profiles")}
+
+
+def status(db: sqlite3.Connection) -> dict[str, Any]:
+    """Return what is stored, as far as the file knows."""
+    pushes, trace_exports, last_push, last_trace = db.execute("SELECT * FROM totals").fetchone()
+    services = db.execute("SELECT name, samples_without_request FROM services ORDER BY name")
+    names, without = zip(*services, strict=True) or ((), ())
+    return {
+        "spans": _count(db, "spans"),
+        **changes(db),
+        "samples_without_request": sum(without),
+        "pushes": pushes,
+        "trace_exports": trace_exports,
+        "last_push_ms": last_push,
+        "last_trace_ms": last_trace,
+        "services": names,
+        "oldest_ms": db.execute(
+            "SELECT MIN(oldest) FROM (SELECT MIN(arrived) AS oldest FROM spans"
+            " UNION ALL SELECT MIN(arrived) FROM profiles)"
+        ).fetchone()[0],
+        "stored_bytes": stored_bytes(db),
+    }
+
+
+def _count(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+
+
+def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return a page of requests, newest first; see the API's description for the filters."""
+    conditions, values = ["TRUE"], []
+    for name in ("service", "route"):
+        if query.get(name):
+            conditions.append(f"r.{name} = ?")
+            values.append(query[name])
+    if query.get("min_ms"):
+        conditions.append("r.duration_ns >= ?")
+        values.append(_number(query, "min_ms") * _NS_PER_MS)
+    if query.get("status"):
+        if query["status"] not in ("ok", "error"):
+            raise Refused(400, "status must be ok or error")
+        conditions.append("r.error = ?")
+        values.append(query["status"] == "error")
+    if query.get("before"):
+        conditions.append("(r.start_ns, r.profile_id) < (?, ?)")
+        values += _cursor(query["before"])
+    limit = int(_number(query, "limit")) if query.get("limit") else 50
+    if not 1 <= limit <= _MOST_REQUESTS:
+        raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
+    rows = db.execute(
+        f"{_REQUEST} WHERE {' AND '.join(conditions)}"  # noqa: S608 -- conditions are ours
+        " ORDER BY r.start_ns DESC, r.profile_id DESC LIMIT ?",
+        (*values, limit + 1),
+    ).fetchall()
+    more = len(rows) > limit
+    return {
+        "requests": [_request(row) for row in rows[:limit]],
+        "next": f"{rows[limit - 1][6]}.{rows[limit - 1][0]}" if more else None,
+    }
+
+
+def _number(query: Mapping[str, str], name: str) -> float:
+    try:
+        number = float(query[name])
+    except ValueError:
+        raise Refused(400, f"{name} must be a number") from None
+    if not 0 <= number < 1e12:  # not NaN either; a million million ms is thirty years
+        raise Refused(400, f"{name} must be a number from 0 up")
+    return number
+
+
+def _cursor(text: str) -> tuple[int, int]:
+    start, _, key = text.partition(".")
+    try:
+        cursor = int(start), int(key)
+    except ValueError:
+        cursor = (2**63, 2**63)
+    if not all(-(2**63) <= part < 2**63 for part in cursor):
+        raise Refused(400, "before must be what an answer had as next")
+    return cursor
+
+
+def _request(row: tuple[Any, ...]) -> dict[str, Any]:
+    (
+        key,
+        trace_id,
+        span_id,
+        service,
+        route,
+        kind,
+        start_ns,
+        duration_ns,
+        cpu_ns,
+        samples,
+        error,
+        (http_status),
+    ) = row
+    return {
+        "profile_id": from_key(key),
+        "trace_id": trace_id.hex(),
+        "span_id": from_key(span_id),
+        "service": service,
+        "route": route,
+        "kind": kind,
+        "start_ms": start_ns / _NS_PER_MS,
+        "duration_ns": duration_ns,
+        "cpu_ns": cpu_ns,
+        "samples": samples or 0,
+        "status": "error" if error else "ok",
+        "http_status": http_status,
+    }
+
+
+def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
+    """Return the routes of a service, or of all, with what their requests took."""
+    rows = db.execute(
+        "SELECT r.service, r.route, COUNT(*), AVG(r.duration_ns), MAX(r.duration_ns),"
+        " TOTAL(p.cpu_ns) FROM requests r LEFT JOIN profiles p USING (profile_id)"
+        " WHERE ? IS NULL OR r.service = ? GROUP BY r.service, r.route",
+        (service, service),
+    )
+    return {
+        "routes": [
+            {
+                "service": service,
+                "route": route,
+                "requests": count,
+                "mean_duration_ns": round(mean),
+                "max_duration_ns": most,
+                "cpu_ns": round(cpu),
+            }
+            for service, route, count, mean, most, cpu in rows
+        ]
+    }
+
+
+def _key(profile_id: str) -> int:
+    key = profile_key(profile_id)
+    if key is None:
+        raise Refused(400, "a profile id is 16 hex digits")
+    return key
+
+
+def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
+    """Return a request.
+
+    Raises:
+        Refused: 404 if there is no such request.
+    """
+    row = db.execute(f"{_REQUEST} WHERE r.profile_id = ?", (_key(profile_id),)).fetchone()
+    if row is None:
+        raise Refused(404, f"no request {profile_id} is stored")
+    return _request(row)
+
+
+def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
+    """Return a request with its whole trace, and the profiles in it."""
+    found = request(db, profile_id)
+    trace_id = bytes.fromhex(found["trace_id"])
+    spans = db.execute(
+        "SELECT span_id, parent_span_id, name, kind, service, start_ns, duration_ns, error, detail,"
+        " profile_id FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT ?",
+        (trace_id, _MOST_SPANS + 1),
+    ).fetchall()
+    roots = db.execute(
+        f"{_REQUEST} WHERE r.trace_id = ? ORDER BY r.start_ns LIMIT ?", (trace_id, _MOST_SPANS)
+    ).fetchall()
+    kept = ("profile_id", "service", "route", "cpu_ns", "samples")
+    return {
+        "request": found,
+        "spans": [_span(row) for row in spans[:_MOST_SPANS]],
+        "truncated": len(spans) > _MOST_SPANS,
+        "profiles": [{name: _request(row)[name] for name in kept} for row in roots],
+    }
+
+
+def _span(row: tuple[Any, ...]) -> dict[str, Any]:
+    span_id, parent, name, kind, service, start_ns, duration_ns, error, detail, profile = row
+    return {
+        "span_id": from_key(span_id),
+        "parent_span_id": None if parent is None else from_key(parent),
+        "name": name,
+        "kind": kind,
+        "service": service,
+        "start_ms": start_ns / _NS_PER_MS,
+        "duration_ns": duration_ns,
+        "status": "error" if error else "ok",
+        **json.loads(detail),
+        "profile_id": None if profile is None else from_key(profile),
+    }
+
+
+def name_of_profile(db: sqlite3.Connection, profile_id: str) -> tuple[str, str]:
+    """Return service and route of a profile, whether spans or samples know it.
+
+    Raises:
+        Refused: 404 if neither does.
+    """
+    key = _key(profile_id)
+    for query in (
+        "SELECT service, route FROM requests WHERE profile_id = ?",
+        "SELECT service, name FROM profiles WHERE profile_id = ?",
+    ):
+        row = db.execute(query, (key,)).fetchone()
+        if row is not None:
+            return str(row[0]), str(row[1])
+    raise Refused(404, f"no request and no samples of {profile_id} are stored")
+
+
+def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
+    """Return start and duration of a request in nanoseconds; zeros if only samples are known."""
+    row = db.execute(
+        "SELECT start_ns, duration_ns FROM requests WHERE profile_id = ?", (_key(profile_id),)
+    ).fetchone()
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+
+def profile_stacks(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, int, int]]:
+    """Return a profile's stacks with their nanoseconds and samples."""
+    rows = db.execute(
+        "SELECT frames, cpu_ns, samples.samples FROM samples JOIN stacks ON id = stack_id"
+        " WHERE profile_id = ?",
+        (_key(profile_id),),
+    )
+    return list(_unpacked(rows))
+
+
+def route_stacks(
+    db: sqlite3.Connection, service: str, route: str, *, but: str | None = None
+) -> tuple[int, list[tuple[Frames, int, int]]]:
+    """Return how many requests a route has, and their stacks merged.
+
+    Args:
+        db: The connection.
+        service: The service.
+        route: The route: the name of the local root spans.
+        but: The profile id of a request to leave out.
+    """
+    left_out = None if but is None else _key(but)
+    where = "service = ? AND route = ? AND profile_id IS NOT ?"
+    values = (service, route, left_out)
+    (count,) = db.execute(f"SELECT COUNT(*) FROM requests WHERE {where}", values).fetchone()  # noqa: S608
+    rows = db.execute(
+        "SELECT frames, sums.cpu_ns, sums.samples FROM"  # noqa: S608 -- the condition is ours
+        " (SELECT stack_id, TOTAL(samples.cpu_ns) AS cpu_ns, TOTAL(samples.samples) AS samples"
+        f" FROM requests CROSS JOIN samples USING (profile_id) WHERE {where} GROUP BY stack_id)"
+        " AS sums JOIN stacks ON id = stack_id",
+        values,
+    )
+    return count, list(_unpacked(rows))
+
+
+def _unpacked(rows: Any) -> Iterator[tuple[Frames, int, int]]:
+    for frames, cpu_ns, samples in rows:
+        yield unpack_stack(frames), int(cpu_ns), int(samples)

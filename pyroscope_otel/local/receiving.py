@@ -1,0 +1,140 @@
+"""The two ways in: an agent's push, and an OTLP trace export."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from google.rpc import code_pb2
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.responses import Response
+
+from pyroscope_otel.local.ingest import Ingest, NotStored
+from pyroscope_otel.local.refusal import Refused
+from pyroscope_otel.local.samples import decode_samples
+from pyroscope_otel.local.traces import MalformedTraces, Traces, TracesTooLarge, decode_traces
+from pyroscope_otel.receiver import MalformedPush, PushTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from pyroscope_otel.local.bodies import Bodies
+    from pyroscope_otel.local.store import Store
+
+__all__ = ("PUSH_PATH", "TRACES_PATH", "Receiving")
+
+PUSH_PATH = "/push.v1.PusherService/Push"
+TRACES_PATH = "/v1/traces"
+
+_PROTOBUF = "application/x-protobuf"
+_JSON = "application/json"
+_PUSH_TYPES = ("application/proto", _PROTOBUF)
+_RPC_CODES = {503: code_pb2.UNAVAILABLE}  # all else is the sender's: INVALID_ARGUMENT
+
+
+class Receiving:
+    """Takes bodies in, and answers when what is in them has been stored.
+
+    Args:
+        store: Where to.
+        ingest: The thread that writes there.
+        bodies: Reads bodies within their bounds.
+        most_bytes: What one body may inflate to.
+    """
+
+    def __init__(self, store: Store, ingest: Ingest, bodies: Bodies, *, most_bytes: int) -> None:
+        self._store = store
+        self._ingest = ingest
+        self._bodies = bodies
+        self._most_bytes = most_bytes
+
+    async def push(self, request: Request) -> Response:
+        """Take an agent's push."""
+        content_type = _content_type(request, _PUSH_TYPES)
+        gzipped = _is_gzipped(request)
+
+        def job(body: bytes) -> None:
+            rows = decode_samples(body, max_bytes=self._most_bytes, gzipped=gzipped)
+            self._store.add_samples(rows)
+
+        await self._stored(request, job)
+        return Response(b"", media_type=content_type)  # an empty message: push.v1.PushResponse
+
+    async def traces(self, request: Request) -> Response:
+        """Take an OTLP trace export, and answer in its encoding."""
+        as_json = _media_type(request) == _JSON
+        try:
+            traces = await self._traces(request, as_json=as_json)
+        except Refused as refused:
+            return _otlp_refusal(refused, as_json=as_json)
+        return _otlp_answer(traces, as_json=as_json)
+
+    async def _traces(self, request: Request, *, as_json: bool) -> Traces:
+        _content_type(request, (_PROTOBUF, _JSON))
+        gzipped = _is_gzipped(request)
+
+        def job(body: bytes) -> Traces:
+            traces = decode_traces(
+                body, max_bytes=self._most_bytes, gzipped=gzipped, as_json=as_json
+            )
+            self._store.add_spans(traces.spans)
+            return traces
+
+        found: Traces = await self._stored(request, job)
+        return found
+
+    async def _stored(self, request: Request, job: Callable[[bytes], Any]) -> Any:
+        async with self._bodies.read(request) as body:
+            try:
+                return await asyncio.wrap_future(self._ingest.submit(lambda: job(body)))
+            except (PushTooLarge, TracesTooLarge) as error:
+                raise Refused(413, str(error)) from error
+            except (MalformedPush, MalformedTraces) as error:
+                raise Refused(400, str(error)) from error
+            except NotStored as error:
+                raise Refused(503, str(error)) from error
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _content_type(request: Request, known: tuple[str, ...]) -> str:
+    content_type = _media_type(request)
+    if content_type not in known:
+        raise Refused(415, f"Content-Type must be {' or '.join(known)}")
+    return content_type
+
+
+def _is_gzipped(request: Request) -> bool:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "identity"):
+        raise Refused(415, "Content-Encoding must be gzip or identity")
+    return encoding == "gzip"
+
+
+def _otlp_answer(traces: Traces, *, as_json: bool) -> Response:
+    if as_json:
+        partial = {"rejectedSpans": str(traces.rejected), "errorMessage": traces.reason}
+        answer = {"partialSuccess": partial} if traces.rejected else {}
+        return Response(json.dumps(answer), media_type=_JSON)
+    message = ExportTraceServiceResponse()
+    if traces.rejected:
+        message.partial_success.rejected_spans = traces.rejected
+        message.partial_success.error_message = traces.reason
+    return Response(message.SerializeToString(), media_type=_PROTOBUF)
+
+
+def _otlp_refusal(refused: Refused, *, as_json: bool) -> Response:
+    code = _RPC_CODES.get(refused.status, code_pb2.INVALID_ARGUMENT)
+    if as_json:
+        content: Any = json.dumps({"code": code, "message": refused.reason})
+        media_type = _JSON
+    else:
+        content = Status(code=code, message=refused.reason).SerializeToString()
+        media_type = _PROTOBUF
+    return Response(content, refused.status, refused.headers, media_type=media_type)

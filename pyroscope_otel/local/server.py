@@ -1,0 +1,243 @@
+"""Runs the local server: sockets, event loop, and the end of both."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from pyroscope_otel.local.api import Api
+from pyroscope_otel.local.app import make_app
+from pyroscope_otel.local.bodies import Bodies
+from pyroscope_otel.local.events import Changes
+from pyroscope_otel.local.ingest import Ingest
+from pyroscope_otel.local.receiving import Receiving
+from pyroscope_otel.local.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ("LocalServer", "serve")
+
+_logger = logging.getLogger(__name__)
+
+_MEBIBYTE = 1024 * 1024
+# While it is parsed, a hostile body can need 25 times as much.
+_MOST_BODY_BYTES = 8 * _MEBIBYTE
+_MOST_BODIES_BYTES = 32 * _MEBIBYTE
+_BODY_SECONDS = 10.0
+_MOST_CONNECTIONS = 512
+_GRACE_SECONDS = 5
+
+
+class LocalServer:
+    """Receives profiles and traces, keeps them, and shows them, while its `with` block runs.
+
+    It is for development: it checks no credentials. On another address than a
+    loopback one, a warning is logged.
+
+    Args:
+        host: The address to listen on.
+        port: The port for pushes, traces, the API and the page; 0 picks a free one.
+        otlp_port: A second port, for the traces of exporters without
+            configuration; 0 picks a free one, None opens none.
+        data: The file to keep what comes in; None for a temporary one.
+        keep: Seconds that it is kept.
+        max_size: How large the file may grow, in bytes.
+
+    Raises:
+        ForeignFile: The file was not made by this version, or is in use.
+        OSError: The file cannot be opened, or an address is taken.
+    """
+
+    def __init__(  # noqa: PLR0913 -- keyword-only settings, each with a default
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 4040,
+        otlp_port: int | None = 4318,
+        data: str | Path | None = None,
+        keep: int = 24 * 60 * 60,
+        max_size: int = 512 * _MEBIBYTE,
+    ) -> None:
+        self._host = host
+        self._ports = [port] if otlp_port is None else [port, otlp_port]
+        self._data = None if data is None else Path(data)
+        self._keep = keep
+        self._max_size = max_size
+        self._sockets: list[socket.socket] = []
+        self._urls: list[str] = []
+        self._stopped = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """The address of the page, and for agents, such as `http://127.0.0.1:4040`."""
+        return self._urls[0]
+
+    @property
+    def otlp_url(self) -> str:
+        """The address for `OTEL_EXPORTER_OTLP_ENDPOINT`, such as `http://127.0.0.1:4318`."""
+        return self._urls[-1]
+
+    def __enter__(self) -> LocalServer:  # noqa: PYI034 -- typing.Self begins with Python 3.11
+        """Bind, open the file and start to serve."""
+        self._sockets = _bind(self._host, self._ports)
+        self._urls = [_url(bound) for bound in self._sockets]
+        try:
+            store = Store(self._data, keep_seconds=self._keep, max_bytes=self._max_size)
+        except BaseException:
+            _close(self._sockets)
+            raise
+        for bound in self._sockets[:1]:
+            if not ipaddress.ip_address(bound.getsockname()[0]).is_loopback:
+                _logger.warning(
+                    "The local server listens on %s, which other machines can reach. It checks no "
+                    "credentials: whoever reaches it reads all requests and profiles.",
+                    bound.getsockname()[0],
+                )
+        started = threading.Event()
+        self._stopped.clear()
+        self._thread = threading.Thread(
+            target=self._run, args=(store, started), name="pyroscope-otel-local", daemon=True
+        )
+        self._thread.start()
+        started.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop: requests that have arrived are answered."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Wait until the server stops."""
+        self._stopped.wait()
+
+    def _run(self, store: Store, started: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(store, started))
+        finally:
+            store.close()
+            _close(self._sockets)
+            started.set()
+            self._stopped.set()
+
+    async def _serve(self, store: Store, started: threading.Event) -> None:
+        changes = Changes()
+        ingest = Ingest(store, changes.note_from_thread)
+        bodies = Bodies(
+            most_bytes=_MOST_BODY_BYTES,
+            most_bytes_together=_MOST_BODIES_BYTES,
+            seconds=_BODY_SECONDS,
+        )
+        app = make_app(
+            Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
+            Api(store, changes, version("pyroscope-otel")),
+            self._host,
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+                server_header=False,
+            ),
+            on_start=started.set,
+            on_stop=changes.close,
+        )
+        try:
+            await self._server.serve(self._sockets)
+        finally:
+            await asyncio.get_running_loop().run_in_executor(None, ingest.close)
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_start: Callable[[], object],
+        on_stop: Callable[[], object],
+    ) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+        self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
+def _bind(host: str, ports: list[int]) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    try:
+        for port in ports:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = socket.socket(family, kind, protocol)
+            bound.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(address)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"cannot listen on {host}, port {port}: {error.strerror}"
+                ) from error
+    except BaseException:
+        _close(bound)
+        raise
+    return bound
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for opened in sockets:
+        opened.close()
+
+
+def _url(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(on_start: Callable[[LocalServer], object] = lambda _server: None, **options: Any) -> None:
+    """Run a `LocalServer` until Ctrl-C or SIGTERM.
+
+    Args:
+        on_start: Called with the server once it listens.
+        options: Those of `LocalServer`.
+    """
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with LocalServer(**options) as server:
+            on_start(server)
+            server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,228 @@
+"""The file behind the local server: what comes in, and what goes when it is too much.
+
+One thread writes (see ingest.py). Readers have connections of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyroscope_otel.local.samples import PushRows, pack_stack
+from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from pyroscope_otel.local.traces import SpanRow
+
+__all__ = ("ForeignFile", "Store")
+
+_SHARE = 20  # what is pruned at a time: a twentieth
+
+
+class Store:
+    """Spans and samples in a SQLite file, bounded by age and size, oldest first out.
+
+    Args:
+        data: The file to keep; None for a temporary one, which `close` deletes.
+        keep_seconds: How long a span or sample is kept after it came in.
+        max_bytes: How large the file may grow.
+
+    Raises:
+        ForeignFile: The file is not the local server's, or another one has it open.
+        OSError: The file cannot be opened.
+    """
+
+    def __init__(self, data: Path | None, *, keep_seconds: int, max_bytes: int) -> None:
+        self.keep_seconds = keep_seconds
+        self.max_bytes = max_bytes
+        self._folder = None
+        if data is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="pyroscope-otel-")
+            data = Path(self._folder.name, "data.sqlite")
+        self.path = data
+        # Only for us to read: it has what requests were about.
+        self._lock = os.open(data, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take()
+            self._writer = connect(data)
+            create_or_check(self._writer, data)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._writer.execute("PRAGMA cache_size = -16384")
+        # A temporary file is gone after a power cut anyway.
+        self._writer.execute(f"PRAGMA synchronous = {'OFF' if self._folder else 'FULL'}")
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ForeignFile(f"{self.path} is in use by another local server") from error
+
+    def close(self) -> None:
+        """Close the file, and delete it if it is temporary."""
+        self._writer.close()
+        # Last: closing a file drops SQLite's own locks on it.
+        os.close(self._lock)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that sees one state of the file throughout."""
+        with closing(connect(self.path, read_only=True)) as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Commit what happens inside, all or nothing."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Undo what happens inside if it raises, and nothing else of the transaction."""
+        self._writer.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._writer.execute("ROLLBACK TO part")
+            raise
+        finally:
+            self._writer.execute("RELEASE part")
+
+    def add_spans(self, spans: list[SpanRow]) -> None:
+        """Add the spans of an export. One that is there already is replaced."""
+        now = _now()
+        self._writer.executemany(
+            "INSERT OR REPLACE INTO spans (trace_id, span_id, parent_span_id, name, kind, service,"
+            " start_ns, duration_ns, error, detail, profile_id, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*span[:11], now) for span in spans],
+        )
+        self._writer.executemany(
+            "INSERT OR REPLACE INTO requests (profile_id, trace_id, span_id, service, route, kind,"
+            " start_ns, duration_ns, error, http_status, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (s.profile_id, s.trace_id, s.span_id, s.service, s.name, s.kind)
+                + (s.start_ns, s.duration_ns, s.error, s.http_status, now)
+                for s in spans
+                if s.profile_id is not None
+            ],
+        )
+        self._add_services({span.service: 0 for span in spans}, now)
+        self._writer.execute(
+            "UPDATE totals SET trace_exports = trace_exports + 1, last_trace = ?", (now,)
+        )
+
+    def add_samples(self, push: PushRows) -> None:
+        """Add the samples of a push to those that are there."""
+        now = _now()
+        for key, profile in push.profiles.items():
+            sums = [0, 0]
+            for stack, (cpu_ns, samples) in profile.stacks.items():
+                sums[0] += cpu_ns
+                sums[1] += samples
+                self._writer.execute(
+                    "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples",
+                    (key, self._stack_id(*pack_stack(stack)), cpu_ns, samples),
+                )
+            self._writer.execute(
+                "INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples,"
+                " name = excluded.name, arrived = excluded.arrived",
+                (key, profile.service, profile.name, *sums, now),
+            )
+        self._add_services(push.without_request, now)
+        self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
+
+    def _stack_id(self, digest: bytes, frames: bytes) -> int:
+        row = self._writer.execute("SELECT id FROM stacks WHERE digest = ?", (digest,)).fetchone()
+        if row is not None:
+            return int(row[0])
+        self._writer.execute("INSERT INTO stacks (digest, frames) VALUES (?, ?)", (digest, frames))
+        return int(self._writer.execute("SELECT last_insert_rowid()").fetchone()[0])
+
+    def _add_services(self, samples_without_request: dict[str, int], now: int) -> None:
+        self._writer.executemany(
+            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET arrived ="
+            " excluded.arrived, samples_without_request = samples_without_request"
+            " + excluded.samples_without_request",
+            [(name, count, now) for name, count in samples_without_request.items()],
+        )
+
+    def prune(self) -> None:
+        """Delete what is too old, and the oldest while the file is too large."""
+        self._delete_until(_now() - self.keep_seconds * 1000)
+        while self.stored_bytes() > self.max_bytes:
+            cutoff = self._oldest_share()
+            if cutoff is None:
+                return
+            self._delete_until(cutoff)
+
+    def stored_bytes(self) -> int:
+        """Return how much of the file is in use."""
+        return stored_bytes(self._writer)
+
+    def _oldest_share(self) -> int | None:
+        """Return when the oldest share of all rows had arrived, or None if there are none."""
+        cutoffs = [
+            row[0]
+            for table in ("spans", "profiles")
+            if (
+                row := self._writer.execute(
+                    f"SELECT arrived FROM {table} ORDER BY arrived LIMIT 1"
+                    f" OFFSET (SELECT COUNT(*) FROM {table}) / {_SHARE}"
+                ).fetchone()
+            )
+        ]
+        return min(cutoffs, default=None)
+
+    def _delete_until(self, cutoff: int) -> None:
+        with self.writing():
+            gone = 0
+            for table in ("spans", "requests"):
+                gone += self._writer.execute(
+                    f"DELETE FROM {table} WHERE arrived <= ?", (cutoff,)
+                ).rowcount
+            self._writer.execute(
+                "DELETE FROM samples WHERE profile_id IN"
+                " (SELECT profile_id FROM profiles WHERE arrived <= ?)",
+                (cutoff,),
+            )
+            profiles = self._writer.execute("DELETE FROM profiles WHERE arrived <= ?", (cutoff,))
+            if profiles.rowcount:
+                self._writer.execute(
+                    "DELETE FROM stacks WHERE id NOT IN (SELECT stack_id FROM samples)"
+                )
+            self._writer.execute("DELETE FROM services WHERE arrived <= ?", (cutoff,))
+
+
+def stored_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much of the file is in use."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,309 @@
+"""What an OTLP trace export says, as rows of the store.
+
+Protobuf and JSON both end in OpenTelemetry's own generated `Span`. The layers
+around the spans are taken apart with their contents as bytes, so that only one
+span is expanded at a time: a message of two bytes can need 160 in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from google.protobuf import json_format
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from pyroscope_otel.local.schema import to_key
+from pyroscope_otel.receiver.inflating import MalformedGzip, TooLarge, inflate
+from pyroscope_otel.receiver.messages import (
+    DecodeError,
+    ResourceSpans,
+    ScopeSpans,
+    TracesRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ("MalformedTraces", "SpanRow", "Traces", "TracesTooLarge", "decode_traces")
+
+
+class MalformedTraces(ValueError):  # noqa: N818 -- reads better where it is raised and caught
+    """The bytes are no OTLP trace export."""
+
+
+class TracesTooLarge(MalformedTraces):
+    """The export is larger than the server accepts."""
+
+
+class SpanRow(NamedTuple):
+    """A span as it is stored."""
+
+    trace_id: bytes
+    span_id: int
+    parent_span_id: int | None
+    name: str
+    kind: str
+    service: str
+    start_ns: int
+    duration_ns: int
+    error: bool
+    detail: str
+    profile_id: int | None
+    http_status: int | None
+
+
+class Traces(NamedTuple):
+    """An export's spans, and how many were refused and why the last one was."""
+
+    spans: list[SpanRow]
+    rejected: int
+    reason: str
+
+
+_MOST_SPANS = 20_000
+_MOST_SPAN_BYTES = 1024 * 1024
+_MOST_JSON_BYTES = 4 * 1024 * 1024  # parsed, JSON can need thirty times as much
+_MOST_NAME = 1024  # characters
+_MOST_VALUE = 16 * 1024  # characters of an attribute's text
+_LARGEST_TIME = 2**63 - 1
+_UNKNOWN_SERVICE = "unknown_service"  # what the specification calls it
+_KINDS = {
+    Span.SPAN_KIND_SERVER: "server",
+    Span.SPAN_KIND_CLIENT: "client",
+    Span.SPAN_KIND_PRODUCER: "producer",
+    Span.SPAN_KIND_CONSUMER: "consumer",
+}
+_PROFILE_ID = "pyroscope.profile.id"
+_HTTP_STATUS = ("http.response.status_code", "http.status_code")
+
+
+def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) -> Traces:
+    """Decode the body of an OTLP/HTTP trace export.
+
+    Args:
+        body: An `ExportTraceServiceRequest`, in protobuf or in OTLP's JSON.
+        max_bytes: What the body may inflate to.
+        gzipped: Whether it is gzipped.
+        as_json: Whether it is JSON.
+
+    Raises:
+        TracesTooLarge: There is more in it than is accepted.
+        MalformedTraces: It is no gzip, no protobuf, no JSON or no export.
+    """
+    if gzipped:
+        try:
+            body = inflate(body, max_bytes)
+        except TooLarge as error:
+            raise TracesTooLarge(f"the body {error}") from None
+        except MalformedGzip as error:
+            raise MalformedTraces(f"the body {error}") from error
+    found = _found_in_json(body) if as_json else _found_in_protobuf(body)
+    parse = _parse_json if as_json else _parse_protobuf
+    spans: list[SpanRow] = []
+    rejected, reason = 0, ""
+    for count, (service, raw) in enumerate(found, 1):
+        if count > _MOST_SPANS:
+            raise TracesTooLarge(f"the body has more than {_MOST_SPANS} spans")
+        try:
+            spans.append(_row(service, parse(raw)))
+        except _Rejected as error:
+            rejected, reason = rejected + 1, str(error)
+    return Traces(spans, rejected, reason)
+
+
+class _Rejected(ValueError):  # noqa: N818 -- the rest of its export is kept
+    """A span that cannot be kept."""
+
+
+def _found_in_protobuf(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each span's bytes with the name of its service."""
+    for raw_resource_spans in _checked_count(_parse(TracesRequest, body).resource_spans):
+        resource_spans = _parse(ResourceSpans, raw_resource_spans)
+        service = _service(_parse(Resource, resource_spans.resource))
+        for raw_scope_spans in _checked_count(resource_spans.scope_spans):
+            for raw in _parse(ScopeSpans, raw_scope_spans).spans:
+                yield service, raw
+
+
+def _checked_count(messages: Any) -> Any:
+    if len(messages) > _MOST_SPANS:
+        raise TracesTooLarge(f"the body has more than {_MOST_SPANS} parts")
+    return messages
+
+
+def _parse(message_class: Any, raw: bytes) -> Any:
+    message = message_class()
+    try:
+        message.ParseFromString(raw)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise MalformedTraces("the body is not an ExportTraceServiceRequest") from error
+    return message
+
+
+def _parse_protobuf(raw: bytes) -> Span:
+    if len(raw) > _MOST_SPAN_BYTES:
+        raise _Rejected(f"a span is larger than {_MOST_SPAN_BYTES} bytes")
+    span: Span = _parse(Span, raw)
+    return span
+
+
+def _found_in_json(body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each span's object with the name of its service."""
+    if len(body) > _MOST_JSON_BYTES:
+        raise TracesTooLarge(f"the body is larger than {_MOST_JSON_BYTES} bytes of JSON")
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedTraces("the body is not JSON") from error
+    if not isinstance(request, dict):
+        raise MalformedTraces("the body is not an ExportTraceServiceRequest in JSON")
+    for resource_spans in _objects(request, "resourceSpans"):
+        resource = resource_spans.get("resource")
+        service = _service(_from_json(Resource(), {} if resource is None else resource))
+        for scope_spans in _objects(resource_spans, "scopeSpans"):
+            for span in _objects(scope_spans, "spans"):
+                yield service, span
+
+
+def _objects(parent: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
+    children = parent.get(name)
+    if children is None:
+        return ()
+    if not isinstance(children, list) or not all(isinstance(child, dict) for child in children):
+        raise MalformedTraces(f"{name} is not an array of objects")
+    return children
+
+
+def _parse_json(raw: dict[str, Any]) -> Span:
+    # OTLP's JSON has these ids in hex, against protobuf's own mapping (base64).
+    # Links are not kept, so theirs need no care.
+    ids = {
+        name: _base64_of_hex(name, value)
+        for name in ("traceId", "spanId", "parentSpanId")
+        if (value := raw.get(name)) is not None
+    }
+    kept = {name: value for name, value in raw.items() if name != "links"}
+    return _from_json(Span(), {**kept, **ids})
+
+
+def _base64_of_hex(name: str, value: Any) -> str:
+    try:
+        return base64.b64encode(binascii.unhexlify(value)).decode()
+    except (TypeError, ValueError) as error:
+        raise _Rejected(f"{name} is not hex digits") from error
+
+
+def _from_json(message: Any, value: Any) -> Any:
+    try:
+        return json_format.ParseDict(value, message, ignore_unknown_fields=True)
+    except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
+        # ParseDict lets the other three out where a value has the wrong shape.
+        raise MalformedTraces("the body is not an ExportTraceServiceRequest in JSON") from error
+
+
+def _service(resource: Any) -> str:
+    for attribute in resource.attributes:
+        if attribute.key == "service.name" and attribute.value.string_value:
+            return text(attribute.value.string_value, _MOST_NAME)
+    return _UNKNOWN_SERVICE
+
+
+def _row(service: str, span: Span) -> SpanRow:
+    if len(span.trace_id) != 16 or not any(span.trace_id):  # noqa: PLR2004 -- by specification
+        raise _Rejected("a trace id is not 16 bytes, or all zero")
+    if len(span.span_id) != 8 or not any(span.span_id):  # noqa: PLR2004 -- by specification
+        raise _Rejected("a span id is not 8 bytes, or all zero")
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    if max(start, end) > _LARGEST_TIME:
+        raise _Rejected("a span's time is after the year 2262")
+    attributes = _attributes(span.attributes)
+    return SpanRow(
+        trace_id=span.trace_id,
+        span_id=to_key(span.span_id),
+        parent_span_id=_parent(span.parent_span_id),
+        name=text(span.name, _MOST_NAME),
+        kind=_KINDS.get(span.kind, "internal"),
+        service=service,
+        start_ns=start,
+        duration_ns=max(0, end - start),
+        error=span.status.code == Status.STATUS_CODE_ERROR,
+        detail=_detail(span, attributes),
+        profile_id=profile_key(attributes.get(_PROFILE_ID)),
+        http_status=_http_status(attributes),
+    )
+
+
+def _parent(raw: bytes) -> int | None:
+    return to_key(raw) if len(raw) == 8 and any(raw) else None  # noqa: PLR2004 -- by specification
+
+
+def _detail(span: Span, attributes: dict[str, Any]) -> str:
+    events = [
+        {
+            "name": text(event.name, _MOST_NAME),
+            "offset_ns": event.time_unix_nano - span.start_time_unix_nano,
+            "attributes": _attributes(event.attributes),
+        }
+        for event in span.events
+    ]
+    return json.dumps(
+        {
+            "status_message": text(span.status.message, _MOST_VALUE),
+            "attributes": attributes,
+            "events": events,
+        },
+        allow_nan=False,
+    )
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {text(pair.key, _MOST_NAME): _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    content = getattr(value, kind)
+    if kind == "string_value":
+        return text(content, _MOST_VALUE)
+    if kind == "double_value":
+        return content if math.isfinite(content) else str(content)
+    if kind == "array_value":
+        return [_value(item) for item in content.values]
+    if kind == "kvlist_value":
+        return _attributes(content.values)
+    if kind == "bytes_value":
+        return text(base64.b64encode(content).decode(), _MOST_VALUE)
+    return content  # bool, int; what is added to AnyValue later has no name here
+
+
+def text(value: str, most: int) -> str:
+    """Return text that SQLite and the page can hold: no longer than `most`, no lone surrogates."""
+    if len(value) > most:
+        value = value[: most - 1] + "…"
+    return value.encode("utf-8", "replace").decode()
+
+
+def profile_key(value: object) -> int | None:
+    """Return a profile id (16 hex digits) as the store's key, or None if it is none."""
+    if not isinstance(value, str) or len(value) != 16:  # noqa: PLR2004 -- 8 bytes in hex
+        return None
+    try:
+        return to_key(bytes.fromhex(value))
+    except ValueError:
+        return None
+
+
+def _http_status(attributes: dict[str, Any]) -> int | None:
+    for name in _HTTP_STATUS:
+        value = attributes.get(name)
+        if isinstance(value, int) and 100 <= value <= 599:  # noqa: PLR2004 -- what HTTP has
+            return value
+    return None
