@@ -1,0 +1,111 @@
+/** What the server knows, over its JSON API. */
+
+/**
+ * @typedef {object} Request one local root span; times: start_ms since the epoch, *_ns durations
+ * @property {string} profile_id
+ * @property {string} trace_id
+ * @property {string} span_id
+ * @property {string} service
+ * @property {string} route
+ * @property {string} kind
+ * @property {number} start_ms
+ * @property {number} duration_ns
+ * @property {number | null} cpu_ns null: not one sample
+ * @property {number} samples
+ * @property {"ok" | "error"} status
+ * @property {number | null} http_status
+ */
+
+/**
+ * @typedef {object} Span
+ * @property {string} span_id
+ * @property {string | null} parent_span_id
+ * @property {string} name
+ * @property {string} kind
+ * @property {string} service
+ * @property {number} start_ms
+ * @property {number} duration_ns
+ * @property {string} status
+ * @property {string} status_message
+ * @property {Record<string, any>} attributes
+ * @property {string | null} profile_id
+ * @property {{name: string, offset_ns: number, attributes: Record<string, any>}[]} events
+ */
+
+/**
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {number} spans
+ * @property {number} requests
+ * @property {number} profiles
+ * @property {number} samples_without_request
+ * @property {number} pushes
+ * @property {number} trace_exports
+ * @property {number | null} last_push_ms
+ * @property {number | null} last_trace_ms
+ * @property {string[]} services
+ * @property {number | null} oldest_ms
+ * @property {number} stored_bytes
+ * @property {{keep_seconds: number, max_bytes: number}} bound
+ */
+
+/** An answer other than 200, with the server's own words. */
+export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * Ask the server.
+ *
+ * @param {string} path under /api/
+ * @param {Record<string, string | number | null | undefined>} [params] empty ones are left out
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ * @throws {Refused} when the server refuses
+ * @throws {TypeError} when there is no server
+ */
+export async function ask(path, params = {}, signal) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, String(value));
+  }
+  const text = query.toString();
+  const answer = await fetch(`/api/${path}${text ? `?${text}` : ""}`, { signal });
+  if (answer.ok) return answer.json();
+  let words = `The server answered ${answer.status}.`;
+  try {
+    const { error } = await answer.json();
+    if (typeof error === "string") words = error;
+  } catch {
+    // Not JSON: the status has to do.
+  }
+  throw new Refused(answer.status, words);
+}
+
+/**
+ * Hear of changes for as long as the page is open. The browser connects again by itself,
+ * and what changed meanwhile counts as a change.
+ *
+ * @param {() => void} changed
+ * @param {(up: boolean) => void} connected
+ */
+export function listen(changed, connected) {
+  const source = new EventSource("/api/events");
+  source.addEventListener("change", changed);
+  source.addEventListener("open", () => {
+    connected(true);
+    changed();
+  });
+  source.addEventListener("error", () => {
+    connected(false);
+    // A refusal ends the source for good; a restarted server must be found again.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(changed, connected), 3000);
+  });
+}

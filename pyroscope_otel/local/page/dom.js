@@ -1,0 +1,100 @@
+/**
+ * Elements from data that nobody vouches for.
+ *
+ * Names of spans, functions and files come from whoever can reach the server. They
+ * enter the document as text nodes and as values of the attributes named here, never
+ * as markup; and a link leads nowhere but to this page or its API.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {Node | string | number | null | undefined | false | any[]} Child lists are flattened */
+
+/**
+ * Make an HTML element.
+ *
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes] `on` has listeners, `style` has CSS
+ *   properties (set one by one, which the content security policy allows); null, undefined
+ *   and false are left out, true is an empty value.
+ * @param {...Child} children strings become text
+ * @returns {any}
+ */
+export function h(tag, attributes, ...children) {
+  return build(document.createElement(tag), attributes, children);
+}
+
+/**
+ * Make an SVG element, as `h` does an HTML one.
+ *
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...Child} children
+ * @returns {any}
+ */
+export function svg(tag, attributes, ...children) {
+  return build(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/**
+ * @param {any} element
+ * @param {Record<string, any> | undefined} attributes
+ * @param {any[]} children
+ */
+function build(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "on") {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else if (name === "style") {
+      for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
+    } else {
+      if (name === "href" && !/^(#|\/api\/)/.test(value)) throw new Error(`not a link of this page: ${value}`);
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  append(element, children);
+  return element;
+}
+
+/**
+ * @param {Element} element
+ * @param {any[]} children
+ */
+function append(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/**
+ * Put children in place of what an element has.
+ *
+ * @param {Element} element
+ * @param {...Child} children
+ */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  append(element, children);
+}
+
+/**
+ * A button that copies a text and says so.
+ *
+ * @param {string} text
+ * @param {string} name what is copied, for its accessible name
+ */
+export function copyButton(text, name) {
+  const button = h("button", { type: "button", class: "quiet", "aria-label": `Copy ${name}` }, "Copy");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  return button;
+}

@@ -1,0 +1,138 @@
+/**
+ * How a frame looks.
+ *
+ * Own code and libraries differ in three ways, of which colour is but one: own frames are
+ * solid, with an edge on their left and a bold name; library frames are pale and outlined.
+ * In a difference the colour says which side has more, and the text says it again.
+ */
+
+import { change, cpu } from "./format.js";
+import { more } from "./flame_tree.js";
+
+/**
+ * @typedef {object} Look
+ * @property {number} left
+ * @property {number} right
+ * @property {number} top
+ * @property {import("./flame_tree.js").Frame} root of the whole graph
+ * @property {boolean} isRoot
+ * @property {boolean} above over the part that is zoomed to
+ * @property {boolean} dimmed
+ * @property {boolean} hit
+ * @property {boolean} hovered
+ * @property {boolean} selected
+ * @property {boolean} focused
+ */
+
+const PADDING = 6;
+
+/**
+ * Return what draws one frame in the current colours.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {Element} element has the colours as custom properties
+ * @param {number} height
+ * @returns {(frame: import("./flame_tree.js").Frame, look: Look) => void}
+ */
+export function painter(context, element, height) {
+  const style = getComputedStyle(element);
+  /** @param {string} name */
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const ink = colour("flame-ink");
+  const ownInk = colour("own-ink");
+  const own = [colour("own-1"), colour("own-2"), colour("own-3")];
+  const ownEdge = colour("own-edge");
+  const library = colour("library");
+  const libraryEdge = colour("library-edge");
+  const [moreColour, lessColour] = [colour("more"), colour("less")];
+  const [hitColour, focus] = [colour("hit"), colour("focus")];
+  const family = style.getPropertyValue("font-family");
+  const plain = `12px ${family}`;
+  const bold = `600 12px ${family}`;
+  context.textBaseline = "middle";
+  /** @type {Record<string, number>} the font is monospaced: one letter's width is all's */
+  const letters = {};
+  for (const font of [plain, bold]) {
+    context.font = font;
+    letters[font] = context.measureText("0").width;
+  }
+
+  /** @type {(frame: import("./flame_tree.js").Frame, look: Look) => void} */
+  const paint = (frame, look) => {
+    const width = Math.max(0.5, look.right - look.left - (look.right - look.left > 3 ? 1 : 0));
+    const { left, top } = look;
+    const solid = frame.own && !frame.left;
+    context.globalAlpha = look.dimmed ? 0.3 : look.above ? 0.6 : 1;
+    context.fillStyle = look.isRoot ? libraryEdge : solid ? own[tone(frame.file, own.length)] : library;
+    context.fillRect(left, top, width, height - 1);
+    if (frame.left && frame.right) {
+      const most = Math.max(look.root.left?.total ?? 0, look.root.right?.total ?? 0, 1);
+      const extra = more(frame);
+      // The square root lets small differences be seen without shouting.
+      const strength = Math.min(1, Math.sqrt(Math.abs(extra) / most) * 1.2);
+      if (Math.abs(extra) >= most * 0.004) {
+        context.globalAlpha *= strength;
+        context.fillStyle = extra > 0 ? moreColour : lessColour;
+        context.fillRect(left, top, width, height - 1);
+        context.globalAlpha = look.dimmed ? 0.3 : look.above ? 0.6 : 1;
+      }
+    }
+    if (frame.own && width > 6) {
+      context.fillStyle = ownEdge;
+      context.fillRect(left, top, 3, height - 1);
+    } else if (!frame.own && !look.isRoot && width > 4) {
+      context.strokeStyle = libraryEdge;
+      context.lineWidth = 1;
+      context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 2);
+    }
+    text(frame, look, width, solid);
+    context.globalAlpha = 1;
+    if (look.hit) outline(hitColour, 2, look, width);
+    if (look.hovered) outline(ink, 1, look, width);
+    if (look.selected && !look.isRoot) outline(ink, 2, look, width);
+    if (look.focused) outline(focus, 3, look, width);
+  };
+
+  /** @param {import("./flame_tree.js").Frame} frame @param {Look} look @param {number} width @param {boolean} solid */
+  const text = (frame, look, width, solid) => {
+    const font = frame.own || look.isRoot ? bold : plain;
+    const letter = letters[font];
+    const room = width - PADDING - (frame.own ? PADDING + 2 : PADDING);
+    const fits = Math.floor(room / letter);
+    if (fits < 2) return;
+    context.font = font;
+    context.fillStyle = solid ? ownInk : ink;
+    const name = frame.name || "(unknown)";
+    const middle = look.top + height / 2;
+    const start = look.left + (frame.own ? PADDING + 2 : PADDING);
+    const value = frame.left ? change(more(frame)) : cpu(frame.total);
+    const shown = name.length <= fits ? name : `${name.slice(0, fits - 1)}…`;
+    context.fillText(shown, start, middle, room);
+    if (name.length + 2 + value.length > fits) return;
+    context.font = plain;
+    context.textAlign = "right";
+    context.fillText(value, look.left + width - PADDING, middle);
+    context.textAlign = "left";
+  };
+
+  /** @param {string} stroke @param {number} line @param {Look} look @param {number} width */
+  const outline = (stroke, line, look, width) => {
+    context.strokeStyle = stroke;
+    context.lineWidth = line;
+    context.strokeRect(look.left + line / 2, look.top + line / 2, Math.max(0, width - line), height - 1 - line);
+  };
+  return paint;
+}
+
+/**
+ * Which of some tones a file has: the same everywhere, so that neighbours of one file look
+ * alike and others do not.
+ *
+ * @param {string} file
+ * @param {number} tones
+ */
+function tone(file, tones) {
+  let hash = 0;
+  for (let at = 0; at < file.length; at++) hash = (hash * 31 + file.charCodeAt(at)) | 0;
+  return Math.abs(hash) % tones;
+}

@@ -1,0 +1,147 @@
+/** A request: the waterfall of its trace, and beside it the flame graph of each local root. */
+
+import { ask } from "./api.js";
+import { differenceAddress, requestAddress, routeAddress } from "./address.js";
+import { copyButton, fill, h } from "./dom.js";
+import { withoutSamples } from "./empty.js";
+import { fromProfile } from "./flame_tree.js";
+import { count, cpu, duration, isoTime, share, time } from "./format.js";
+import { ProfileView } from "./profile_view.js";
+import { statusMark } from "./request_table.js";
+import { Waterfall } from "./waterfall.js";
+
+/**
+ * @param {import("./address.js").Place} place
+ * @param {import("./main.js").Surroundings} around
+ * @returns {Promise<import("./main.js").Page>}
+ */
+export async function openRequest(place, around) {
+  const page = new RequestPage(place, around);
+  await page.load();
+  return {
+    title: `${page.trace.request.route}, ${time(page.trace.request.start_ms)}`,
+    update: (next) => page.apply(next.params),
+    changed: () => page.changed(),
+  };
+}
+
+class RequestPage {
+  /**
+   * @param {import("./address.js").Place} place
+   * @param {import("./main.js").Surroundings} around
+   */
+  constructor(place, around) {
+    this.id = place.id;
+    this.around = around;
+    this.params = place.params;
+    this.asking = false;
+    /** @type {any} */
+    this.trace = null;
+    /** @type {ProfileView | null} */
+    this.view = null;
+  }
+
+  async load() {
+    const { signal } = this.around;
+    const [trace, profile] = await Promise.all([
+      ask(`requests/${this.id}`, {}, signal), ask("flamegraph", { profile_id: this.id }, signal),
+    ]);
+    if (signal.aborted) return;
+    this.trace = trace;
+    this.waterfall = new Waterfall({
+      spans: trace.spans, profiles: trace.profiles, profileId: this.id,
+      onSelect: (span) => {
+        this.params.set("span", span);
+        this.around.setView({ span });
+      },
+    });
+    this.notice = h("div", { "aria-live": "polite" });
+    fill(this.around.main, this.head(), this.notice,
+      h("div", { class: "beside" },
+        h("section", { class: "panel", "aria-labelledby": "trace-title" },
+          h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
+          trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),
+          this.waterfall.element),
+        h("section", { class: "panel", "aria-labelledby": "profile-title" },
+          h("h2", { id: "profile-title" }, "Flame graph ", h("span", { class: "quiet" }, count(profile.samples, "sample"))),
+          this.tabs(), this.body(profile))));
+    this.apply(this.params);
+  }
+
+  /** @param {any} profile */
+  body(profile) {
+    if (!(profile.total_ns > 0)) {
+      this.view = null;
+      return withoutSamples(this.trace.request, Date.now());
+    }
+    this.view = new ProfileView({
+      root: fromProfile(profile.root), name: this.trace.request.route,
+      setView: this.around.setView, signal: this.around.signal,
+    });
+    return this.view.element;
+  }
+
+  /** @param {URLSearchParams} params */
+  apply(params) {
+    this.params = params;
+    this.view?.apply(params);
+    const here = this.trace.spans.find((/** @type {any} */ span) => span.profile_id === this.id);
+    const span = params.get("span") ?? here?.span_id ?? "";
+    if (this.waterfall && span !== this.waterfall.selected) this.waterfall.choose(span, false);
+  }
+
+  head() {
+    const request = /** @type {import("./api.js").Request} */ (this.trace.request);
+    return h("header", { class: "head" },
+      h("div", { class: "what" },
+        h("h1", { class: "breakable" }, request.route),
+        h("p", { class: "lead" }, request.service, h("span", { class: "dot" }, "·"),
+          h("time", { datetime: isoTime(request.start_ms) }, time(request.start_ms)), h("span", { class: "dot" }, "·"),
+          statusMark(request.status === "error", request.http_status))),
+      h("dl", { class: "numbers" },
+        [["duration", duration(request.duration_ns)],
+          ["CPU sampled", request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
+          ["on CPU", request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)]]
+          .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      h("nav", { class: "actions", "aria-label": "This request" },
+        h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
+        h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
+        h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
+        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: `${this.id}.pb.gz` }, "Download pprof")),
+      h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
+        " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
+  }
+
+  /** The local roots of the trace: other services, or other threads of work. */
+  tabs() {
+    if (this.trace.profiles.length < 2) return null;
+    return h("nav", { class: "tabs", "aria-label": "Local roots of this trace" }, this.trace.profiles.map((/** @type {any} */ profile) =>
+      h("a", { href: requestAddress(profile.profile_id), "aria-current": profile.profile_id === this.id ? "page" : null },
+        h("span", { class: "route" }, profile.route), " ",
+        h("span", { class: "quiet" }, `${profile.service}, ${profile.cpu_ns === null ? "no sample" : cpu(profile.cpu_ns)}`))));
+  }
+
+  /** More of this request may have arrived: its samples come after its spans. */
+  async changed() {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      const trace = await ask(`requests/${this.id}`, {}, this.around.signal);
+      if (this.around.signal.aborted || same(trace, this.trace)) return;
+      if (this.view) {
+        // Somebody is reading: nothing is exchanged under their eyes.
+        fill(this.notice, h("p", { class: "notice" }, "More of this request has arrived. ",
+          h("button", { type: "button", on: { click: () => this.load() } }, "Show it")));
+      } else await this.load();
+    } catch (error) {
+      if (!this.around.signal.aborted) console.info("The request could not be brought up to date:", error);
+    } finally {
+      this.asking = false;
+    }
+  }
+}
+
+/** @param {any} a @param {any} b */
+function same(a, b) {
+  return a.spans.length === b.spans.length && JSON.stringify(a.profiles) === JSON.stringify(b.profiles);
+}
