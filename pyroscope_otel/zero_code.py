@@ -71,10 +71,6 @@ class PyroscopeInstrumentor:
         _has_started = False
         configuration.shutdown()
 
-    def instrumentation_dependencies(self) -> tuple[str, ...]:
-        """Return the packages that are instrumented: none."""
-        return ()
-
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether it has been set up."""

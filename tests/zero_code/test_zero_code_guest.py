@@ -1,0 +1,127 @@
+"""What the hook says when it stays out, and what it keeps to itself."""
+
+from importlib.metadata import entry_points
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from pyroscope_otel import configuration, failure, zero_code
+from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel.zero_code import PyroscopeInstrumentor
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    """As in a new process, whose environment says nothing."""
+    monkeypatch.setattr(zero_code, "_has_started", False)
+    monkeypatch.delenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", raising=False)
+    for name in (name for row in TABLE for name in row.environment):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def log(caplog):
+    """Return what was logged: levels and messages."""
+    caplog.set_level("INFO", logger="pyroscope_otel")
+    return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({}, "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"),
+        (
+            {"PYROSCOPE_APPLICATION_NAME": " "},
+            "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do",
+        ),
+        (
+            {"PYROSCOPE_ENABLED": "false"},
+            "enabled is False (environment variable PYROSCOPE_ENABLED)",
+        ),
+        (
+            {"PYROSCOPE_LABELS": "a=b", "OTEL_SDK_DISABLED": "true"},
+            "OTEL_SDK_DISABLED is true, so there are no traces to link them with",
+        ),
+        (
+            {
+                "PYROSCOPE_LABELS": "a=b",
+                "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "a, pyroscope_otel",
+            },
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names pyroscope_otel",
+        ),
+    ],
+)
+def test_it_says_why_it_stays_out_in_one_line(environment, reason, monkeypatch, log):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    zero_code.start()
+    zero_code.start()
+    assert log() == [("INFO", f"No profiles: {reason}")]
+    assert configuration._process.installed is None
+
+
+@pytest.fixture
+def provider(recorder, exporter):  # noqa: ARG001  the recorder is the agent
+    provider = TracerProvider(resource=Resource({"service.name": "shop"}), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    PyroscopeInstrumentor().uninstrument()
+    provider.shutdown()
+
+
+def is_linked(provider):
+    with provider.get_tracer("test").start_as_current_span("root") as span:
+        return "pyroscope.profile.id" in span.attributes
+
+
+def test_called_as_an_instrumentation_without_options_it_leaves_it_to_the_hook(log):
+    """`opentelemetry-instrument` calls all instrumentations, and the hook after them."""
+    PyroscopeInstrumentor().instrument(skip_dep_check=True)
+    PyroscopeInstrumentor().instrument(skip_dep_check=True, raise_exception_on_conflict=True)
+    assert not PyroscopeInstrumentor().is_instrumented_by_opentelemetry
+    assert log() == []
+
+
+def test_called_with_options_it_sets_up_once_and_can_be_undone(provider, log):
+    options = {"application_name": "shop", "tracer_provider": provider}
+    instrumentor = PyroscopeInstrumentor()
+    instrumentor.instrument(skip_dep_check=True, **options)
+    assert is_linked(provider)
+    assert PyroscopeInstrumentor().is_instrumented_by_opentelemetry
+    PyroscopeInstrumentor().instrument(sample_rate=50, **options)
+    zero_code.start()
+    instrumentor.uninstrument()
+    assert not instrumentor.is_instrumented_by_opentelemetry
+    assert not is_linked(provider)
+    instrumentor.instrument(sample_rate=50, **options)
+    assert is_linked(provider)
+    assert {level for level, _ in log()} == {"INFO"}
+
+
+@pytest.mark.parametrize("group", ["opentelemetry_instrumentor", "opentelemetry_post_instrument"])
+def test_our_own_failure_reaches_nobody(group, provider, log, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(configuration, "apply", fail)
+    monkeypatch.setattr(failure, "reraise", False)
+    monkeypatch.setattr(failure, "_reported", set())
+    monkeypatch.setattr(zero_code.tracing, "provider_in_use", lambda _given: provider)
+    monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "shop")
+    (entry_point,) = entry_points(group=group, name="pyroscope_otel")
+    loaded = entry_point.load()
+    if group == "opentelemetry_instrumentor":
+        loaded().instrument(application_name="shop")
+    else:
+        loaded()
+    assert log() == [
+        (
+            "ERROR",
+            (
+                "pyroscope-otel failed to set up without code; profiles may lack labels, the "
+                "application is not affected. Further failures of this kind are not logged"
+            ),
+        )
+    ]
