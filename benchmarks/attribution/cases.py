@@ -6,10 +6,11 @@ import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from benchmarks.attribution.programs import GUNICORN, HYPERCORN, UVICORN, UWSGI, Program
+from benchmarks.attribution.programs import CELERY, GUNICORN, HYPERCORN, UVICORN, UWSGI, Program
 
 _ASGI = "benchmarks.attribution.apps_asgi"
 _WSGI = "benchmarks.attribution.apps_wsgi"
+_CELERY = "benchmarks.attribution.apps_celery"
 _POST_FORK = (
     "--config",
     "python:benchmarks.attribution.set_up",
@@ -26,7 +27,8 @@ class Case:
         name: `server/way`.
         program: The program that serves.
         options: Its options, and the application.
-        path: What a client asks for, with the request's number behind it.
+        path: What a client asks for, with the request's number behind it, or the
+            name of a task.
         clients: How many clients ask at the same time.
         workers: How many processes serve.
     """
@@ -41,6 +43,10 @@ class Case:
     @property
     def is_websocket(self) -> bool:
         return self.path.startswith("/websocket")
+
+    @property
+    def is_queue(self) -> bool:
+        return self.program is CELERY
 
 
 def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "shop") -> Case:
@@ -113,6 +119,8 @@ def _servers() -> list[Case]:
     for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
         cases.append(Case(f"uwsgi-{start}/plain", UWSGI, uwsgi, "/plain", clients=4, workers=2))
+    celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
+    cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", clients=4, workers=2))
     return cases
 
 

@@ -16,7 +16,7 @@ class Program:
     Attributes:
         start: The command that starts it, without the application and its options.
         bind: The options by which it takes a free port of the loopback address.
-        serves: What it writes when it is there, with the port as the first group.
+        serves: What it writes when it is there, with the port as a group if it has one.
         runs_exit_handlers_on: The signal after which it ends as an interpreter
             does. The agent of an application that started it itself needs that,
             to push its last samples; ours is there for the others as well.
@@ -54,4 +54,9 @@ UWSGI = Program(
     (_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master", "--die-on-term"),
     ("--http-socket", "127.0.0.1:0"),
     re.compile(r"bound to TCP address 127\.0\.0\.1:(\d+)"),
+)
+CELERY = Program(
+    (sys.executable, "-m", "celery"),
+    (),
+    re.compile(r"celery@\S+ ready\."),
 )

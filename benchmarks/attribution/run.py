@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.attribution import burn, load, set_up, spans
+from benchmarks.attribution import apps_celery, burn, load, set_up, spans
 from benchmarks.attribution.released import released_module
 from benchmarks.attribution.server import Server
 from pyroscope_otel.receiver import Profile, Receiver
@@ -82,8 +82,11 @@ def run(
         stop_by = signal.SIGTERM if ours else case.program.runs_exit_handlers_on
         with Server(case, environment, folder / "log", stop_by) as server:
             try:
-                load.send(case, server.port, requests)
-            except load.LoadError as error:
+                if case.is_queue:
+                    apps_celery.send(folder, requests)
+                else:
+                    load.send(case, server.port, requests)
+            except (load.LoadError, TimeoutError) as error:
                 raise server.failed(f"was not good: {error}") from error
         # Stopping has waited for background tasks and for the agent's last push.
         log = (folder / "log").read_text(errors="replace")

@@ -42,7 +42,7 @@ class Server:
         self._environment = environment
         self._log = log
         self._stop_by = stop_by
-        self.port = 0
+        self.port = 0  # as it is for what has none
 
     def __enter__(self) -> Server:  # noqa: PYI034 typing.Self begins with Python 3.11
         program = self._case.program
@@ -86,6 +86,8 @@ class Server:
         serves = self._case.program.serves
         while not (match := serves.search(self._log.read_text(errors="replace"))):
             self._pause(deadline)
+        if not match.groups():
+            return
         self.port = int(match[1])
         # A master listens before its workers serve: until each has answered.
         workers: set[bytes] = set()

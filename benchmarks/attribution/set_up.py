@@ -71,6 +71,25 @@ def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
     return OpenTelemetryMiddleware(app)
 
 
+def set_up_celery() -> None:
+    """Trace and profile Celery tasks, with the contrib instrumentation."""
+    from celery.signals import worker_process_init, worker_process_shutdown
+    from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+    provider = _trace()
+    CeleryInstrumentor().instrument()
+    # Celery's processes end without the interpreter's exit handlers.
+    if _package() == "ours":
+        import pyroscope_otel
+
+        pyroscope_otel.configure(**_agent())
+        worker_process_shutdown.connect(lambda **_: pyroscope_otel.shutdown(), weak=False)
+    else:
+        worker_process_init.connect(lambda **_: pyroscope.configure(**_agent()), weak=False)
+        worker_process_shutdown.connect(lambda **_: pyroscope.shutdown(), weak=False)
+        _label_by_hand(provider)
+
+
 def post_fork(server, worker) -> None:  # noqa: ARG001 gunicorn's
     """Start the agent in each worker: gunicorn's hook, where this is its configuration."""
     if _package() != "ours":
@@ -108,6 +127,10 @@ def _trace() -> TracerProvider:
 def _profile_by_hand(provider: TracerProvider) -> None:
     if POST_FORK_VARIABLE not in os.environ:
         pyroscope.configure(**_agent())
+    _label_by_hand(provider)
+
+
+def _label_by_hand(provider: TracerProvider) -> None:
     if _package() == "exact":
         burn.agent = pyroscope
         return

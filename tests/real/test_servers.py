@@ -35,6 +35,7 @@ SERVERS = [
     "hypercorn-trio/anyio",
     "uwsgi-prefork/plain",
     "uwsgi-lazy-apps/plain",
+    "celery-prefork/prepare",
 ]
 
 
