@@ -1,0 +1,77 @@
+"""OpenTelemetry's instrumentation of Django, which makes the root spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from opentelemetry import context as otel_context
+
+from pyroscope_otel import failure
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+MIDDLEWARE = "pyroscope_otel_django.middleware.PyroscopeMiddleware"
+
+# Where it keeps what it has begun for a request, until it has a response.
+_ACTIVATION = "opentelemetry-instrumentor-django.activation_key"
+_SPAN = "opentelemetry-instrumentor-django.span_key"
+_REMOTE_CONTEXT = "opentelemetry-instrumentor-django.token"
+
+
+def instrument(tracer_provider: Any) -> None:
+    """Apply OpenTelemetry's instrumentation, unless the project did.
+
+    It puts a middleware into the setting `MIDDLEWARE`: right behind ours, so that
+    ours can finish what it leaves open.
+
+    Args:
+        tracer_provider: The provider of the spans; None for the global one.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    try:
+        from opentelemetry.instrumentation.django import DjangoInstrumentor
+    except ImportError as error:
+        raise ImportError(
+            "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
+            "for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
+            "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False",
+            name=error.name,
+        ) from error
+    instrumentor = DjangoInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        return
+    middleware = [*django_settings.MIDDLEWARE]
+    position = middleware.index(MIDDLEWARE) + 1 if MIDDLEWARE in middleware else 0
+    instrumentor.instrument(tracer_provider=tracer_provider, middleware_position=position)
+
+
+def finish_span(request: HttpRequest, error: BaseException) -> None:
+    """End the span of a request that has no response, and let it be current no more.
+
+    The instrumentation does so with the response, and there is none where an
+    exception passes by that Django makes no response of: a cancellation, a
+    worker's timeout, any under `DEBUG_PROPAGATE_EXCEPTIONS`.
+    """
+    try:
+        activation = request.META.pop(_ACTIVATION, None)
+        if activation is not None:
+            activation.__exit__(type(error), error, error.__traceback__)
+        remote_context = request.META.pop(_REMOTE_CONTEXT, None)
+        if remote_context is not None:
+            otel_context.detach(remote_context)
+    except Exception:
+        failure.report("end the span of a request without a response")
+
+
+def end_span(request: HttpRequest) -> None:
+    """End the span of such a request where it is current in another thread's context."""
+    try:
+        span = request.META.get(_SPAN)
+        if span is not None and span.is_recording():
+            span.end()
+    except Exception:
+        failure.report("end the span of a request without a response")

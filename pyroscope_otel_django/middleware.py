@@ -1,0 +1,119 @@
+"""The middleware: it holds a request's profile open until its response is closed."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
+
+from pyroscope_otel.attribution import Hold
+from pyroscope_otel.request import held, hold_request, no_leftover_span, release
+from pyroscope_otel.settings import SettingsError
+from pyroscope_otel_django.configuration import configure
+from pyroscope_otel_django.instrumentation import MIDDLEWARE, end_span, finish_span
+from pyroscope_otel_django.streaming import hold_until_closed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from pyroscope_otel.profile import Profile
+
+APP = "pyroscope_otel_django"
+
+
+class PyroscopeMiddleware:
+    """Links the requests of a Django project with their profiles.
+
+    Put it first in `MIDDLEWARE`: what stands above it is outside of the request's
+    profile. Each request has the id of its profile as `pyroscope_profile_id`; it
+    is None before there is a root span, and where that is not sampled.
+
+    Args:
+        get_response: What Django makes of the middleware below, and the view.
+
+    Raises:
+        ImproperlyConfigured: If the app is not installed, or a setting is wrong.
+        MiddlewareNotUsed: If the setting `ENABLED` is False.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        if not apps.is_installed(APP):
+            raise ImproperlyConfigured(
+                f"{MIDDLEWARE} is in MIDDLEWARE, but its app is not installed: "
+                f"add {APP!r} to INSTALLED_APPS"
+            )
+        # Only what serves requests loads the middleware: `runserver`, not its
+        # reloader; no other command.
+        try:
+            is_enabled = configure()
+        except (SettingsError, ImportError) as error:
+            raise ImproperlyConfigured(str(error)) from error
+        if not is_enabled:
+            raise MiddlewareNotUsed("PYROSCOPE['ENABLED'] is False")
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request, as Django has it."""
+        if self._is_async:
+            return self._serve_async(request)
+        hold = _hold(request)
+        try:
+            with held(hold), no_leftover_span():
+                try:
+                    response = self._get_response(request)
+                except BaseException as error:
+                    finish_span(request, error)
+                    raise
+        except BaseException:
+            release(hold)
+            raise
+        return hold_until_closed(request, response, hold)
+
+    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
+        hold = _hold(request)
+        try:
+            with held(hold), no_leftover_span():
+                response = await self._get_response(request)
+        except BaseException:
+            # The instrumentation, which is never below us here, may be above.
+            end_span(request)
+            release(hold)
+            raise
+        return hold_until_closed(request, response, hold)
+
+
+def _hold(request: HttpRequest) -> Hold:
+    hold = hold_request()
+    request.pyroscope_profile_id = hold.profile_id  # type: ignore[attr-defined]
+    # Without a profile it holds nothing yet: the root span starts further in.
+    return hold if hold.profile_id else _TellingHold(request)
+
+
+class _TellingHold(Hold):
+    """A hold that tells the request its profile's id, once there is one."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__()
+        # Tasks that outlive the request may keep its hold, and must not keep it.
+        self._request = weakref.ref(request)
+
+    def take(self, profile: Profile) -> None:
+        super().take(profile)
+        request = self._request()
+        if request is not None:
+            request.pyroscope_profile_id = self.profile_id  # type: ignore[attr-defined]

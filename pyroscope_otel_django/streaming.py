@@ -1,0 +1,119 @@
+"""Streaming responses: they belong to their request until they are closed.
+
+OpenTelemetry's instrumentation ends the span before Django asks for the first
+chunk. Under WSGI the server's thread does so, under ASGI the event loop, or for a
+sync iterator a worker thread.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.core.handlers.asgi import ASGIRequest
+
+from pyroscope_otel import failure
+from pyroscope_otel.request import held, release
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from pyroscope_otel.attribution import Hold
+
+
+def hold_until_closed(
+    request: HttpRequest, response: HttpResponseBase, hold: Hold
+) -> HttpResponseBase:
+    """Return the response, and let go of its request's profile when it is closed.
+
+    Of one that does not stream nothing runs any more: that is now.
+    """
+    if not getattr(response, "streaming", False) or hold.profile_id is None:
+        release(hold)
+        return response
+    try:
+        _hold_closers(response, hold)
+        # Under ASGI, Django does not close a response whose content failed.
+        _hold_content(response, hold, is_closed_after_failure=not isinstance(request, ASGIRequest))
+    except Exception:
+        release(hold)
+        failure.report("hold a streaming response")
+    return response
+
+
+def _hold_closers(response: Any, hold: Hold) -> None:
+    # What `close` calls. Django's handlers add to it as well, and an override of
+    # `close` would be a cycle, so that a response which nobody closes stayed.
+    closers = response._resource_closers  # noqa: SLF001  see above
+    closers[:] = [*(partial(_call, hold, closer) for closer in closers), partial(release, hold)]
+
+
+def _call(hold: Hold, closer: Callable[[], object]) -> None:
+    with held(hold):
+        closer()
+
+
+def _hold_content(response: Any, hold: Hold, *, is_closed_after_failure: bool) -> None:
+    content = response.streaming_content
+    # A file that the server may send by itself is not to be forgotten for that.
+    file = getattr(response, "file_to_stream", None)
+    if getattr(response, "is_async", False):
+        held_content: Any = _AsyncContent(aiter(content), hold, is_closed_after_failure)
+    else:
+        held_content = _Content(iter(content), hold, is_closed_after_failure)
+    response.streaming_content = held_content
+    if file is not None:
+        response.file_to_stream = file
+
+
+class _Held:
+    """What is left of a response's content.
+
+    Where nobody closes the response, because another took its place or the client
+    was gone before it was sent, the request is over when the content is dropped.
+    """
+
+    def __init__(self, iterator: Any, hold: Hold, is_closed_after_failure: bool) -> None:  # noqa: FBT001  passed on
+        self._iterator = iterator
+        self._hold = hold
+        self._is_closed_after_failure = is_closed_after_failure
+
+    def _fail(self) -> None:
+        if not self._is_closed_after_failure:
+            release(self._hold)
+
+    def __del__(self) -> None:
+        self._hold.close()
+
+
+class _Content(_Held):
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            with held(self._hold):
+                return next(self._iterator)  # type: ignore[no-any-return]
+        except StopIteration:
+            raise
+        except BaseException:
+            self._fail()
+            raise
+
+
+class _AsyncContent(_Held):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            with held(self._hold):
+                return await anext(self._iterator)  # type: ignore[no-any-return]
+        except StopAsyncIteration:
+            raise
+        except BaseException:
+            self._fail()
+            raise

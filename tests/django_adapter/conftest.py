@@ -1,0 +1,53 @@
+"""What the tests of the Django app share: a project, switched on for a test."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+# The servers, journals and endings are those of the other adapters' tests.
+sys.path.append(str(Path(__file__).parents[1] / "adapters"))
+
+from adapters.conftest import journal, provider  # noqa: F401  after the path
+from django.test import override_settings
+from django_project import OURS, Urls
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+
+
+@pytest.fixture
+def configure(recorder, provider):  # noqa: ARG001, F811  the recorder answers as a running agent
+    """Return the way to switch a project on, until the test ends."""
+    with ExitStack() as until_the_end:
+
+        def configure(before=None, pyroscope=None, **settings):
+            settings.setdefault("MIDDLEWARE", [OURS])
+            until_the_end.enter_context(override_settings(**settings))
+            until_the_end.callback(_uninstrument)
+            if before is not None:
+                before()
+            setting = {"APPLICATION_NAME": "shop", "TRACER_PROVIDER": provider}
+            until_the_end.enter_context(override_settings(PYROSCOPE=setting | (pyroscope or {})))
+
+        yield configure
+
+
+def _uninstrument():
+    instrumentor = DjangoInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+@pytest.fixture
+def project(request, configure, provider):  # noqa: F811  the fixture
+    """Return the way to put a project together that the test is run for."""
+    with ExitStack() as until_the_end:
+
+        def project(view):
+            until_the_end.enter_context(override_settings(ROOT_URLCONF=Urls(view)))
+            return request.param(configure, provider)
+
+        project.of = request.param
+        yield project

@@ -1,0 +1,131 @@
+"""A Django project of one view, and each way to put it together: who makes the root span."""
+
+from __future__ import annotations
+
+import django
+import pytest
+from django.conf import settings as django_settings
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import path
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiContrib
+
+from pyroscope_otel import asgi, wsgi
+
+OURS = "pyroscope_otel_django.middleware.PyroscopeMiddleware"
+CONTRIB = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
+# Sync and async in one class, as all of Django's own.
+HYBRID = "django.middleware.security.SecurityMiddleware"
+ROUTE = "items/<int:item>"
+PATH = "/items/7"
+
+# One project for the process, in which we are off: each test switches us on.
+django_settings.configure(
+    SECRET_KEY="none",  # noqa: S106  there is nothing to protect
+    ALLOWED_HOSTS=["*"],
+    INSTALLED_APPS=["pyroscope_otel_django"],
+    MIDDLEWARE=[OURS],
+    PYROSCOPE={"ENABLED": False},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    LOGGING_CONFIG=None,
+    USE_TZ=True,
+)
+django.setup()
+
+
+class Urls:
+    """A project's URLs: the one view."""
+
+    def __init__(self, view):
+        self.urlpatterns = [path(ROUTE, view)]
+
+
+class Project:
+    """A project that is configured, as a WSGI or ASGI application."""
+
+    def __init__(self, around_wsgi=None, around_asgi=None):
+        self._around_wsgi = around_wsgi
+        self._around_asgi = around_asgi
+
+    def wsgi(self):
+        return self._around_wsgi(WSGIHandler()) if self._around_wsgi else WSGIHandler()
+
+    def asgi(self):
+        return self._around_asgi(ASGIHandler()) if self._around_asgi else ASGIHandler()
+
+
+# We make the root span.
+
+
+def ours_first(configure, provider):  # noqa: ARG001  as all have
+    configure(MIDDLEWARE=[OURS, HYBRID])
+    return Project()
+
+
+def ours_below(configure, provider):  # noqa: ARG001
+    configure(MIDDLEWARE=[HYBRID, OURS, HYBRID])
+    return Project()
+
+
+def ours_twice(configure, provider):  # noqa: ARG001
+    configure(MIDDLEWARE=[OURS, OURS])
+    return Project()
+
+
+# The project applied contrib's instrumentation itself.
+
+
+def contrib_above(configure, provider):
+    configure(
+        lambda: DjangoInstrumentor().instrument(tracer_provider=provider),
+        MIDDLEWARE=[OURS, HYBRID],
+    )
+    return Project()
+
+
+def contrib_below(configure, provider):
+    configure(
+        lambda: DjangoInstrumentor().instrument(tracer_provider=provider, middleware_position=2),
+        MIDDLEWARE=[OURS, HYBRID],
+    )
+    return Project()
+
+
+# Something around Django makes it.
+
+
+def our_other_middleware_around(configure, provider):
+    configure(MIDDLEWARE=[OURS, HYBRID])
+    settings = {"application_name": "shop", "tracer_provider": provider}
+    return Project(
+        lambda app: wsgi.PyroscopeMiddleware(app, **settings),
+        lambda app: asgi.PyroscopeMiddleware(app, **settings),
+    )
+
+
+def contrib_around(configure, provider):
+    configure(MIDDLEWARE=[OURS, HYBRID], pyroscope={"INSTRUMENT": False})
+    return Project(
+        lambda app: WsgiContrib(app, tracer_provider=provider),
+        lambda app: AsgiContrib(
+            app, tracer_provider=provider, exclude_spans=["receive", "send"]
+        ),
+    )
+
+
+OF_OURS = (ours_first, ours_below, ours_twice)
+OF_THE_PROJECT = (contrib_above, contrib_below)
+AROUND = (our_other_middleware_around, contrib_around)
+VARIANTS = OF_OURS + OF_THE_PROJECT + AROUND
+
+
+def each_of(*variants):
+    """Run a test once for each: its argument `project(view)` puts the project together."""
+    return pytest.mark.parametrize(
+        "project", variants, ids=lambda variant: variant.__name__, indirect=True
+    )
+
+
+each_variant = each_of(*VARIANTS)

@@ -1,0 +1,46 @@
+"""WSGI and ASGI servers as far as a project sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from functools import partial
+
+import event_loops
+import pytest
+from asgi_server import Exchange as AsgiExchange
+from asgi_server import http
+from wsgi_server import Exchange as WsgiExchange
+
+
+def wsgi(project):
+    """Serve one request and return its status and body."""
+    exchange = WsgiExchange()
+    exchange.serve(project.wsgi())
+    (status,) = exchange.statuses
+    return int(status.partition(" ")[0]), b"".join(exchange.chunks)
+
+
+def asgi(project, new_loop=asyncio.SelectorEventLoop):
+    """Do so, on an event loop."""
+    exchange = AsgiExchange()
+    # In a context of its own, as it were before the first request.
+    serve = partial(project.asgi(), http(), *exchange.ends)
+    contextvars.copy_context().run(event_loops.run, serve, new_loop)
+    (status,) = exchange.statuses
+    return status, exchange.body
+
+
+_asgi = pytest.param(asgi, id="asgi")
+_asgi_on_uvloop = pytest.param(
+    partial(asgi, new_loop=event_loops.new_uvloop.values[0]),
+    id="asgi-uvloop",
+    marks=event_loops.needs_uvloop,
+)
+
+each_server = pytest.mark.parametrize(
+    "serve", [pytest.param(wsgi, id="wsgi"), _asgi, _asgi_on_uvloop]
+)
+"""Runs a test once for each server: its argument is `serve(project)`."""
+
+each_asgi_server = pytest.mark.parametrize("serve", [_asgi, _asgi_on_uvloop])
