@@ -170,7 +170,7 @@ def _is_asked_for(profile, span):
 
 
 @contextlib.contextmanager
-def started(file, *arguments, environment=None, command=None):
+def started(file, *arguments, environment=None, command=None, folder=ROOT, stop=signal.SIGINT):
     """Run an example while the `with` block does, and end it as Ctrl-C would.
 
     Args:
@@ -178,11 +178,13 @@ def started(file, *arguments, environment=None, command=None):
         *arguments: For its command, as Django's port, which is in no variable.
         environment: Variables for it, on top of those for ports and addresses.
         command: The command, instead of the docstring's.
+        folder: Where to run it.
+        stop: The signal to end it by, sent to all of its processes as a terminal does.
     """
     with tempfile.TemporaryFile() as log, TraceReceiver() as traces, Receiver() as profiles:
         process = subprocess.Popen(
             [*(command or command_of(file)), *arguments],
-            cwd=ROOT,
+            cwd=folder,
             env=_environment(traces, profiles) | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -193,9 +195,8 @@ def started(file, *arguments, environment=None, command=None):
             example = Example(process, log, traces, profiles)
             yield example
             assert "Traceback" not in example.log, example.log
-            # To all of them, as a terminal does.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
+                os.killpg(process.pid, stop)
             process.wait(PATIENCE_SECONDS)
         finally:
             # Its session is its own: workers may outlive their master.

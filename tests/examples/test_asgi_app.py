@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from started import started
 
 
@@ -16,7 +18,7 @@ def test_a_streamed_report_is_in_its_requests_profile():
 
 def test_the_last_samples_are_uploaded_when_it_stops():
     never = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
-    with started("example_apps/asgi_app.py", environment=never) as example:
+    with started("example_apps/asgi_app.py", environment=never, stop=signal.SIGTERM) as example:
         example.get("/")
         assert example.profiles == []
     assert "add_up_sales" in example.find_link("GET").functions

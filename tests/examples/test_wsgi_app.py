@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from started import started
 
 
@@ -15,9 +17,8 @@ def test_a_streamed_price_list_is_in_its_requests_profile():
 
 
 def test_the_last_samples_are_uploaded_when_it_stops():
-    with started(
-        "example_apps/wsgi_app.py", environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
-    ) as example:
+    never = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
+    with started("example_apps/wsgi_app.py", environment=never, stop=signal.SIGTERM) as example:
         example.get("/")
         assert example.profiles == []
     assert "find_price" in example.find_link("GET").functions

@@ -1,0 +1,88 @@
+"""The applications of the pages on ASGI and WSGI, run as the pages say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import signal
+
+import pytest
+from started import ROOT, started
+
+PAGES = ("asgi.md", "wsgi.md")
+
+
+def text_of(page):
+    return (ROOT / "docs" / page).read_text()
+
+
+def framework_of(code):
+    """Return the first package that the code imports from."""
+    return re.findall(r"^from (\w+)", code, re.MULTILINE)[0]
+
+
+def applications():
+    """Return page and code of each complete application."""
+    return [
+        pytest.param(page, code, id=f"{page}-{framework_of(code)}")
+        for page in PAGES
+        for code in re.findall(r"```python\n(# shop\.py\n.*?)```", text_of(page), re.DOTALL)
+    ]
+
+
+def test_each_page_has_applications():
+    assert [param.id for param in applications()] == [
+        "asgi.md-fastapi",
+        "asgi.md-starlette",
+        "asgi.md-litestar",
+        "asgi.md-quart",
+        "wsgi.md-pyroscope_otel",
+    ]
+
+
+def commands(page):
+    """Return the command that starts the application, and the path that is asked for."""
+    shells = "\n".join(re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL))
+    (start,) = re.findall(r"^(?:uvicorn|gunicorn) .*$", shells, re.MULTILINE)
+    (path,) = re.findall(r"^curl localhost:8000(/.*)$", shells, re.MULTILINE)
+    return shlex.split(start), path
+
+
+def names(page):
+    """Return the root span's name by the framework, as the page's table has it."""
+    rows = re.findall(r"^\| ([\w, ]+) \| `([^`]+)` \|$", text_of(page), re.MULTILINE)
+    return {
+        framework.lower(): name
+        for frameworks, name in rows
+        for framework in re.split(r", | and ", frameworks)
+    }
+
+
+@pytest.mark.parametrize(("page", "code"), applications())
+def test_an_application_of_the_documentation_is_linked(page, code, tmp_path):
+    framework = framework_of(code)
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    (tmp_path / "shop.py").write_text(code)
+    command, path = commands(page)
+    with started(None, command=command, folder=tmp_path) as example:
+        assert example.get(path) == b"199999990000000"
+        link = example.link(names(page).get(framework, "GET"))
+    assert "sum_up" in link.functions
+    assert link.span.resource["service.name"] == "shop"
+
+
+def test_without_a_lifespan_a_terminated_server_loses_what_was_not_uploaded(tmp_path):
+    """The page on ASGI says so. Where it no longer holds, it is to say so no longer."""
+    (tmp_path / "shop.py").write_text(applications()[1].values[1])
+    with started(
+        None,
+        "--lifespan=off",
+        command=commands("asgi.md")[0],
+        folder=tmp_path,
+        environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"},
+        stop=signal.SIGTERM,
+    ) as example:
+        example.get(commands("asgi.md")[1])
+    assert example.profiles == []
