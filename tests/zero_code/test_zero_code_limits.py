@@ -1,0 +1,28 @@
+"""What is missing without a middleware, and not wrong."""
+
+import flask
+import pytest
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+
+@pytest.mark.parametrize("wrap", [iter, flask.stream_with_context])
+def test_a_streamed_body_of_flask_is_in_no_profile(wrap, now, tracer, provider):  # noqa: ARG001  `tracer` is the recorder's
+    """Its instrumentation ends the span before the server asks for the body."""
+    seen = []
+
+    def produce():
+        seen.append(now())
+        yield b"x"
+        seen.append(now())
+
+    app = flask.Flask(__name__)
+
+    @app.get("/items")
+    def view():
+        seen.append(now())
+        return flask.Response(wrap(produce()))
+
+    FlaskInstrumentor.instrument_app(app, tracer_provider=provider)
+    for _ in range(2):
+        assert app.test_client().get("/items", buffered=True).data == b"x"
+    assert seen == ["GET /items", None, None] * 2
