@@ -1,0 +1,191 @@
+"""Checks an application: it is loaded as its server would, and gets requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from pyroscope_otel.doctor.isolated import Outcome, run_isolated
+from pyroscope_otel.doctor.request import check_request
+from pyroscope_otel.doctor.settings import refused
+from pyroscope_otel.doctor.traces import check_exporters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SECONDS = 90.0
+_EXPORT_SECONDS = "5"
+
+
+@dataclass(frozen=True)
+class ApplicationCheck:
+    """What was found about an application.
+
+    Attributes:
+        findings: The findings.
+        arguments: The settings in force in it, not masked; None if it has none.
+        sources: Where these came from.
+    """
+
+    findings: list[Finding]
+    arguments: Mapping[str, Any] | None = None
+    sources: Mapping[str, str] | None = None
+
+
+def check_application(app: str, path: str) -> ApplicationCheck:
+    """Load an application in a process of its own, and send it requests.
+
+    Args:
+        app: See `doctor.child.loading.load`.
+        path: The path of the requests.
+    """
+    outcome = run_isolated(
+        "application",
+        {"app": app, "path": path},
+        seconds=_SECONDS,
+        environ={
+            "OTEL_EXPORTER_OTLP_TIMEOUT": _EXPORT_SECONDS,
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": _EXPORT_SECONDS,
+        },
+    )
+    facts = outcome.facts
+    if facts is None or (facts["stage"] and "load_error" not in facts):
+        return ApplicationCheck([_cut_short(app, outcome)])
+    settings = facts["settings"] or {}
+    findings = _judge(app, path, facts)
+    return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
+
+
+def _cut_short(app: str, outcome: Outcome) -> Finding:
+    stage = (outcome.facts or {}).get("stage", "it was loaded")
+    return problem(
+        "app-cut-short",
+        f"While {stage}, the process with {app} came to an end: {outcome.ending}.",
+        "Its last words say where. Start the server under `if __name__ == '__main__':`, not while "
+        "the module is imported; choose another request with --path.",
+        outcome.said,
+    )
+
+
+def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
+    if "load_error" in facts:
+        return [_not_loaded(app, facts["load_error"])]
+    if facts["startup"] not in ("complete", "unsupported"):
+        return [
+            problem(
+                "app-start-up-failed",
+                f"The start-up of {app} failed (its ASGI lifespan): a server does not serve it.",
+                "The application's own words say why.",
+                facts["startup"],
+            )
+        ]
+    findings = [
+        *_judge_providers(facts),
+        *_judge_agent(facts),
+        *check_request(app, path, facts),
+        *_judge_exporters(facts),
+        *(_django_check(message) for message in facts["django_checks"]),
+    ]
+    if all(one.level is not one.level.PROBLEM for one in findings):
+        findings.append(fine("app", f"{app} is set up well."))
+    return findings
+
+
+def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
+    if error["is_settings_error"]:
+        return refused(error["message"])
+    return problem(
+        "app-not-loaded",
+        f"{app} cannot be loaded: {error['type']}: {error['message']}",
+        "Name it as its server does: module:app, or module:make_app() for a factory, from the "
+        "directory in which the server starts; the directory of manage.py, or the settings "
+        "module, for a Django project.",
+        "\n".join(error["places"]),
+    )
+
+
+def _judge_providers(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    providers = facts["providers"]
+    if not providers:
+        yield problem(
+            "app-no-provider",
+            "The application has no OpenTelemetry tracer provider, so that there are no spans "
+            f"(the global one is {facts['global_provider']}).",
+            "Add PyroscopeMiddleware, or call pyroscope_otel.configure: both make one. "
+            "PYROSCOPE_ENABLED may have switched them off.",
+        )
+        return
+    for name in sorted({name for one in providers for name in one["foreign_processors"]}):
+        yield problem(
+            "app-processor-of-another-version",
+            f"A provider has a {name}, which is not this package's span processor.",
+            "pip uninstall pyroscope-otel until none is left, then install it again.",
+        )
+    if not any(one["has_processor"] for one in providers):
+        yield problem(
+            "app-no-processor",
+            "No tracer provider has a PyroscopeSpanProcessor: spans get no pyroscope.profile.id.",
+            "Add PyroscopeMiddleware, or call pyroscope_otel.configure, or add the processor by "
+            "hand: provider.add_span_processor(PyroscopeSpanProcessor()).",
+        )
+
+
+def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    starts = facts["agent"]
+    if any(one["cpu_implementation"] == "Stack" for one in starts):
+        yield problem(
+            "app-stack-implementation",
+            "The agent is started with ProfilerImplementation.Stack, which drops the labels of "
+            "threads: the profile of every span is empty.",
+            "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
+        )
+    if facts["agent_runs"]:
+        return
+    if starts:
+        yield problem(
+            "app-agent-refused",
+            "The application started the Pyroscope agent, and it does not run: no profile arrives.",
+            "With enable_logging=True the agent logs the reason to stderr.",
+            f"pyroscope.configure returned {starts[-1]['result']}",
+        )
+        return
+    yield problem(
+        "app-no-agent",
+        "No request has started the Pyroscope agent: no profile arrives.",
+        "Let PyroscopeMiddleware or pyroscope_otel.configure start it, or call "
+        "pyroscope.configure in each process that serves: in gunicorn's post_fork, not under "
+        "`if __name__ == '__main__':`.",
+    )
+
+
+def _judge_exporters(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    providers = facts["providers"]
+    if not providers:
+        return
+    if facts["exporters"]:
+        yield from check_exporters(facts["exporters"])
+        return
+    others = sorted({name for one in providers for name in one["other_processors"]})
+    if others:
+        yield note(
+            "app-exporter-unknown",
+            "No tracer provider has an exporter; cannot tell whether another span processor sends "
+            f"the spans: {', '.join(others)}.",
+        )
+        return
+    yield problem(
+        "app-no-exporter",
+        "No tracer provider has an exporter: traces do not arrive, and nothing leads to profiles.",
+        "Set OTEL_EXPORTER_OTLP_ENDPOINT and pip install 'pyroscope-otel[otlp]', or add a "
+        "BatchSpanProcessor with an exporter to the application's provider.",
+    )
+
+
+def _django_check(message: Mapping[str, Any]) -> Finding:
+    make = problem if message["is_error"] else note
+    return make(
+        "django-check",
+        f"manage.py check says ({message['id']}): {message['message']}",
+        message["hint"],
+    )

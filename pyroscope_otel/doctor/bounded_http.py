@@ -1,0 +1,127 @@
+"""HTTP requests that end: within a time, and with no more than so many bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from http.client import HTTPResponse
+
+_SECONDS = 8.0
+_MOST_BYTES = 4 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_SHOWN_CHARACTERS = 300
+
+
+class Unreachable(Exception):  # noqa: N818  reads better where it is caught
+    """No answer came. The message says why, in words."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered.
+
+    Attributes:
+        status: The HTTP status.
+        body: The body's beginning.
+        location: Where a redirect leads; empty if it is none.
+    """
+
+    status: int
+    body: bytes
+    location: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body on one line, as it may be shown: its beginning, no control characters."""
+        words = " ".join(self.body[: _SHOWN_CHARACTERS * 4].decode(errors="replace").split())
+        return printable(words)[:_SHOWN_CHARACTERS]
+
+
+def send(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    seconds: float = _SECONDS,
+) -> Answer:
+    """Send a GET, or a POST if there is a body, and return the answer, whatever its status.
+
+    Redirects are not followed: they would take the credentials elsewhere.
+
+    Raises:
+        Unreachable: If no answer came in time.
+    """
+    # A thread, as neither looking up a name nor a server that sends a byte a
+    # second heeds a socket's timeout. A daemon: what hangs must not keep us.
+    outcome: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put(_send(url, headers, body, time.monotonic() + seconds))
+        except Exception as error:
+            outcome.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    with contextlib.suppress(queue.Empty):
+        answer = outcome.get(timeout=seconds)
+        if isinstance(answer, Answer):
+            return answer
+        raise Unreachable(_in_words(answer)) from answer
+    raise Unreachable(f"no answer in {seconds:.0f} s")
+
+
+def printable(text: str) -> str:
+    """Return a text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _send(url: str, headers: Mapping[str, str], body: bytes | None, deadline: float) -> Answer:
+    request = urllib.request.Request(url, data=body, headers=dict(headers))  # noqa: S310  checked: http(s)
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        response = opener.open(request, timeout=max(deadline - time.monotonic(), 0.1))
+    except urllib.error.HTTPError as error:
+        with error:
+            location = error.headers.get("Location", "") if 300 <= error.code < 400 else ""  # noqa: PLR2004  redirects
+            return Answer(error.code, error.read(_CHUNK_BYTES), location)
+    with response:
+        return Answer(response.status, _read(response, deadline))
+
+
+def _read(response: HTTPResponse, deadline: float) -> bytes:
+    chunks: list[bytes] = []
+    left = _MOST_BYTES
+    while left > 0 and (chunk := response.read1(min(left, _CHUNK_BYTES))):
+        chunks.append(chunk)
+        left -= len(chunk)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(chunks)
+
+
+def _in_words(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {reason.verify_message}"
+    if isinstance(reason, ssl.SSLError):
+        return f"it does not speak TLS ({reason.reason})"
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return str(reason) or type(reason).__name__

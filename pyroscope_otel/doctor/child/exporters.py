@@ -1,0 +1,89 @@
+"""Watches the exporters of tracer providers: where they send to, and with what success."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import SpanProcessor
+
+_MOST_MESSAGES = 5
+
+
+class _Complaints(logging.Handler):
+    """Keeps what OpenTelemetry logs about failed exports."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            message = f"{message}: {record.exc_info[1]}"
+        if len(self.messages) < _MOST_MESSAGES:
+            self.messages.append(message)
+
+
+class ExporterWatch:
+    """Watches what exporters return for the spans they get."""
+
+    def __init__(self) -> None:
+        self._complaints = _Complaints()
+        logging.getLogger("opentelemetry").addHandler(self._complaints)
+        self._watched: list[tuple[Any, list[str]]] = []
+
+    def watch(self, provider: Any) -> None:
+        """Watch the exporters that a provider has by now."""
+        for processor in span_processors(provider):
+            exporter = getattr(processor, "span_exporter", None)
+            if exporter is None or any(exporter is one for one, _ in self._watched):
+                continue
+            results: list[str] = []
+            exporter.export = _recorded(exporter.export, results)
+            self._watched.append((exporter, results))
+
+    def facts(self) -> list[dict[str, object]]:
+        """Return what is known of each exporter."""
+        return [
+            {
+                "type": type(exporter).__name__,
+                "module": type(exporter).__module__,
+                "endpoint": str(getattr(exporter, "_endpoint", "")),
+                "results": results,
+                "complaints": self._complaints.messages,
+            }
+            for exporter, results in self._watched
+        ]
+
+
+def span_processors(provider: Any) -> tuple[Any, ...]:
+    """Return a provider's span processors, as far as they can be seen."""
+    registered = getattr(provider, "_active_span_processor", None)
+    return tuple(getattr(registered, "_span_processors", ()))
+
+
+def other_processors(provider: Any, ours: tuple[type[SpanProcessor], ...]) -> list[str]:
+    """Return the names of the span processors that may export in a way of their own."""
+    known = (PyroscopeSpanProcessor, BatchSpanProcessor, SimpleSpanProcessor, *ours)
+    return [type(one).__name__ for one in span_processors(provider) if not isinstance(one, known)]
+
+
+def _recorded(export: Callable[[Any], Any], results: list[str]) -> Callable[[Any], Any]:
+    def recorded(spans: Any) -> Any:
+        try:
+            result = export(spans)
+        except Exception as error:
+            results.append(f"{type(error).__name__}: {error}")
+            raise
+        results.append(getattr(result, "name", str(result)))
+        return result
+
+    return recorded

@@ -1,0 +1,176 @@
+"""Watches what an application sets up: tracer providers, spans, and the agent.
+
+Put in place before the application is loaded, and in the doctor's process only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pyroscope
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from pyroscope_otel.doctor.child.exporters import other_processors, span_processors
+from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.tracing import resource_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+_MOST_SPANS = 200
+_TRIED_TRACES = 100
+
+
+class _Observer(SpanProcessor):
+    """Keeps the spans of one provider in the order in which they start."""
+
+    def __init__(self, spans: list[tuple[int, Span]], provider_index: int) -> None:
+        self._spans = spans
+        self._provider_index = provider_index
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  the protocol's
+        if len(self._spans) < _MOST_SPANS:
+            self._spans.append((self._provider_index, span))
+
+
+class Providers:
+    """Watches all tracer providers of the SDK in this process, and their spans."""
+
+    def __init__(self) -> None:
+        self.known: list[Any] = []
+        self.spans: list[tuple[int, Span]] = []
+        self._wrap_constructor()
+        # Zero-code instrumentation has set one before us.
+        provider = trace.get_tracer_provider()
+        if isinstance(provider, TracerProvider):
+            self._take(provider)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what is known of each provider."""
+        return [
+            {
+                "is_global": provider is trace.get_tracer_provider(),
+                "has_processor": any(
+                    isinstance(one, PyroscopeSpanProcessor) for one in span_processors(provider)
+                ),
+                "foreign_processors": [
+                    f"{type(one).__module__}.{type(one).__name__}"
+                    for one in span_processors(provider)
+                    if type(one).__name__ == PyroscopeSpanProcessor.__name__
+                    and not isinstance(one, PyroscopeSpanProcessor)
+                ],
+                "other_processors": other_processors(provider, (_Observer,)),
+                "sampler": _sampler(provider),
+                "dropped": _dropped(provider),
+                "resource": {
+                    name: str(resource_attributes(provider)[name])
+                    for name in ("service.name", "service.namespace")
+                    if name in resource_attributes(provider)
+                },
+            }
+            for provider in self.known
+        ]
+
+    def span_facts(self, since: int, until: int) -> list[dict[str, Any]]:
+        """Return what is known of the spans with these positions in `spans`."""
+        return [_span_facts(index, span) for index, span in self.spans[since:until]]
+
+    def _wrap_constructor(self) -> None:
+        construct = TracerProvider.__init__
+
+        @functools.wraps(construct)
+        def constructed(provider: TracerProvider, *arguments: Any, **named: Any) -> None:
+            construct(provider, *arguments, **named)
+            self._take(provider)
+
+        TracerProvider.__init__ = constructed  # type: ignore[assignment,method-assign]
+
+    def _take(self, provider: TracerProvider) -> None:
+        provider.add_span_processor(_Observer(self.spans, len(self.known)))
+        self.known.append(provider)
+
+
+def _sampler(provider: Any) -> str:
+    sampler = getattr(provider, "sampler", None)
+    return str(getattr(sampler, "get_description", lambda: "unknown")())
+
+
+def _dropped(provider: Any) -> int:
+    """Return how many of a hundred new traces the provider's sampler drops."""
+    sampler = getattr(provider, "sampler", None)
+    if sampler is None:
+        return 0
+    decisions = [
+        sampler.should_sample(None, secrets.randbits(128), "doctor", trace.SpanKind.SERVER)
+        for _ in range(_TRIED_TRACES)
+    ]
+    return sum(not decision.decision.is_sampled() for decision in decisions)
+
+
+def _span_facts(provider_index: int, span: ReadableSpan) -> dict[str, Any]:
+    context, parent = span.get_span_context(), span.parent
+    return {
+        "provider": provider_index,
+        "name": span.name,
+        "made_by": span.instrumentation_scope.name if span.instrumentation_scope else "",
+        "span_id": format(context.span_id, "016x") if context else "",
+        "trace_id": format(context.trace_id, "032x") if context else "",
+        "is_local_root": parent is None or parent.is_remote,
+        "profile_id": (span.attributes or {}).get("pyroscope.profile.id"),
+        "is_ended": span.end_time is not None,
+        "duration_ns": (span.end_time or 0) - (span.start_time or 0) if span.end_time else 0,
+    }
+
+
+class AgentStarts:
+    """Watches `pyroscope.configure`, and has the agent push to us.
+
+    What the doctor's request costs must not end up among the application's own
+    profiles.
+
+    Args:
+        address: Where the agent pushes to instead.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.arguments: list[dict[str, Any]] = []
+        self._address = address
+        pyroscope.configure = self._wrapped(pyroscope.configure)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what each start was told, without what is secret."""
+        return [
+            {
+                "application_name": arguments.get("application_name"),
+                "tags": dict(arguments.get("tags") or {}),
+                "sample_rate": arguments.get("sample_rate") or 100,
+                "gil_only": arguments.get("gil_only", True) is not False,
+                "oncpu": arguments.get("oncpu", True) is not False,
+                "cpu_implementation": getattr(arguments.get("cpu_implementation"), "name", None)
+                or str(arguments.get("cpu_implementation") or "PySpy"),
+                "result": str(arguments["result"]),
+            }
+            for arguments in self.arguments
+        ]
+
+    def _wrapped(self, configure: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(configure)
+        def redirected(*arguments: Any, **named: Any) -> Any:
+            told = inspect.signature(configure).bind(*arguments, **named).arguments
+            ours = {**told, "server_address": self._address}
+            # None of these is for us.
+            for name in ("basic_auth_username", "basic_auth_password", "http_headers", "tenant_id"):
+                ours.pop(name, None)
+            started: dict[str, Any] = {**told, "result": None}
+            self.arguments.append(started)
+            started["result"] = configure(**ours)
+            return started["result"]
+
+        return redirected

@@ -1,0 +1,180 @@
+"""Checks the whole way: a span burns CPU time, and its profile is read back by its id."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from pyroscope_otel.doctor.isolated import Outcome, run_isolated
+from pyroscope_otel.doctor.reading import CannotRead
+from pyroscope_otel.doctor.server import arrives
+from pyroscope_otel.doctor.settings import as_arguments
+from pyroscope_otel.doctor.target import SERVICE_NAME, doctor_tags
+from pyroscope_otel.doctor.traces import check_environment_exporters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroscope_otel.doctor.reading import Reader
+    from pyroscope_otel.settings import Settings
+
+_SECONDS = 60.0
+_BURN_SECONDS = 1.0
+_EXPORT_SECONDS = "5"
+_LITTLE = 0.5
+
+
+def check_end_to_end(
+    settings: Settings, reader: Reader | None, *, with_exporters: bool
+) -> list[Finding]:
+    """Run a span through the agent and the server, and through the exporter if there is one.
+
+    Args:
+        settings: Those of the application. Its name is replaced by the doctor's.
+        reader: How to read back; None where the server takes no push: then only
+            what happens in the process is judged.
+        with_exporters: Whether to judge the exporters that the environment asks for.
+    """
+    before = _service_nanoseconds(reader)
+    outcome = run_isolated(
+        "end_to_end",
+        {"settings": _arguments(settings), "burn_seconds": _BURN_SECONDS},
+        seconds=_SECONDS,
+        environ={
+            # It comes before the resource attributes: these may name the application.
+            "OTEL_SERVICE_NAME": SERVICE_NAME,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": _EXPORT_SECONDS,
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": _EXPORT_SECONDS,
+        },
+    )
+    facts = outcome.facts
+    if facts is None:
+        return [
+            problem(
+                "end-to-end-failed",
+                f"The process that tries the whole way came to no end: {outcome.ending}.",
+                "Its last words say where. If the agent itself crashed, another release of "
+                "pyroscope-io may not.",
+                outcome.said,
+            )
+        ]
+    findings = _judge_span(facts, outcome, reader, before)
+    return findings + (check_environment_exporters(facts["exporters"]) if with_exporters else [])
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
+    return {
+        **as_arguments(settings),
+        "application_name": SERVICE_NAME,
+        "tags": doctor_tags(settings.tags),
+        "start": "lazy",
+        # The agent logs what the server answers.
+        "enable_logging": True,
+    }
+
+
+def _service_nanoseconds(reader: Reader | None) -> int:
+    try:
+        return 0 if reader is None else reader.service_nanoseconds()
+    except CannotRead:
+        return 0  # It is told when the profile cannot be read either.
+
+
+def _judge_span(
+    facts: Mapping[str, Any], outcome: Outcome, reader: Reader | None, before: int
+) -> list[Finding]:
+    if not facts["is_recording"]:
+        return [_not_recorded()]
+    if not facts["attribute"]:
+        return [
+            problem(
+                "end-to-end-no-attribute",
+                "A span got no pyroscope.profile.id, though the span processor is registered.",
+                "The log below may say why; this is a bug of pyroscope-otel.",
+                outcome.said,
+            )
+        ]
+    if not facts["agent_runs"]:
+        return [
+            problem(
+                "end-to-end-no-agent",
+                "The Pyroscope agent did not start: no profile arrives.",
+                "Its log says why. It takes samples by reading the process's own memory, which a "
+                "seccomp profile can forbid.",
+                outcome.said,
+            )
+        ]
+    if reader is None:
+        return []
+    return [_judge_profile(facts, outcome, reader, before)]
+
+
+def _not_recorded() -> Finding:
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return problem(
+            "end-to-end-sdk-disabled",
+            "OTEL_SDK_DISABLED is true: there are no spans, and so no profiles of spans.",
+            "Take OTEL_SDK_DISABLED away.",
+        )
+    sampler = os.environ.get("OTEL_TRACES_SAMPLER", "the default")
+    argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
+    return problem(
+        "end-to-end-not-sampled",
+        "A span was dropped by the sampler: unsampled spans get no pyroscope.profile.id.",
+        "Change OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG; a ratio below 1 drops some by "
+        "intention.",
+        f"OTEL_TRACES_SAMPLER is {sampler}" + (f" with {argument}" if argument else ""),
+    )
+
+
+def _judge_profile(
+    facts: Mapping[str, Any], outcome: Outcome, reader: Reader, before: int
+) -> Finding:
+    span_id, burned = facts["profile_id"], facts["burned_ns"]
+    try:
+        found = arrives(reader, span_id)
+        others = 0 if found else reader.service_nanoseconds() - before
+    except CannotRead as error:
+        return note(
+            "end-to-end-cannot-read",
+            f"The profile of span {span_id} was pushed, and cannot be read back: cannot tell "
+            "whether it arrived.",
+            "Give credentials that may read as well (in Grafana Cloud: profiles:read), or the "
+            "server to read from with --read-from.",
+            str(error),
+        )
+    if not found:
+        return _nothing_found(span_id, others, outcome)
+    spent = f"{found / 1e6:.0f} ms of CPU time (it used {burned / 1e6:.0f} ms)"
+    if found < burned * _LITTLE:
+        return note(
+            "end-to-end-thin",
+            f"The profile of span {span_id} was read back, with only {spent}.",
+            "The machine may be busy. A low sample_rate (PYROSCOPE_PROFILING_INTERVAL) leaves "
+            "the profiles of short spans empty: one with less CPU time than a sampling period "
+            "often gets no sample.",
+        )
+    return fine(
+        "end-to-end", f"The profile of span {span_id} was read back by its id, with {spent}."
+    )
+
+
+def _nothing_found(span_id: str, others: int, outcome: Outcome) -> Finding:
+    if others > 0:
+        return problem(
+            "end-to-end-samples-unlinked",
+            f"Samples arrived, and none of them for span {span_id}: they came without their "
+            "label, or the server dropped it.",
+            "Look at what is between the agent and the server: a relabelling rule may drop "
+            "span_id. If there is nothing, this is a bug of pyroscope-otel.",
+            outcome.said,
+        )
+    return problem(
+        "end-to-end-not-arrived",
+        f"The profile of span {span_id} did not arrive, though the server takes pushes.",
+        "The agent's log below says what the server answered it. The agent has a TLS of its own, "
+        "which may not trust a certificate that Python does. With no word from it, it took no "
+        "samples: it reads the process's own memory, which a seccomp profile can forbid.",
+        outcome.said,
+    )

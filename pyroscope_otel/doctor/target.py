@@ -1,0 +1,76 @@
+"""Where the doctor pushes to, and where it reads from."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroscope_otel.settings import Settings
+
+SERVICE_NAME = "pyroscope-otel-doctor"
+"""The service that the doctor's own profiles and spans go under, not the application's."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Pyroscope server, as the settings have it.
+
+    Attributes:
+        address: Its URL, without a user and without a slash at the end.
+        read_address: The URL to read profiles from.
+        shown: The address as it may be shown.
+        headers: Those of each request, credentials and tenant included.
+        labels: Those of the doctor's series: the settings' tags, as a server may
+            refuse those, under the doctor's own service name.
+    """
+
+    address: str
+    read_address: str
+    shown: str
+    headers: Mapping[str, str]
+    labels: Mapping[str, str]
+
+
+def target_of(settings: Settings, read_from: str | None = None) -> Target:
+    """Return where an agent with these settings pushes to.
+
+    Args:
+        settings: The settings.
+        read_from: The server to read from, if it is another.
+    """
+    address, login = _without_login(settings.server_address)
+    headers = {"User-Agent": SERVICE_NAME, **settings.http_headers}
+    if settings.basic_auth_username:
+        login = f"{settings.basic_auth_username}:{settings.basic_auth_password}"
+    if login:
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    if settings.auth_token:
+        headers["Authorization"] = f"Bearer {settings.auth_token}"
+    if settings.tenant_id:
+        headers["X-Scope-OrgID"] = settings.tenant_id
+    return Target(
+        address=address,
+        read_address=read_from.rstrip("/") if read_from else address,
+        shown=address,
+        headers=headers,
+        labels={**doctor_tags(settings.tags), "service_name": SERVICE_NAME},
+    )
+
+
+def doctor_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags without the one that would name the application's service."""
+    return {name: value for name, value in tags.items() if name != "service_name"}
+
+
+def _without_login(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    login = ""
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")), login
