@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from pyroscope_otel import failure
 
@@ -67,11 +68,13 @@ def finish_span(request: HttpRequest, error: BaseException) -> None:
         failure.report("end the span of a request without a response")
 
 
-def end_span(request: HttpRequest) -> None:
-    """End the span of such a request where it is current in another thread's context."""
+def end_span(request: HttpRequest, error: BaseException) -> None:
+    """End the span of such a request where it is another thread's context that has it."""
     try:
         span = request.META.get(_SPAN)
         if span is not None and span.is_recording():
-            span.end()
+            activation = trace.use_span(span, end_on_exit=True)
+            activation.__enter__()
+            activation.__exit__(type(error), error, error.__traceback__)
     except Exception:
         failure.report("end the span of a request without a response")

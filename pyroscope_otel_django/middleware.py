@@ -87,9 +87,9 @@ class PyroscopeMiddleware:
         try:
             with held(hold), no_leftover_span():
                 response = await self._get_response(request)
-        except BaseException:
+        except BaseException as error:
             # The instrumentation, which is never below us here, may be above.
-            end_span(request)
+            end_span(request, error)
             release(hold)
             raise
         return hold_until_closed(request, response, hold)

@@ -35,38 +35,27 @@ def hold_until_closed(
         release(hold)
         return response
     try:
-        _hold_closers(response, hold)
         # Under ASGI, Django does not close a response whose content failed.
-        _hold_content(response, hold, is_closed_after_failure=not isinstance(request, ASGIRequest))
+        _hold(response, hold, is_closed_after_failure=not isinstance(request, ASGIRequest))
     except Exception:
         release(hold)
         failure.report("hold a streaming response")
     return response
 
 
-def _hold_closers(response: Any, hold: Hold) -> None:
-    # What `close` calls. Django's handlers add to it as well, and an override of
-    # `close` would be a cycle, so that a response which nobody closes stayed.
-    closers = response._resource_closers  # noqa: SLF001  see above
+def _hold(response: Any, hold: Hold, *, is_closed_after_failure: bool) -> None:
+    # Not by way of `streaming_content` and an override of `close`: each would be a
+    # cycle, so that a response which nobody closes stayed. Nor would `FileResponse`
+    # know its file any more, which the server may send by itself.
+    kind = _AsyncContent if response.is_async else _Content
+    response._iterator = kind(response._iterator, hold, is_closed_after_failure)  # noqa: SLF001  see above
+    closers = response._resource_closers  # noqa: SLF001  Django's handlers add to it as well
     closers[:] = [*(partial(_call, hold, closer) for closer in closers), partial(release, hold)]
 
 
 def _call(hold: Hold, closer: Callable[[], object]) -> None:
     with held(hold):
         closer()
-
-
-def _hold_content(response: Any, hold: Hold, *, is_closed_after_failure: bool) -> None:
-    content = response.streaming_content
-    # A file that the server may send by itself is not to be forgotten for that.
-    file = getattr(response, "file_to_stream", None)
-    if getattr(response, "is_async", False):
-        held_content: Any = _AsyncContent(aiter(content), hold, is_closed_after_failure)
-    else:
-        held_content = _Content(iter(content), hold, is_closed_after_failure)
-    response.streaming_content = held_content
-    if file is not None:
-        response.file_to_stream = file
 
 
 class _Held:

@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import io
+import sys
 from contextlib import contextmanager
 
 import event_loops
 import pytest
 from asgi_server import Exchange as AsgiExchange
-from asgi_server import LIFESPAN, chunk, http, websocket
+from asgi_server import LIFESPAN, http, websocket
 from asgiref.sync import sync_to_async
 from django import VERSION
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception
-from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django_project import (
     OF_OURS,
     contrib_above,
     contrib_around,
+    contrib_below,
     each_of,
     each_variant,
     ours_first,
+    our_other_middleware_around,
 )
-from django_servers import asgi, each_asgi_server, each_server, wsgi
+from django_servers import each_server, wsgi
 from endings import Table
 from journal import AppError, AppExit, raises_just
 from wsgi_server import Exchange as WsgiExchange
@@ -163,8 +167,6 @@ def seen_exceptions():
     seen = []
 
     def receive(**_):
-        import sys
-
         seen.append(sys.exc_info()[1])
 
     got_request_exception.connect(receive)
@@ -206,16 +208,234 @@ def test_exception_with_a_status_of_its_own(project, serve, journal):
     journal.check()
 
 
-class FailingMiddleware:
-    """Synchronous, and below us: it fails before the view, or after it."""
-
-    error = None
+class Failing:
+    """Middleware that fails, before the view or after it."""
 
     def __init__(self, get_response):
-        self.get_response = get_response
+        self._get_response = get_response
 
     def __call__(self, request):
-        if request.GET.get("fail") == "before":
-            raise self.error
-        response = self.get_response(request)
-        raise self.error
+        Failing.journal.note_in_pool()
+        if Failing.is_before:
+            raise Failing.error
+        self._get_response(request)
+        raise Failing.error
+
+
+@each_of(*OF_OURS, contrib_above)
+@each_server
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the view", "after the view"])
+def test_exception_in_a_middleware(project, serve, is_before, journal):
+    Failing.journal, Failing.is_before, Failing.error = journal, is_before, AppError()
+
+    def view(request, item):  # noqa: ARG001
+        journal.note_in_pool()
+        return HttpResponse("x")
+
+    application = project(view)
+    below = [*settings.MIDDLEWARE, f"{__name__}.Failing"]
+    with override_settings(MIDDLEWARE=below), seen_exceptions() as seen:
+        assert serve(application)[0] == 500
+    assert seen == [Failing.error]
+    journal.check()
+
+
+# Exceptions that Django makes no response of.
+
+THROUGH_ALL = (*OF_OURS, contrib_above, contrib_below)
+
+
+def raising(journal, error, *, is_async):
+    def view(request, item):  # noqa: ARG001
+        journal.note_in_pool()
+        raise error
+
+    async def async_view(request, item):
+        view(request, item)
+
+    return async_view if is_async else view
+
+
+@ending("cancellation")
+@each_of(*THROUGH_ALL)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
+def test_exit_in_the_view_under_wsgi(project, is_async, journal):
+    error = AppExit()
+    application = project(raising(journal, error, is_async=is_async))
+    with raises_just(error):
+        wsgi(application)
+    journal.check()
+
+
+@each_of(*THROUGH_ALL)
+@each_server
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
+def test_exception_that_is_to_be_propagated(project, serve, is_async, journal):
+    """As under `DEBUG_PROPAGATE_EXCEPTIONS`: it comes by all middleware."""
+    error = AppError()
+    application = project(raising(journal, error, is_async=is_async))
+    with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(AppError) as caught:
+        serve(application)
+    assert caught.value is error
+    root = journal.check()
+    (event,) = root.events
+    assert event.attributes["exception.type"].endswith("AppError")
+
+
+@each_of(*THROUGH_ALL)
+def test_after_an_exit_the_thread_is_as_before(project, journal):
+    """Of the request that was ended, not even its caller's span stays current."""
+    application = project(raising(journal, AppExit(), is_async=False)).wsgi()
+    exchange = WsgiExchange()
+    for trace_id in ("a" * 32, "b" * 32):
+        traceparent = f"00-{trace_id}-{'c' * 16}-01"
+        with pytest.raises(AppExit):
+            exchange.serve(application, environ(HTTP_TRACEPARENT=traceparent))
+    journal.check_nothing_is_left()
+    assert [format(root.context.trace_id, "032x")[0] for root in journal.roots()] == ["a", "b"]
+
+
+# Bodies that are not iterated to their end.
+
+OURS_OR_ABOVE = (*OF_OURS, contrib_above, contrib_below)
+"""Without contrib's WSGI middleware, which closes in an empty context, or not at all."""
+
+
+@ending("client disconnects")
+@each_of(*OURS_OR_ABOVE, our_other_middleware_around)
+@each_body
+def test_client_disconnects_under_wsgi(project, make_body, journal):
+    exchange = WsgiExchange(take=1)
+    exchange.serve(project(streaming(journal, make_body)).wsgi())
+    check(journal, make_body, project)
+    assert exchange.chunks == [b"x"]
+
+
+@ending("body closed before it is iterated")
+@each_of(*OURS_OR_ABOVE)
+@each_body
+def test_body_closed_before_it_is_iterated(project, make_body, journal):
+    WsgiExchange(iterate=False).serve(project(streaming(journal, make_body)).wsgi())
+    check(journal, make_body, project)
+
+
+@ending("body never iterated")
+@each_of(*OURS_OR_ABOVE)
+@each_body
+def test_body_never_iterated(project, make_body, journal):
+    """As for HEAD: a server may ask for the iterator, and take nothing."""
+    WsgiExchange(take=0).serve(project(streaming(journal, make_body)).wsgi())
+    check(journal, make_body, project)
+
+
+def in_place_of_the_response(get_response):
+    """Middleware that answers something else, as for a conditional request."""
+
+    def middleware(request):
+        get_response(request)
+        return HttpResponse(status=304)
+
+    return middleware
+
+
+@each_of(ours_first, contrib_above)
+@each_server
+@each_body
+def test_a_response_that_nobody_closes(project, serve, make_body, journal):
+    application = project(streaming(journal, make_body))
+    above = [f"{__name__}.in_place_of_the_response", *settings.MIDDLEWARE]
+    with override_settings(MIDDLEWARE=above):
+        assert serve(application) == (304, b"")
+    journal.check()
+
+
+class Leaving(AsgiExchange):
+    """A client that is gone once the application says so, or has sent that many chunks."""
+
+    def __init__(self, after_chunks=None):
+        super().__init__({"type": "http.request"})
+        self.has_left = asyncio.Event()
+        self._after_chunks = after_chunks
+
+    async def receive(self):
+        if self._incoming:
+            return await super().receive()
+        await self.has_left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        await super().send(message)
+        if self._after_chunks is not None and self.body == b"x" * self._after_chunks:
+            self.has_left.set()
+            # As a transport that has seen the end: the next write waits for nobody.
+            await asyncio.sleep(3600)
+
+
+listens_for_disconnects = pytest.mark.skipif(
+    VERSION < (5, 0), reason="Django 4.2 does not notice that a client is gone"
+)
+
+
+@listens_for_disconnects
+@each_variant
+@event_loops.each_loop
+@each_body
+def test_client_disconnects_from_a_stream_under_asgi(project, new_loop, make_body, journal):
+    application = project(streaming(journal, make_body)).asgi()
+
+    async def main():
+        await application(http(), *Leaving(after_chunks=1).ends)
+
+    contextvars.copy_context().run(event_loops.run, main, new_loop)
+    check(journal, make_body, project)
+
+
+@listens_for_disconnects
+@each_variant
+@event_loops.each_loop
+def test_client_disconnects_while_the_view_waits(project, new_loop, journal):
+    seen = []
+
+    async def view(request, item):  # noqa: ARG001
+        journal.note_in_pool()
+        exchange.has_left.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError as error:
+            journal.note_in_pool()
+            seen.append(error)
+            raise
+
+    application = project(view).asgi()
+
+    async def main():
+        nonlocal exchange
+        exchange = Leaving()
+        await application(http(), *exchange.ends)
+
+    exchange = None
+    contextvars.copy_context().run(event_loops.run, main, new_loop)
+    assert len(seen) == 1
+    journal.check()
+
+
+@ending("lifespan")
+@ending("websocket")
+@ending("unknown scope")
+@event_loops.each_loop
+@pytest.mark.parametrize("scope", [LIFESPAN, websocket(), http(type="mqtt")], ids=lambda s: s["type"])
+def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
+    configure()
+    application = ASGIHandler()
+
+    async def main():
+        await application(dict(scope), *AsgiExchange().ends)
+
+    with pytest.raises(ValueError, match=r"^Django can only handle ASGI/HTTP connections, not "):
+        event_loops.run(main, new_loop)
+    journal.check_nothing_is_left()
+    assert journal.starts.spans == []
+
+
+def test_the_table_is_complete():
+    ending.check()
