@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,6 +20,8 @@ from pyroscope_otel.local.receiving import PUSH_PATH, TRACES_PATH, Receiving
 from pyroscope_otel.local.refusal import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ("make_app",)
 
 _logger = logging.getLogger(__name__)
+
+_READING_SECONDS = 30.0  # for a client to read what it asked for
 
 _PAGE = Path(__file__).parent / "page"
 _MEDIA_TYPES = {
@@ -77,6 +82,7 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
             Refused: _refuse,
             HTTPException: _refuse_http,
             ClientDisconnect: _nobody_there,
+            Exception: _failed,
         },
     )
     return _Guard(answered, host)
@@ -93,29 +99,27 @@ def _page(request: Request) -> Response:
     )
 
 
-def _refuse(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+def _refuse(_request: Request, error: Any) -> Response:
     return _json_error(error.status, error.reason, error.headers)
 
 
-def _refuse_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        return _json_error(404, "there is no such path")
-    return _json_error(error.status_code, f"{request.method}: {error.detail}", error.headers)
+def _refuse_http(request: Request, error: Any) -> Response:
+    """Answer what Starlette refuses: a path or a method that is not served."""
+    reason = f"{request.method} {request.url.path}: {error.detail}"
+    return _json_error(error.status_code, reason, error.headers)
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    _logger.error("The local server failed on %s", request.url.path, exc_info=error)
+    return _json_error(500, "the local server failed; its log says why")
 
 
 def _nobody_there(_request: Request, _error: Exception) -> Response:
     return _json_error(400, "the client went away before its body was complete")
 
 
-def _json_error(status: int, reason: str, headers: object = None) -> Response:
-    return Response(
-        json.dumps({"error": reason}),
-        status,
-        headers,
-        media_type="application/json",  # type: ignore[arg-type]
-    )
+def _json_error(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps({"error": reason}), status, headers, media_type="application/json")
 
 
 class _Guard:
@@ -130,20 +134,21 @@ class _Guard:
         self._names = {"localhost", host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # a websocket: the server refuses it if nobody accepts
-
-        async def send_with_headers(message: Message) -> None:
+        async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_HEADERS)
-            await send(message)
+            if scope["method"] == "GET":
+                await asyncio.wait_for(send(message), _READING_SECONDS)
+            else:
+                await send(message)  # a few bytes, which never wait for their reader
 
-        host = Headers(scope=scope).get("host", "")
-        if self._is_ours(host):
-            await self._app(scope, receive, send_with_headers)
-        else:
-            refusal = _json_error(421, "the Host header names another server than this one")
-            await refusal(scope, receive, send_with_headers)
+        app = self._app
+        if not self._is_ours(Headers(scope=scope).get("host", "")):
+            app = _json_error(421, "the Host header names another server than this one")
+        try:
+            await app(scope, receive, guarded_send)
+        except asyncio.TimeoutError:
+            _logger.debug("A client did not read its answer in time: %s", scope["path"])
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

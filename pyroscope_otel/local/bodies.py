@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyroscope_otel.local.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from starlette.requests import Request
 
 __all__ = ("Bodies",)
+
+_Result = TypeVar("_Result")
 
 
 class Bodies:
@@ -71,11 +73,13 @@ class Bodies:
                 raise self._too_large()
         return bytes(body)
 
-    async def _before(self, deadline, awaitable, status, reason):
+    async def _before(
+        self, deadline: float, awaitable: Awaitable[_Result], status: int, reason: str
+    ) -> _Result:
         left = deadline - asyncio.get_running_loop().time()
         try:
             return await asyncio.wait_for(awaitable, left)
-        except asyncio.TimeoutError:  # noqa: UP041 -- another class before Python 3.11
+        except asyncio.TimeoutError:
             raise Refused(status, reason) from None
 
     async def _take(self, size: int, deadline: float) -> None:

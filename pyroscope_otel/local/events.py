@@ -50,5 +50,5 @@ class Changes:
                 try:
                     await asyncio.wait_for(changed.wait(), heartbeat)
                     break
-                except asyncio.TimeoutError:  # noqa: UP041 -- another class before Python 3.11
+                except asyncio.TimeoutError:
                     yield False

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ("Node", "difference_json", "flame_json", "grow")
 
 Frames = list[tuple[str, str, int]]
+"""A stack, root first: function, file and line."""
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ def _with_tree(head: dict[str, Any], root: Node, numbers: Any) -> str:
 
 
 def _pieces(root: Node, numbers: Any) -> Iterator[str]:
-    """Yield the tree's JSON. By hand, as json.dumps recurses, and a stack may be deeper than that."""
+    """Yield the tree's JSON. By hand: json.dumps recurses, and a stack may be too deep for it."""
     levels = [iter([root])]
     first = True
     while levels:

@@ -90,6 +90,8 @@ class Ingest:
         return jobs, False
 
     def _store_all(self, jobs: list[tuple[Callable[[], Any], Future[Any]]]) -> None:
+        # From here on nobody can cancel: those who gave up before are left out.
+        jobs = [job for job in jobs if job[1].set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._store.writing():
@@ -100,11 +102,11 @@ class Ingest:
             for _, future in jobs:
                 future.set_exception(NotStored(f"the file cannot be written: {error}"))
             return
-        for future, result, error in outcomes:
-            if error is None:
+        for future, result, refusal in outcomes:
+            if refusal is None:
                 future.set_result(result)
             else:
-                future.set_exception(error)
+                future.set_exception(refusal)
         self._on_commit()
 
     def _attempt(self, job: Callable[[], Any]) -> tuple[Any, BaseException | None]:

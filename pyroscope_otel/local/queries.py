@@ -6,14 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.local.refusal import Refused
-from pyroscope_otel.local.samples import unpack_stack
 from pyroscope_otel.local.schema import from_key
 from pyroscope_otel.local.store import stored_bytes
-from pyroscope_otel.local.traces import profile_key
+from pyroscope_otel.local.text import profile_key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pyroscope_otel.local.flame import Frames
 
@@ -33,6 +32,7 @@ __all__ = (
 _MOST_REQUESTS = 500  # of one page
 _MOST_SPANS = 2_000  # of one trace
 _NS_PER_MS = 1_000_000
+_LARGEST_NUMBER = 1e12  # of milliseconds: thirty years
 
 _REQUEST = """
 SELECT r.profile_id, r.trace_id, r.span_id, r.service, r.route, r.kind, r.start_ns,
@@ -49,17 +49,18 @@ def changes(db: sqlite3.Connection) -> dict[str, int]:
 def status(db: sqlite3.Connection) -> dict[str, Any]:
     """Return what is stored, as far as the file knows."""
     pushes, trace_exports, last_push, last_trace = db.execute("SELECT * FROM totals").fetchone()
-    services = db.execute("SELECT name, samples_without_request FROM services ORDER BY name")
-    names, without = zip(*services, strict=True) or ((), ())
+    services = db.execute(
+        "SELECT name, samples_without_request FROM services ORDER BY name"
+    ).fetchall()
     return {
         "spans": _count(db, "spans"),
         **changes(db),
-        "samples_without_request": sum(without),
+        "samples_without_request": sum(count for _, count in services),
         "pushes": pushes,
         "trace_exports": trace_exports,
         "last_push_ms": last_push,
         "last_trace_ms": last_trace,
-        "services": names,
+        "services": [name for name, _ in services],
         "oldest_ms": db.execute(
             "SELECT MIN(oldest) FROM (SELECT MIN(arrived) AS oldest FROM spans"
             " UNION ALL SELECT MIN(arrived) FROM profiles)"
@@ -69,12 +70,13 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
 
 
 def _count(db: sqlite3.Connection, table: str) -> int:
-    return int(db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+    return int(db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608 -- ours
 
 
 def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
     """Return a page of requests, newest first; see the API's description for the filters."""
-    conditions, values = ["TRUE"], []
+    conditions: list[str] = ["TRUE"]
+    values: list[str | float] = []
     for name in ("service", "route"):
         if query.get(name):
             conditions.append(f"r.{name} = ?")
@@ -94,7 +96,7 @@ def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]
     if not 1 <= limit <= _MOST_REQUESTS:
         raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
     rows = db.execute(
-        f"{_REQUEST} WHERE {' AND '.join(conditions)}"  # noqa: S608 -- conditions are ours
+        f"{_REQUEST} WHERE {' AND '.join(conditions)}"
         " ORDER BY r.start_ns DESC, r.profile_id DESC LIMIT ?",
         (*values, limit + 1),
     ).fetchall()
@@ -110,7 +112,7 @@ def _number(query: Mapping[str, str], name: str) -> float:
         number = float(query[name])
     except ValueError:
         raise Refused(400, f"{name} must be a number") from None
-    if not 0 <= number < 1e12:  # not NaN either; a million million ms is thirty years
+    if not 0 <= number < _LARGEST_NUMBER:  # not NaN either
         raise Refused(400, f"{name} must be a number from 0 up")
     return number
 
@@ -268,7 +270,7 @@ def profile_stacks(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames
         " WHERE profile_id = ?",
         (_key(profile_id),),
     )
-    return list(_unpacked(rows))
+    return _with_frames(db, rows.fetchall())
 
 
 def route_stacks(
@@ -293,9 +295,17 @@ def route_stacks(
         " AS sums JOIN stacks ON id = stack_id",
         values,
     )
-    return count, list(_unpacked(rows))
+    return count, _with_frames(db, rows.fetchall())
 
 
-def _unpacked(rows: Any) -> Iterator[tuple[Frames, int, int]]:
-    for frames, cpu_ns, samples in rows:
-        yield unpack_stack(frames), int(cpu_ns), int(samples)
+def _with_frames(
+    db: sqlite3.Connection, rows: list[tuple[str, float, float]]
+) -> list[tuple[Frames, int, int]]:
+    stacks = [(json.loads(ids), round(cpu_ns), round(samples)) for ids, cpu_ns, samples in rows]
+    wanted = {frame_id for ids, _, _ in stacks for frame_id in ids}
+    rows_of_frames = db.execute(
+        "SELECT id, name, file, line FROM frames WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(wanted)),),
+    )
+    frames = {frame_id: (name, file, line) for frame_id, name, file, line in rows_of_frames}
+    return [([frames[frame_id] for frame_id in ids], ns, count) for ids, ns, count in stacks]

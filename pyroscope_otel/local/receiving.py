@@ -6,16 +6,15 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from google.rpc import code_pb2
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.responses import Response
 
-from pyroscope_otel.local.ingest import Ingest, NotStored
+from pyroscope_otel.local.ingest import NotStored
 from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.samples import decode_samples
 from pyroscope_otel.local.traces import MalformedTraces, Traces, TracesTooLarge, decode_traces
 from pyroscope_otel.receiver import MalformedPush, PushTooLarge
+from pyroscope_otel.receiver.messages import RpcStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pyroscope_otel.local.bodies import Bodies
+    from pyroscope_otel.local.ingest import Ingest
     from pyroscope_otel.local.store import Store
 
 __all__ = ("PUSH_PATH", "TRACES_PATH", "Receiving")
@@ -33,7 +33,10 @@ TRACES_PATH = "/v1/traces"
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
 _PUSH_TYPES = ("application/proto", _PROTOBUF)
-_RPC_CODES = {503: code_pb2.UNAVAILABLE}  # all else is the sender's: INVALID_ARGUMENT
+
+# Of gRPC, in whose words OTLP describes errors.
+_INVALID_ARGUMENT = 3
+_UNAVAILABLE = 14
 
 
 class Receiving:
@@ -130,11 +133,11 @@ def _otlp_answer(traces: Traces, *, as_json: bool) -> Response:
 
 
 def _otlp_refusal(refused: Refused, *, as_json: bool) -> Response:
-    code = _RPC_CODES.get(refused.status, code_pb2.INVALID_ARGUMENT)
+    code = _UNAVAILABLE if refused.status == 503 else _INVALID_ARGUMENT  # noqa: PLR2004 -- HTTP's
     if as_json:
         content: Any = json.dumps({"code": code, "message": refused.reason})
         media_type = _JSON
     else:
-        content = Status(code=code, message=refused.reason).SerializeToString()
+        content = RpcStatus(code=code, message=refused.reason).SerializeToString()
         media_type = _PROTOBUF
     return Response(content, refused.status, refused.headers, media_type=media_type)

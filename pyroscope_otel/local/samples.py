@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from pyroscope_otel.local.traces import profile_key, text
+from pyroscope_otel.local.text import UNKNOWN_SERVICE, profile_key, shortened
 from pyroscope_otel.receiver import Frame, MalformedPush, decode_push
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ("ProfileRow", "PushRows", "decode_samples", "pack_stack", "unpack_stack")
+__all__ = ("ProfileRow", "PushRows", "decode_samples")
 
 _CPU = ("cpu", "nanoseconds")
 _MOST_FRAMES = 1024
-_MOST_NAME = 1024  # characters of a service, a function or a file
 _LARGEST_VALUE = 2**53  # so that sums are exact in a browser too
 _CUT = Frame(function="(further callers left out)", file="", line=0)
 
 
 @dataclass
 class ProfileRow:
-    """A push's samples of one profile id: nanoseconds and samples by stack."""
+    """A push's samples of one profile id: (frames root first, nanoseconds, samples)."""
 
     service: str
     name: str
-    stacks: dict[tuple[Frame, ...], list[int]] = field(default_factory=dict)
+    stacks: list[tuple[tuple[Frame, ...], int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -54,7 +46,7 @@ def decode_samples(body: bytes, *, max_bytes: int, gzipped: bool) -> PushRows:
     for profile in decode_push(body, max_bytes=max_bytes, gzipped=gzipped):
         if (profile.sample_type, profile.unit) != _CPU:
             continue
-        service = text(profile.labels.get("service_name", ""), _MOST_NAME) or "unknown_service"
+        service = shortened(profile.labels.get("service_name", "")) or UNKNOWN_SERVICE
         rows.without_request[service] += 0  # the service is known from now on
         for sample in profile.samples:
             if not 0 <= sample.value <= _LARGEST_VALUE:
@@ -66,25 +58,13 @@ def decode_samples(body: bytes, *, max_bytes: int, gzipped: bool) -> PushRows:
                 continue
             row = rows.profiles.get(key)
             if row is None:
-                name = text(sample.label("span_name") or "", _MOST_NAME)
+                name = shortened(sample.label("span_name") or "")
                 row = rows.profiles[key] = ProfileRow(service, name)
-            sums = row.stacks.setdefault(sample.stack, [0, 0])
-            sums[0] += sample.value
-            sums[1] += count
+            row.stacks.append((_root_first(sample.stack), sample.value, count))
     return rows
 
 
-def pack_stack(stack: tuple[Frame, ...]) -> tuple[bytes, bytes]:
-    """Return a stack's digest and its packed frames, root first."""
-    frames: Iterable[Frame] = reversed(stack)
+def _root_first(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
     if len(stack) > _MOST_FRAMES:
-        frames = (_CUT, *reversed(stack[: _MOST_FRAMES - 1]))
-    packed = json.dumps(
-        [(text(f.function, _MOST_NAME), text(f.file, _MOST_NAME), f.line) for f in frames]
-    ).encode()
-    return hashlib.blake2b(packed, digest_size=16).digest(), zlib.compress(packed, 1)
-
-
-def unpack_stack(packed: bytes) -> list[tuple[str, str, int]]:
-    """Return the frames of a stack as (function, file, line), root first."""
-    return [tuple(frame) for frame in json.loads(zlib.decompress(packed))]
+        stack = (*stack[: _MOST_FRAMES - 1], _CUT)
+    return stack[::-1]

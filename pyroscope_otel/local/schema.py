@@ -78,8 +78,15 @@ CREATE TABLE samples (
 
 CREATE TABLE stacks (
     id INTEGER PRIMARY KEY,
-    digest BLOB NOT NULL UNIQUE,
-    frames BLOB NOT NULL
+    frames TEXT NOT NULL UNIQUE -- JSON: ids of frames, root first
+);
+
+CREATE TABLE frames (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    file TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    UNIQUE (name, file, line)
 );
 
 CREATE TABLE services (

@@ -17,6 +17,7 @@ import uvicorn
 from pyroscope_otel.local.api import Api
 from pyroscope_otel.local.app import make_app
 from pyroscope_otel.local.bodies import Bodies
+from pyroscope_otel.local.connection import Connection
 from pyroscope_otel.local.events import Changes
 from pyroscope_otel.local.ingest import Ingest
 from pyroscope_otel.local.receiving import Receiving
@@ -77,6 +78,7 @@ class LocalServer:
         self._sockets: list[socket.socket] = []
         self._urls: list[str] = []
         self._stopped = threading.Event()
+        self._failure: Exception | None = None
 
     @property
     def url(self) -> str:
@@ -97,13 +99,7 @@ class LocalServer:
         except BaseException:
             _close(self._sockets)
             raise
-        for bound in self._sockets[:1]:
-            if not ipaddress.ip_address(bound.getsockname()[0]).is_loopback:
-                _logger.warning(
-                    "The local server listens on %s, which other machines can reach. It checks no "
-                    "credentials: whoever reaches it reads all requests and profiles.",
-                    bound.getsockname()[0],
-                )
+        self._warn_if_exposed()
         started = threading.Event()
         self._stopped.clear()
         self._thread = threading.Thread(
@@ -111,6 +107,7 @@ class LocalServer:
         )
         self._thread.start()
         started.wait()
+        self._raise_failure()
         return self
 
     def __exit__(
@@ -123,13 +120,30 @@ class LocalServer:
         self._server.should_exit = True
         self._thread.join()
 
+    def _warn_if_exposed(self) -> None:
+        address = self._sockets[0].getsockname()[0]
+        if not ipaddress.ip_address(address).is_loopback:
+            _logger.warning(
+                "The local server listens on %s, which other machines can reach. It is for "
+                "development and checks no credentials: whoever reaches it can read every request "
+                "and profile, and send its own.",
+                address,
+            )
+
     def wait(self) -> None:
-        """Wait until the server stops."""
+        """Wait until the server stops, which by itself it does only if it fails."""
         self._stopped.wait()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise RuntimeError("the local server has failed") from self._failure
 
     def _run(self, store: Store, started: threading.Event) -> None:
         try:
             asyncio.run(self._serve(store, started))
+        except Exception as error:
+            self._failure = error
         finally:
             store.close()
             _close(self._sockets)
@@ -152,7 +166,9 @@ class LocalServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=Connection,
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 lifespan="off",
                 ws="none",

@@ -6,6 +6,7 @@ One thread writes (see ingest.py). Readers have connections of their own.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import tempfile
 import time
@@ -13,18 +14,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.local.samples import PushRows, pack_stack
 from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
+from pyroscope_otel.local.text import shortened
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+    from pyroscope_otel.local.samples import PushRows
     from pyroscope_otel.local.traces import SpanRow
+    from pyroscope_otel.receiver import Frame
 
 __all__ = ("ForeignFile", "Store")
 
 _SHARE = 20  # what is pruned at a time: a twentieth
+_SWEEP_SECONDS = 600
 
 
 class Store:
@@ -43,6 +47,7 @@ class Store:
     def __init__(self, data: Path | None, *, keep_seconds: int, max_bytes: int) -> None:
         self.keep_seconds = keep_seconds
         self.max_bytes = max_bytes
+        self._sweep_at = time.monotonic() + _SWEEP_SECONDS
         self._folder = None
         if data is None:
             self._folder = tempfile.TemporaryDirectory(prefix="pyroscope-otel-")
@@ -120,8 +125,10 @@ class Store:
             " start_ns, duration_ns, error, http_status, arrived)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (s.profile_id, s.trace_id, s.span_id, s.service, s.name, s.kind)
-                + (s.start_ns, s.duration_ns, s.error, s.http_status, now)
+                (
+                    *(s.profile_id, s.trace_id, s.span_id, s.service, s.name, s.kind),
+                    *(s.start_ns, s.duration_ns, s.error, s.http_status, now),
+                )
                 for s in spans
                 if s.profile_id is not None
             ],
@@ -134,15 +141,17 @@ class Store:
     def add_samples(self, push: PushRows) -> None:
         """Add the samples of a push to those that are there."""
         now = _now()
+        # By identity, as it is much quicker: a push's stacks share their frames.
+        frame_ids: dict[int, int] = {}
         for key, profile in push.profiles.items():
             sums = [0, 0]
-            for stack, (cpu_ns, samples) in profile.stacks.items():
+            for stack, cpu_ns, samples in profile.stacks:
                 sums[0] += cpu_ns
                 sums[1] += samples
                 self._writer.execute(
                     "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
                     " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples",
-                    (key, self._stack_id(*pack_stack(stack)), cpu_ns, samples),
+                    (key, self._stack_id(stack, frame_ids), cpu_ns, samples),
                 )
             self._writer.execute(
                 "INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
@@ -153,12 +162,22 @@ class Store:
         self._add_services(push.without_request, now)
         self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
 
-    def _stack_id(self, digest: bytes, frames: bytes) -> int:
-        row = self._writer.execute("SELECT id FROM stacks WHERE digest = ?", (digest,)).fetchone()
-        if row is not None:
-            return int(row[0])
-        self._writer.execute("INSERT INTO stacks (digest, frames) VALUES (?, ?)", (digest, frames))
-        return int(self._writer.execute("SELECT last_insert_rowid()").fetchone()[0])
+    def _stack_id(self, stack: tuple[Frame, ...], frame_ids: dict[int, int]) -> int:
+        for frame in stack:
+            if id(frame) not in frame_ids:
+                row = (shortened(frame.function), shortened(frame.file), frame.line)
+                frame_ids[id(frame)] = self._id("frames", "name = ? AND file = ? AND line = ?", row)
+        ids = json.dumps([frame_ids[id(frame)] for frame in stack], separators=(",", ":"))
+        return self._id("stacks", "frames = ?", (ids,))
+
+    def _id(self, table: str, where: str, row: tuple[str | int, ...]) -> int:
+        """Return the id of a row, which is added if it is not there."""
+        found = self._writer.execute(f"SELECT id FROM {table} WHERE {where}", row).fetchone()  # noqa: S608
+        if found is None:
+            marks = ", ".join("?" * len(row))
+            added = self._writer.execute(f"INSERT INTO {table} VALUES (NULL, {marks})", row)  # noqa: S608
+            return int(added.lastrowid or 0)
+        return int(found[0])
 
     def _add_services(self, samples_without_request: dict[str, int], now: int) -> None:
         self._writer.executemany(
@@ -171,11 +190,14 @@ class Store:
     def prune(self) -> None:
         """Delete what is too old, and the oldest while the file is too large."""
         self._delete_until(_now() - self.keep_seconds * 1000)
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
         while self.stored_bytes() > self.max_bytes:
             cutoff = self._oldest_share()
             if cutoff is None:
                 return
             self._delete_until(cutoff)
+            self._sweep()
 
     def stored_bytes(self) -> int:
         """Return how much of the file is in use."""
@@ -188,7 +210,7 @@ class Store:
             for table in ("spans", "profiles")
             if (
                 row := self._writer.execute(
-                    f"SELECT arrived FROM {table} ORDER BY arrived LIMIT 1"
+                    f"SELECT arrived FROM {table} ORDER BY arrived LIMIT 1"  # noqa: S608 -- ours
                     f" OFFSET (SELECT COUNT(*) FROM {table}) / {_SHARE}"
                 ).fetchone()
             )
@@ -197,22 +219,25 @@ class Store:
 
     def _delete_until(self, cutoff: int) -> None:
         with self.writing():
-            gone = 0
-            for table in ("spans", "requests"):
-                gone += self._writer.execute(
-                    f"DELETE FROM {table} WHERE arrived <= ?", (cutoff,)
-                ).rowcount
             self._writer.execute(
                 "DELETE FROM samples WHERE profile_id IN"
                 " (SELECT profile_id FROM profiles WHERE arrived <= ?)",
                 (cutoff,),
             )
-            profiles = self._writer.execute("DELETE FROM profiles WHERE arrived <= ?", (cutoff,))
-            if profiles.rowcount:
-                self._writer.execute(
-                    "DELETE FROM stacks WHERE id NOT IN (SELECT stack_id FROM samples)"
-                )
-            self._writer.execute("DELETE FROM services WHERE arrived <= ?", (cutoff,))
+            for table in ("spans", "requests", "profiles", "services"):
+                self._writer.execute(f"DELETE FROM {table} WHERE arrived <= ?", (cutoff,))  # noqa: S608 -- ours
+
+    def _sweep(self) -> None:
+        """Delete stacks and frames that no sample has any more. It reads all there are."""
+        with self.writing():
+            self._writer.execute(
+                "DELETE FROM stacks WHERE id NOT IN (SELECT stack_id FROM samples)"
+            )
+            self._writer.execute(
+                "DELETE FROM frames WHERE id NOT IN"
+                " (SELECT value FROM stacks, json_each(stacks.frames))"
+            )
+        self._sweep_at = time.monotonic() + _SWEEP_SECONDS
 
 
 def stored_bytes(connection: sqlite3.Connection) -> int:

@@ -11,14 +11,16 @@ import base64
 import binascii
 import json
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from google.protobuf import json_format
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from google.protobuf.message import Message
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from pyroscope_otel.local.schema import to_key
+from pyroscope_otel.local.text import UNKNOWN_SERVICE, profile_key, shortened
 from pyroscope_otel.receiver.inflating import MalformedGzip, TooLarge, inflate
 from pyroscope_otel.receiver.messages import (
     DecodeError,
@@ -28,7 +30,11 @@ from pyroscope_otel.receiver.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+_Message = TypeVar("_Message", bound=Message)
 
 __all__ = ("MalformedTraces", "SpanRow", "Traces", "TracesTooLarge", "decode_traces")
 
@@ -69,10 +75,8 @@ class Traces(NamedTuple):
 _MOST_SPANS = 20_000
 _MOST_SPAN_BYTES = 1024 * 1024
 _MOST_JSON_BYTES = 4 * 1024 * 1024  # parsed, JSON can need thirty times as much
-_MOST_NAME = 1024  # characters
 _MOST_VALUE = 16 * 1024  # characters of an attribute's text
 _LARGEST_TIME = 2**63 - 1
-_UNKNOWN_SERVICE = "unknown_service"  # what the specification calls it
 _KINDS = {
     Span.SPAN_KIND_SERVER: "server",
     Span.SPAN_KIND_CLIENT: "client",
@@ -103,15 +107,15 @@ def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) 
             raise TracesTooLarge(f"the body {error}") from None
         except MalformedGzip as error:
             raise MalformedTraces(f"the body {error}") from error
+    found: Iterable[tuple[str, Callable[[], Span]]]
     found = _found_in_json(body) if as_json else _found_in_protobuf(body)
-    parse = _parse_json if as_json else _parse_protobuf
     spans: list[SpanRow] = []
     rejected, reason = 0, ""
-    for count, (service, raw) in enumerate(found, 1):
+    for count, (service, parse) in enumerate(found, 1):
         if count > _MOST_SPANS:
             raise TracesTooLarge(f"the body has more than {_MOST_SPANS} spans")
         try:
-            spans.append(_row(service, parse(raw)))
+            spans.append(_row(service, parse()))
         except _Rejected as error:
             rejected, reason = rejected + 1, str(error)
     return Traces(spans, rejected, reason)
@@ -121,14 +125,14 @@ class _Rejected(ValueError):  # noqa: N818 -- the rest of its export is kept
     """A span that cannot be kept."""
 
 
-def _found_in_protobuf(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield each span's bytes with the name of its service."""
+def _found_in_protobuf(body: bytes) -> Iterator[tuple[str, Callable[[], Span]]]:
+    """Yield each span, to be parsed when called, with the name of its service."""
     for raw_resource_spans in _checked_count(_parse(TracesRequest, body).resource_spans):
         resource_spans = _parse(ResourceSpans, raw_resource_spans)
         service = _service(_parse(Resource, resource_spans.resource))
         for raw_scope_spans in _checked_count(resource_spans.scope_spans):
             for raw in _parse(ScopeSpans, raw_scope_spans).spans:
-                yield service, raw
+                yield service, partial(_parse_protobuf, raw)
 
 
 def _checked_count(messages: Any) -> Any:
@@ -137,7 +141,7 @@ def _checked_count(messages: Any) -> Any:
     return messages
 
 
-def _parse(message_class: Any, raw: bytes) -> Any:
+def _parse(message_class: Callable[[], _Message], raw: bytes) -> _Message:
     message = message_class()
     try:
         message.ParseFromString(raw)
@@ -149,12 +153,11 @@ def _parse(message_class: Any, raw: bytes) -> Any:
 def _parse_protobuf(raw: bytes) -> Span:
     if len(raw) > _MOST_SPAN_BYTES:
         raise _Rejected(f"a span is larger than {_MOST_SPAN_BYTES} bytes")
-    span: Span = _parse(Span, raw)
-    return span
+    return _parse(Span, raw)
 
 
-def _found_in_json(body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each span's object with the name of its service."""
+def _found_in_json(body: bytes) -> Iterator[tuple[str, Callable[[], Span]]]:
+    """Yield each span, to be parsed when called, with the name of its service."""
     if len(body) > _MOST_JSON_BYTES:
         raise TracesTooLarge(f"the body is larger than {_MOST_JSON_BYTES} bytes of JSON")
     try:
@@ -168,7 +171,7 @@ def _found_in_json(body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         service = _service(_from_json(Resource(), {} if resource is None else resource))
         for scope_spans in _objects(resource_spans, "scopeSpans"):
             for span in _objects(scope_spans, "spans"):
-                yield service, span
+                yield service, partial(_parse_json, span)
 
 
 def _objects(parent: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
@@ -199,7 +202,7 @@ def _base64_of_hex(name: str, value: Any) -> str:
         raise _Rejected(f"{name} is not hex digits") from error
 
 
-def _from_json(message: Any, value: Any) -> Any:
+def _from_json(message: _Message, value: Any) -> _Message:
     try:
         return json_format.ParseDict(value, message, ignore_unknown_fields=True)
     except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
@@ -210,8 +213,8 @@ def _from_json(message: Any, value: Any) -> Any:
 def _service(resource: Any) -> str:
     for attribute in resource.attributes:
         if attribute.key == "service.name" and attribute.value.string_value:
-            return text(attribute.value.string_value, _MOST_NAME)
-    return _UNKNOWN_SERVICE
+            return shortened(attribute.value.string_value)
+    return UNKNOWN_SERVICE
 
 
 def _row(service: str, span: Span) -> SpanRow:
@@ -227,7 +230,7 @@ def _row(service: str, span: Span) -> SpanRow:
         trace_id=span.trace_id,
         span_id=to_key(span.span_id),
         parent_span_id=_parent(span.parent_span_id),
-        name=text(span.name, _MOST_NAME),
+        name=shortened(span.name),
         kind=_KINDS.get(span.kind, "internal"),
         service=service,
         start_ns=start,
@@ -246,7 +249,7 @@ def _parent(raw: bytes) -> int | None:
 def _detail(span: Span, attributes: dict[str, Any]) -> str:
     events = [
         {
-            "name": text(event.name, _MOST_NAME),
+            "name": shortened(event.name),
             "offset_ns": event.time_unix_nano - span.start_time_unix_nano,
             "attributes": _attributes(event.attributes),
         }
@@ -254,7 +257,7 @@ def _detail(span: Span, attributes: dict[str, Any]) -> str:
     ]
     return json.dumps(
         {
-            "status_message": text(span.status.message, _MOST_VALUE),
+            "status_message": shortened(span.status.message, _MOST_VALUE),
             "attributes": attributes,
             "events": events,
         },
@@ -263,7 +266,7 @@ def _detail(span: Span, attributes: dict[str, Any]) -> str:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {text(pair.key, _MOST_NAME): _value(pair.value) for pair in pairs}
+    return {shortened(pair.key): _value(pair.value) for pair in pairs}
 
 
 def _value(value: AnyValue) -> Any:
@@ -271,34 +274,18 @@ def _value(value: AnyValue) -> Any:
     if kind is None:
         return None
     content = getattr(value, kind)
-    if kind == "string_value":
-        return text(content, _MOST_VALUE)
-    if kind == "double_value":
-        return content if math.isfinite(content) else str(content)
-    if kind == "array_value":
-        return [_value(item) for item in content.values]
-    if kind == "kvlist_value":
-        return _attributes(content.values)
-    if kind == "bytes_value":
-        return text(base64.b64encode(content).decode(), _MOST_VALUE)
-    return content  # bool, int; what is added to AnyValue later has no name here
+    plain = _PLAIN.get(kind)
+    return content if plain is None else plain(content)
 
 
-def text(value: str, most: int) -> str:
-    """Return text that SQLite and the page can hold: no longer than `most`, no lone surrogates."""
-    if len(value) > most:
-        value = value[: most - 1] + "…"
-    return value.encode("utf-8", "replace").decode()
-
-
-def profile_key(value: object) -> int | None:
-    """Return a profile id (16 hex digits) as the store's key, or None if it is none."""
-    if not isinstance(value, str) or len(value) != 16:  # noqa: PLR2004 -- 8 bytes in hex
-        return None
-    try:
-        return to_key(bytes.fromhex(value))
-    except ValueError:
-        return None
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "string_value": lambda content: shortened(content, _MOST_VALUE),
+    # JSON has no infinity.
+    "double_value": lambda content: content if math.isfinite(content) else str(content),
+    "array_value": lambda content: [_value(item) for item in content.values],
+    "kvlist_value": lambda content: _attributes(content.values),
+    "bytes_value": lambda content: shortened(base64.b64encode(content).decode(), _MOST_VALUE),
+}
 
 
 def _http_status(attributes: dict[str, Any]) -> int | None:

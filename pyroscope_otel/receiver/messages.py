@@ -2,10 +2,11 @@
 
 Field names and numbers follow public schemas: `push.v1` and `types.v1` of
 Grafana Pyroscope (the push request), `profile.proto` of google/pprof (the
-profile inside), and OTLP's `trace_service.proto` (the layers around the spans;
-what is in them stays bytes, to be parsed one by one). The classes are built here
-from a table rather than generated, so there is no generated code to keep in step
-with the protobuf runtime. Unlisted fields are skipped when a message is parsed.
+profile inside), `status.proto` of google/rpc, and OTLP's `trace_service.proto`
+(the layers around the spans; what is in them stays bytes, to be parsed one by
+one). The classes are built here from a table rather than generated, so there is
+no generated code to keep in step with the protobuf runtime. Unlisted fields are
+skipped when a message is parsed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = (
     "PushRequest",
     "PushResponse",
     "ResourceSpans",
+    "RpcStatus",
     "ScopeSpans",
     "TracesRequest",
 )
@@ -64,6 +66,7 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
     "TracesRequest": ("repeated bytes resource_spans = 1",),
     "ResourceSpans": ("bytes resource = 1", "repeated bytes scope_spans = 2"),
     "ScopeSpans": ("repeated bytes spans = 2",),
+    "RpcStatus": ("int64 code = 1", "string message = 2"),
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -113,6 +116,7 @@ def _message_class(name: str) -> Any:
 PushRequest = _message_class("PushRequest")
 PushResponse = _message_class("PushResponse")
 PprofProfile = _message_class("PprofProfile")
+RpcStatus = _message_class("RpcStatus")
 TracesRequest = _message_class("TracesRequest")
 ResourceSpans = _message_class("ResourceSpans")
 ScopeSpans = _message_class("ScopeSpans")

@@ -1,0 +1,65 @@
+"""A connection that does not wait for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
+__all__ = ("Connection",)
+
+_SECONDS = 10.0
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection, closed where a request's head does not come in time.
+
+    uvicorn itself has a limit only between two requests; a client that connects
+    and says nothing, or a byte now and then, would keep its place for ever. The
+    time for a body is limited where bodies are read.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._set_due()
+
+    def data_received(self, data: bytes) -> None:
+        """Take it in; what is awaited may be another thing now."""
+        super().data_received(data)
+        self._set_due()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._forget_due()
+        super().connection_lost(exc)
+
+    def _set_due(self) -> None:
+        if not self._awaits_head():
+            self._forget_due()
+        elif self._due is None:
+            self._due = self.loop.call_later(_SECONDS, self._too_slow)
+
+    def _awaits_head(self) -> bool:
+        # Also true while the rest of a body that was refused is passed over.
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn leaves the None out
+        return cycle is None or cycle.response_complete
+
+    def _forget_due(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _too_slow(self) -> None:
+        self._due = None
+        if self._awaits_head():
+            self.transport.close()
