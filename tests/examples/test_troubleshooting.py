@@ -1,0 +1,219 @@
+"""What the page on troubleshooting says is seen, is seen."""
+
+from __future__ import annotations
+
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import child
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from started import ROOT
+
+from pyroscope_otel.receiver import Receiver
+
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+
+WORK = """
+import pyroscope_otel
+from opentelemetry import trace
+pyroscope_otel.configure()
+with trace.get_tracer("shop").start_as_current_span("request"):
+    burn()
+pyroscope_otel.shutdown()
+trace.get_tracer_provider().shutdown()
+"""
+
+
+def said(code, **env):
+    """Return what a process writes to stdout and stderr."""
+    redirected = "import os\nos.dup2(1, 2)\n"
+    named = {"PYROSCOPE_APPLICATION_NAME": "shop", "PYROSCOPE_ENABLE_LOGGING": "true"}
+    return "\n".join(child.run(redirected + code, env=named | env))
+
+
+def first_cells(section):
+    """Return the first cell of each row of the section's tables."""
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return [row.split(" | ")[0].lstrip("| ") for row in re.findall(r"^\| .*$", text, re.MULTILINE)]
+
+
+def on_the_page(section, message):
+    """Return whether the page has a row for what was said; `...` stands for anything."""
+    shown = [code for cell in first_cells(section) for code in re.findall(r"`([^`]+)`", cell)]
+    return any(re.search(".*".join(map(re.escape, code.split("..."))), message) for code in shown)
+
+
+# `pyroscope.profile.id` is not on the spans
+
+
+@pytest.fixture
+def look():
+    """Return the page's way to look at a span, as a function that returns what it prints."""
+    (code,) = re.findall(r"```python\n(from opentelemetry import trace\n.*?)```", PAGE, re.DOTALL)
+    assert code.count("print(") == 1
+    shown = []
+
+    def look():
+        exec(compile(code, "page", "exec"), {"print": lambda *shown_now: shown.append(shown_now)})  # noqa: S102  the page's code is what is tested
+        return shown.pop()
+
+    return look
+
+
+def test_no_span(recorder, look):  # noqa: ARG001  it forbids labels left behind
+    assert look() == (0, False, None)
+    assert "`0 False None`" in first_cells("`pyroscope.profile.id` is not on the spans")
+
+
+def test_a_span_that_is_not_sampled(recorder, look):  # noqa: ARG001  same
+    tracer = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("shop")
+    with tracer.start_as_current_span("request"):
+        number, *rest = look()
+    assert number
+    assert rest == [False, None]
+    assert "a number, `False None`" in first_cells("`pyroscope.profile.id` is not on the spans")
+
+
+def test_a_provider_without_the_processor(recorder, look):  # noqa: ARG001  same
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("shop")
+    with tracer.start_as_current_span("request"):
+        number, *rest = look()
+    assert number
+    assert rest == [True, None]
+    assert "a number, `True None`" in first_cells("`pyroscope.profile.id` is not on the spans")
+
+
+def test_a_child_span_shows_its_local_root(tracer, look):
+    with tracer.start_as_current_span("request") as root, tracer.start_as_current_span("query"):
+        number, *rest = look()
+    local_root = trace.format_span_id(root.get_span_context().span_id)
+    assert trace.format_span_id(number) != local_root
+    assert rest == [True, local_root]
+    cells = first_cells("`pyroscope.profile.id` is not on the spans")
+    assert "a number, `True`, an id" in cells
+
+
+# Profiles do not arrive
+
+
+@pytest.fixture
+def refusing(request):
+    """Answer each push with a status; the server's URL."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(request.param)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield request.param, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("refusing", [401, 404], indirect=True)
+def test_a_server_that_refuses_profiles(refusing):
+    status, url = refusing
+    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
+    assert f"Sending Session failed {status}" in messages
+    assert on_the_page("Profiles do not arrive", f"Sending Session failed {status}")
+
+
+def test_no_server():
+    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+    (message,) = set(re.findall(r"Failed to send session: .*", messages))
+    assert on_the_page("Profiles do not arrive", message)
+
+
+def test_a_server_that_takes_profiles():
+    """The agent says nothing, the library that it has started."""
+    with Receiver() as receiver:
+        quiet = said(WORK, PYROSCOPE_SERVER_ADDRESS=receiver.url)
+        talking = said(
+            "import logging\nlogging.basicConfig(level=logging.INFO)\n" + WORK,
+            PYROSCOPE_SERVER_ADDRESS=receiver.url,
+            PYROSCOPE_ENABLE_LOGGING="false",
+        )
+        assert receiver.profiles
+    assert quiet == ""
+    (message,) = re.findall(r"Pyroscope agent started .*", talking)
+    assert on_the_page("Profiles do not arrive", message)
+
+
+def test_an_agent_of_the_applications_own():
+    own = "import logging\nlogging.basicConfig(level=logging.INFO)\npyroscope.configure('own')\n"
+    messages = said(own + WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+    (message,) = re.findall(r"The application's own Pyroscope agent .*", messages)
+    assert on_the_page("Profiles do not arrive", message)
+
+
+# The profile of a span is empty
+
+
+def test_names_that_differ():
+    messages = said(WORK, OTEL_SERVICE_NAME="till", PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+    assert "Profiles have service_name 'shop', traces have service.name 'till'" in messages
+    assert "`Profiles have service_name 'shop', traces have service.name 'till'`" in PAGE
+
+
+def test_work_without_the_gil_is_sampled_where_it_is_asked_for():
+    released = WORK.replace(
+        "burn()",
+        "import hashlib\n    for _ in range(60): hashlib.sha256(bytes(8_000_000)).digest()",
+    )
+
+    def sampled(gil_only):
+        with Receiver() as receiver:
+            said(released, PYROSCOPE_SERVER_ADDRESS=receiver.url, PYROSCOPE_GIL_ONLY=gil_only)
+            samples = [sample for profile in receiver.profiles for sample in profile.samples]
+        return sum(sample.value for sample in samples if sample.label("span_id"))
+
+    assert sampled("false") > 2 * sampled("true")
+    assert "`PYROSCOPE_GIL_ONLY=false`" in PAGE
+
+
+# Traces do not arrive
+
+
+def test_no_exporter():
+    hidden = (
+        "import sys\nsys.modules['opentelemetry.exporter.otlp.proto.http.trace_exporter'] = None\n"
+    )
+    messages = said(
+        hidden + WORK,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9",
+    )
+    (message,) = re.findall(r"An OTLP endpoint is set.*", messages)
+    assert on_the_page("Traces do not arrive", message)
+
+
+@pytest.mark.parametrize("refusing", [401], indirect=True)
+def test_a_server_that_refuses_traces(refusing):
+    _, url = refusing
+    messages = said(
+        WORK, OTEL_EXPORTER_OTLP_ENDPOINT=url, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9"
+    )
+    (message,) = re.findall(r"Failed to export spans batch .*", messages)
+    assert on_the_page("Traces do not arrive", message)
+
+
+def test_no_server_for_traces():
+    messages = said(
+        WORK,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_EXPORTER_OTLP_TIMEOUT="3",
+        PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9",
+    )
+    message = re.findall(r"Transient error .*", messages)[0]
+    assert on_the_page("Traces do not arrive", message)
