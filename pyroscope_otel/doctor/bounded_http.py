@@ -52,7 +52,6 @@ def send(
     *,
     headers: Mapping[str, str],
     body: bytes | None = None,
-    seconds: float = _SECONDS,
 ) -> Answer:
     """Send a GET, or a POST if there is a body, and return the answer, whatever its status.
 
@@ -67,17 +66,17 @@ def send(
 
     def work() -> None:
         try:
-            outcome.put(_send(url, headers, body, time.monotonic() + seconds))
+            outcome.put(_send(url, headers, body, time.monotonic() + _SECONDS))
         except Exception as error:
             outcome.put(error)
 
     threading.Thread(target=work, daemon=True).start()
     with contextlib.suppress(queue.Empty):
-        answer = outcome.get(timeout=seconds)
+        answer = outcome.get(timeout=_SECONDS)
         if isinstance(answer, Answer):
             return answer
         raise Unreachable(_in_words(answer)) from answer
-    raise Unreachable(f"no answer in {seconds:.0f} s")
+    raise Unreachable(f"no answer in {_SECONDS:.0f} s")
 
 
 def printable(text: str) -> str:

@@ -188,7 +188,7 @@ def _makes_series(*, uses_trace_id: bool) -> Finding:
     )
 
 
-def arrives(reader: Reader, span_id: str, seconds: float = _ARRIVAL_SECONDS) -> int:
+def arrives(reader: Reader, span_id: str) -> int:
     """Wait until a span's profile can be read, and return its CPU time; 0 if it never can.
 
     A server answers a push before what it brought can be asked for.
@@ -196,7 +196,7 @@ def arrives(reader: Reader, span_id: str, seconds: float = _ARRIVAL_SECONDS) -> 
     Raises:
         CannotRead: If the server does not let it be read.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _ARRIVAL_SECONDS
     while True:
         nanoseconds = reader.span_nanoseconds(span_id)
         if nanoseconds or time.monotonic() > deadline:

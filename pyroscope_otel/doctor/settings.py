@@ -13,6 +13,7 @@ from pyroscope_otel.settings import Settings, SettingsError, read_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FEW_SAMPLES = 50
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 AT_RUN_TIME = ("cpu_implementation", "line_no", "tracer_provider")
 """Settings whose values are objects: they stay in the process that has them."""
@@ -118,6 +119,16 @@ def judge(settings: Settings) -> list[Finding]:
                 f"span_labels ({settings.sources['span_labels']}) leaves out span_id: samples "
                 "are not linked with spans, and the profile of every span is empty.",
                 "Add span_id to span_labels (PYROSCOPE_SPAN_LABELS).",
+            )
+        )
+    if settings.sample_rate < _FEW_SAMPLES:
+        period = 1000 / settings.sample_rate
+        findings.append(
+            note(
+                "settings-few-samples",
+                f"A sample is taken each {period:.0f} ms ({settings.sources['sample_rate']}): a "
+                "span with less CPU time than that often has an empty profile.",
+                "Raise sample_rate (PYROSCOPE_PROFILING_INTERVAL); 100 a second is the default.",
             )
         )
     if _is_in_the_clear(settings):

@@ -1,0 +1,64 @@
+"""What the doctor's tests share: a clean environment, servers, and a closed port."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from pyroscope_otel.doctor import server as server_checks
+from pyroscope_otel.local import LocalServer
+
+from .pyroscope_server import PyroscopeServer, serving
+
+
+# Before the environment is cleaned.
+REAL_SERVER = os.environ.get("PYROSCOPE_TEST_SERVER")
+
+
+@pytest.fixture
+def real_server(monkeypatch):
+    if not REAL_SERVER:
+        pytest.skip("PYROSCOPE_TEST_SERVER names no Pyroscope server")
+    monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
+    return REAL_SERVER
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    for name in os.environ:
+        if name.startswith(("PYROSCOPE_", "OTEL_", "DJANGO_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    # Where a test waits for what never comes, it need not do so for long.
+    monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 1.0)
+    monkeypatch.setattr(server_checks, "_POLL_SECONDS", 0.1)
+
+
+@pytest.fixture
+def pyroscope_server():
+    return PyroscopeServer()
+
+
+@pytest.fixture
+def address(pyroscope_server):
+    with serving(pyroscope_server.answer) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def local_server():
+    with LocalServer(port=0, otlp_port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def closed_port():
+    """A port of this machine at which nothing listens: taken, so that nobody else gets it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

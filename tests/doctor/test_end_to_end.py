@@ -1,0 +1,126 @@
+"""The whole way, with the real agent: to the local server, and to a stand-in for Pyroscope."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyroscope_otel.doctor.end_to_end import check_end_to_end
+from pyroscope_otel.doctor.reading import reader_for
+from pyroscope_otel.doctor.server import check_server
+
+from .judging import codes, settings_of, target
+from .pyroscope_server import PUSH, serving
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch):
+    monkeypatch.setattr("pyroscope_otel.doctor.end_to_end._BURN_SECONDS", 0.3)
+
+
+def check(address, *, with_exporters=False, **settings):
+    reader = reader_for(target(address))
+    return check_end_to_end(
+        settings_of(server_address=address, **settings), reader, with_exporters=with_exporters
+    )
+
+
+def test_through_the_local_server_with_its_trace(local_server, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", local_server.otlp_url)
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,service.namespace=eu")
+    findings = check(local_server.url, with_exporters=True, application_name="shop")
+    assert codes(findings) == ["end-to-end", "traces-accepted"]
+    assert f"to {local_server.otlp_url}/v1/traces was told" in findings[1].summary
+
+
+def test_through_pyroscopes_query_api(address, pyroscope_server):
+    findings = check(address, application_name="shop", tags={"service_name": "x", "region": "eu"})
+    assert codes(findings) == ["end-to-end"]
+    series = [labels for labels, _, _ in pyroscope_server.stored]
+    assert {labels["service_name"] for labels in series} == {"pyroscope-otel-doctor"}
+    assert {labels["region"] for labels in series} == {"eu"}
+
+
+def test_credentials_and_tenant_reach_the_agent(address, pyroscope_server):
+    pyroscope_server.authorization, pyroscope_server.tenant = "Bearer abc", "team"
+    settings = {"auth_token": "abc", "tenant_id": "team"}
+    reader = check_server(target(address, **settings), uses_trace_id=False).reader
+    findings = check_end_to_end(
+        settings_of(server_address=address, **settings), reader, with_exporters=False
+    )
+    assert codes(findings) == ["end-to-end"]
+
+
+def test_a_server_that_loses_the_link(address, pyroscope_server):
+    pyroscope_server.drops_span_id = True
+    assert codes(check(address)) == ["end-to-end-samples-unlinked!"]
+
+
+def test_a_server_that_takes_all_and_keeps_nothing(address, pyroscope_server):
+    pyroscope_server.keeps = lambda _: False
+    assert codes(check(address)) == ["end-to-end-not-arrived!"]
+
+
+def test_a_server_that_refuses_the_agent_alone(pyroscope_server):
+    def answer(method, path, headers, body):
+        if path == PUSH and headers["User-Agent"].startswith("pyroscope-rs"):
+            return 422, "the agent is not welcome"
+        return pyroscope_server.answer(method, path, headers, body)
+
+    with serving(answer) as address:
+        (finding,) = check(address)
+    assert codes([finding]) == ["end-to-end-not-arrived!"]
+    assert "422" in finding.detail
+
+
+def test_what_cannot_be_read_back(address, pyroscope_server):
+    pyroscope_server.may_read = False
+    assert codes(check(address)) == ["end-to-end-cannot-read"]
+
+
+def test_few_samples_a_second_are_no_reason_to_miss_the_span(address):
+    assert codes(check(address, sample_rate=1)) == ["end-to-end"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, "end-to-end-not-sampled!"),
+        ({"OTEL_SDK_DISABLED": "true"}, "end-to-end-sdk-disabled!"),
+    ],
+)
+def test_a_span_that_is_not_recorded(address, monkeypatch, environment, expected):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert codes(check(address)) == [expected]
+
+
+def test_a_process_that_comes_to_no_end(address, monkeypatch):
+    monkeypatch.setattr("pyroscope_otel.doctor.end_to_end._SECONDS", 0.2)
+    (finding,) = check(address)
+    assert codes([finding]) == ["end-to-end-failed!"]
+    assert "it took more than 0 s and was stopped" in finding.summary
+
+
+def test_a_process_that_crashes_says_how(address, monkeypatch, tmp_path):
+    crash = "import os, sys; sys.stderr.write('it hurts\\n'); sys.stderr.flush(); os.abort()"
+    (tmp_path / "sitecustomize.py").write_text(crash)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (finding,) = check(address)
+    assert codes([finding]) == ["end-to-end-failed!"]
+    assert "it was ended by SIGABRT" in finding.summary
+    assert finding.detail == "it hurts"
+
+
+def test_without_a_server_the_process_is_judged_alone(closed_port):
+    settings = settings_of(server_address=f"http://127.0.0.1:{closed_port}")
+    assert check_end_to_end(settings, None, with_exporters=False) == []
+
+
+def test_through_a_real_pyroscope(real_server):
+    server = check_server(target(real_server), uses_trace_id=False)
+    assert codes(server.findings)[0] == "server-accepts-push"
+    assert server.findings[1].code in ("trace-id-separated", "trace-id-makes-series")
+    findings = check_end_to_end(
+        settings_of(server_address=real_server), server.reader, with_exporters=False
+    )
+    assert codes(findings) == ["end-to-end"]
