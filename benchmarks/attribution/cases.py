@@ -6,11 +6,26 @@ import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from benchmarks.attribution.programs import CELERY, GUNICORN, HYPERCORN, UVICORN, UWSGI, Program
+from benchmarks.attribution.programs import (
+    CELERY,
+    GUNICORN,
+    HYPERCORN,
+    RUNSERVER,
+    UVICORN,
+    UWSGI,
+    Program,
+)
 
 _ASGI = "benchmarks.attribution.apps_asgi"
 _WSGI = "benchmarks.attribution.apps_wsgi"
 _CELERY = "benchmarks.attribution.apps_celery"
+_FLASK = "benchmarks.attribution.apps_flask:app"
+_DJANGO_SETTINGS = "benchmarks.attribution.django_shop.settings"
+_DJANGO_WSGI = "benchmarks.attribution.django_shop.wsgi"
+_DJANGO_ASGI = "benchmarks.attribution.django_shop.asgi:application"
+_GTHREAD = ("--worker-class", "gthread", "--threads", "4")
+_GEVENT = ("--worker-class", "gevent")
+_START = {"prefork": ("--workers", "2"), "preload": ("--workers", "2", "--preload")}
 _POST_FORK = (
     "--config",
     "python:benchmarks.attribution.set_up",
@@ -65,6 +80,10 @@ def _asgi(
     return Case(f"{name}/{way}", program, options, f"/{way}", clients=6, workers=workers)
 
 
+def _wsgi(name: str, program: Program, *options: str, way: str = "plain", workers: int = 1) -> Case:
+    return Case(f"{name}/{way}", program, options, f"/{way}", clients=4, workers=workers)
+
+
 def _cases() -> list[Case]:
     cases = []
     for loop in ("asyncio", "uvloop"):
@@ -94,7 +113,7 @@ def _cases() -> list[Case]:
     cases.append(
         _gunicorn("preload-post_fork", "plain", "--preload", *_POST_FORK, workers=2),
     )
-    return cases + _servers()
+    return cases + _servers() + _flask() + _django()
 
 
 def _servers() -> list[Case]:
@@ -121,6 +140,35 @@ def _servers() -> list[Case]:
         cases.append(Case(f"uwsgi-{start}/plain", UWSGI, uwsgi, "/plain", clients=4, workers=2))
     celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
     cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", clients=4, workers=2))
+    return cases
+
+
+def _flask() -> list[Case]:
+    cases = [
+        _wsgi("flask-gthread", GUNICORN, *_GTHREAD, _FLASK, way=way)
+        for way in ("plain", "stream", "thread_pool", "async_view")
+    ]
+    cases += [
+        _wsgi("flask-gevent", GUNICORN, *_GEVENT, _FLASK, way=way)
+        for way in ("plain", "stream", "thread_pool")
+    ]
+    for start, options in _START.items():
+        cases.append(_wsgi(f"flask-{start}", GUNICORN, *options, _FLASK, workers=2))
+    return cases
+
+
+def _django() -> list[Case]:
+    cases = [
+        _wsgi("django-gthread", GUNICORN, *_GTHREAD, _DJANGO_WSGI, way=way)
+        for way in ("plain", "stream", "async_view")
+    ]
+    for start, options in _START.items():
+        cases.append(_wsgi(f"django-{start}", GUNICORN, *options, _DJANGO_WSGI, workers=2))
+    for loop in ("asyncio", "uvloop"):
+        ways = ("async_view", "plain", "sync_to_async", "async_stream")
+        uvicorn = ("--loop", loop, _DJANGO_ASGI)
+        cases += [_asgi(f"django-{loop}", UVICORN, *uvicorn, way=way) for way in ways]
+    cases.append(_wsgi("django-runserver", RUNSERVER, "--settings", _DJANGO_SETTINGS))
     return cases
 
 

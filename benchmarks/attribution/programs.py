@@ -20,12 +20,15 @@ class Program:
         runs_exit_handlers_on: The signal after which it ends as an interpreter
             does. The agent of an application that started it itself needs that,
             to push its last samples; ours is there for the others as well.
+        is_stopped_by_ctrl_c: Whether the end is that of a terminal's Ctrl-C, which
+            all of its processes are told of.
     """
 
     start: tuple[str, ...]
     bind: tuple[str, ...]
     serves: re.Pattern[str]
     runs_exit_handlers_on: signal.Signals = signal.SIGTERM
+    is_stopped_by_ctrl_c: bool = False
 
 
 def _beside_python(name: str) -> str:
@@ -54,6 +57,12 @@ UWSGI = Program(
     (_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master", "--die-on-term"),
     ("--http-socket", "127.0.0.1:0"),
     re.compile(r"bound to TCP address 127\.0\.0\.1:(\d+)"),
+)
+RUNSERVER = Program(
+    (sys.executable, "-m", "django", "runserver"),
+    ("127.0.0.1:0",),
+    re.compile(r"development server at http://127\.0\.0\.1:(\d+)"),
+    is_stopped_by_ctrl_c=True,
 )
 CELERY = Program(
     (sys.executable, "-m", "celery"),

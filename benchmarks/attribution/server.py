@@ -18,7 +18,10 @@ _REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-_OTHERS_SETTINGS = ("OTEL_", "PYROSCOPE_", "FASTAPI_", "GUNICORN_", "UVICORN_", "UWSGI_")
+_OTHERS_SETTINGS = (
+    *("OTEL_", "PYROSCOPE_", "FASTAPI_", "DJANGO_", "FLASK_", "CELERY_"),
+    *("GUNICORN_", "UVICORN_", "UWSGI_"),
+)
 
 
 class ServerError(Exception):
@@ -67,7 +70,10 @@ class Server:
         if kind is not None:
             self._kill()
             return
-        self._process.send_signal(self._stop_by)
+        if self._case.program.is_stopped_by_ctrl_c:
+            os.killpg(self._process.pid, signal.SIGINT)
+        else:
+            self._process.send_signal(self._stop_by)
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

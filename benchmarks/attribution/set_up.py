@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import FastAPI
+    from flask import Flask
 
 PACKAGE_VARIABLE = "ATTRIBUTION_PACKAGE"
 RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's module
@@ -69,6 +70,43 @@ def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
         return PyroscopeMiddleware(app, **_agent())
     _profile_by_hand(provider)
     return OpenTelemetryMiddleware(app)
+
+
+def set_up_flask(app: Flask) -> None:
+    """Trace and profile a Flask application, with the contrib instrumentation."""
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+    provider = _trace()
+    if _package() == "ours":
+        from pyroscope_otel_flask import Pyroscope
+
+        Pyroscope(app, **_agent())
+    else:
+        FlaskInstrumentor().instrument_app(app)
+        _profile_by_hand(provider)
+
+
+def set_up_django(settings: dict[str, Any]) -> None:
+    """Trace and profile a Django project, with the contrib instrumentation.
+
+    Args:
+        settings: The project's, to be completed.
+    """
+    _trace()
+    if _package() == "ours":
+        settings["INSTALLED_APPS"].insert(0, "pyroscope_otel_django")
+        settings["MIDDLEWARE"].insert(0, "pyroscope_otel_django.middleware.PyroscopeMiddleware")
+        settings["PYROSCOPE"] = {name.upper(): value for name, value in _agent().items()}
+    else:
+        settings["INSTALLED_APPS"].insert(0, "benchmarks.attribution.django_shop")
+
+
+def instrument_django() -> None:
+    """Do the rest by hand, when the project's settings are read."""
+    from opentelemetry.instrumentation.django import DjangoInstrumentor
+
+    DjangoInstrumentor().instrument()
+    _profile_by_hand(trace.get_tracer_provider())
 
 
 def set_up_celery() -> None:

@@ -1,7 +1,7 @@
 """Every server that people deploy: each worker has profiles, and loses none at the end.
 
 The agent would push only after the test is over: whatever arrives was flushed by
-the graceful stop, which is what SIGTERM asks for.
+the graceful stop, which is what SIGTERM asks for, or Ctrl-C of Django's runserver.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ SERVERS = [
     "uwsgi-prefork/plain",
     "uwsgi-lazy-apps/plain",
     "celery-prefork/prepare",
+    "flask-prefork/plain",
+    "flask-preload/plain",
+    "django-prefork/plain",
+    "django-preload/plain",
+    "django-uvloop/async_view",
+    "django-runserver/plain",
 ]
 
 
