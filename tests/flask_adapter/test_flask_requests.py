@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import flask
 import pytest
-from flask_variants import at_once, each_variant, serving, wsgi_instrumented
+from flask_variants import at_once, each_variant, instrumented_later, serving, wsgi_instrumented
 from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.trace import SpanKind
@@ -260,7 +260,7 @@ def test_an_excluded_path_has_neither_span_nor_profile(app, extend, settings, jo
 
 
 @each_variant
-def test_one_server_span(assemble, journal):
+def test_one_server_span(assemble, journal, caplog):
     def answer():
         journal.note()
         return "x"
@@ -270,6 +270,26 @@ def test_one_server_span(assemble, journal):
     root = journal.check()
     assert [span.kind for span in journal.starts.spans] == [SpanKind.SERVER]
     assert root.instrumentation_scope.name == "opentelemetry.instrumentation.flask"
+    # Where we find contrib, we do not have it refuse.
+    refused = "Attempting to instrument Flask app while already instrumented"
+    assert [refused in caplog.text] == [assemble.of is instrumented_later]
+
+
+def test_an_application_made_before_its_class_was_instrumented(app, extend, settings, journal):
+    """It stays as it was: contrib puts another class in place of Flask's."""
+
+    @app.get("/")
+    def _view():
+        journal.note()
+        return "x"
+
+    FlaskInstrumentor().instrument(tracer_provider=settings["tracer_provider"])
+    try:
+        client = extend(app)
+    finally:
+        FlaskInstrumentor().uninstrument()
+    client.get("/", buffered=True)
+    journal.check()
 
 
 def test_the_wsgi_instrumentation_inside_makes_it_where_it_is_there(settings, journal):
