@@ -143,6 +143,7 @@ class _Guard:
                 await send(message)  # a few bytes, which never wait for their reader
 
         app = self._app
+        scope["app"] = self  # lets Starlette raise what it refuses, not answer it as it likes
         if not self._is_ours(Headers(scope=scope).get("host", "")):
             app = _json_error(421, "the Host header names another server than this one")
         try:
