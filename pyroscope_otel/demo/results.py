@@ -1,0 +1,78 @@
+"""What the local server has of the shop's requests, asked through its API."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ("Result", "hottest", "results", "table")
+
+_TIMEOUT_SECONDS = 30.0
+_MOST_REQUESTS = 500  # that the API returns at once
+
+
+class Result(NamedTuple):
+    """A request that the server knows of.
+
+    Attributes:
+        trace_id: Its trace's id.
+        route: The name of its root span.
+        profile_id: What its samples and its root span carry.
+        cpu_ms: The CPU time of its samples in milliseconds; 0 without samples.
+    """
+
+    trace_id: str
+    route: str
+    profile_id: str
+    cpu_ms: float
+
+
+def results(url: str) -> list[Result]:
+    """Return the newest requests of the shop, oldest first."""
+    found = _ask(url, "requests", service="shop", limit=str(_MOST_REQUESTS))["requests"]
+    return [
+        Result(one["trace_id"], one["route"], one["profile_id"], (one["cpu_ns"] or 0) / 1e6)
+        for one in reversed(found)
+    ]
+
+
+def hottest(url: str, profile_id: str, most: int = 3) -> str:
+    """Return the functions in which most of a request's CPU time was spent, with their shares."""
+    flame = _ask(url, "flamegraph", profile_id=profile_id)
+    own = Counter[str]()
+    waiting = [flame["root"]]
+    while waiting:
+        node = waiting.pop()
+        own[node["name"]] += node["self_ns"]
+        waiting += node["children"]
+    return ", ".join(
+        f"{name} {nanoseconds / flame['total_ns']:.0%}"
+        for name, nanoseconds in own.most_common(most)
+        if nanoseconds
+    )
+
+
+def table(url: str, requests: Iterable[Result]) -> str:
+    """Return two lines for each request: what it was, and its hottest functions."""
+    lines = [f"{'trace id':32}  {'route':23}  {'profile id':16}  {'CPU ms':>6}"]
+    for one in requests:
+        lines += [
+            f"{one.trace_id}  {one.route:23}  {one.profile_id}  {one.cpu_ms:6.0f}",
+            f"    {hottest(url, one.profile_id) or 'hardly any CPU time: no sample hit it'}",
+        ]
+    return "\n".join(lines)
+
+
+def _ask(url: str, what: str, **query: str) -> Any:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", f"/api/{what}?{urlencode(query)}")
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()

@@ -1,0 +1,207 @@
+"""Runs the demo from its start to Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from pyroscope_otel.demo import words
+from pyroscope_otel.demo.failure import DemoFailed
+from pyroscope_otel.demo.results import results
+from pyroscope_otel.demo.shop_process import ShopProcess
+from pyroscope_otel.demo.terminal import Terminal
+from pyroscope_otel.demo.traffic import (
+    INVOICE,
+    PAIR,
+    new_trace_id,
+    round_of_requests,
+    send_together,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyroscope_otel.demo.results import Result
+    from pyroscope_otel.demo.traffic import Request
+    from pyroscope_otel.local import LocalServer
+
+__all__ = ("run",)
+
+_PORT = 4040
+_OTLP_PORT = 4318
+_PAUSE_SECONDS = 4.0
+_ARRIVAL_SECONDS = 20.0
+_POLL_SECONDS = 0.2
+
+
+def run(*, port: int | None = None, data: str | None = None, once: bool = False) -> int:
+    """Run the demo: the local server, an example service, and requests to it.
+
+    It goes on until Ctrl-C, SIGTERM or SIGHUP, each of which is a success.
+
+    Args:
+        port: The local server's port; 0 picks a free one. By default Pyroscope's
+            4040, or a free one where that is taken.
+        data: The file to keep what was received in; by default a temporary one.
+        once: Whether to send the requests once, print a table, and end.
+
+    Returns:
+        The exit status: 0, or 1 after an error, which is printed.
+    """
+    terminal = Terminal()
+    try:
+        with _signals_as_interrupt():
+            _run(terminal, port, data, once=once)
+    except KeyboardInterrupt:
+        terminal.say("Stopped.")
+    except DemoFailed as error:
+        terminal.end_line()
+        print(error, file=sys.stderr)  # noqa: T201  a command talks to its terminal
+        return 1
+    return 0
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """Take the signals that ask a program to end for Ctrl-C."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) -> None:
+    terminal.progress("Starting the local server ...")
+    with _server(terminal, port, data) as server:
+        terminal.say(f"Local server  {server.url}")
+        terminal.progress("Starting the example shop ...")
+        with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url) as shop:
+            terminal.say(f"Example shop  {shop.url}")
+            trace_id = _send_first(terminal, shop)
+            if not once:
+                pair, slow = _first_results(terminal, server.url, trace_id)
+                terminal.say(words.look(server.url, pair, slow))
+                _send_on(terminal, shop)
+            terminal.progress("Stopping the shop, which sends its last samples ...")
+        terminal.say(words.once(server.url, results(server.url), data))
+
+
+@contextmanager
+def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[LocalServer]:
+    try:
+        from pyroscope_otel.local import ForeignFile, LocalServer
+    except ImportError as error:
+        raise DemoFailed(str(error)) from error
+    if port is None:
+        port = _PORT if _is_free(_PORT) else 0
+        if not port:
+            terminal.say(f"Port {_PORT} is taken: another one is used. Choose it with --port.")
+    otlp_port = _OTLP_PORT if port != _OTLP_PORT and _is_free(_OTLP_PORT) else None
+    if otlp_port is None:
+        terminal.say(f"Port {_OTLP_PORT} is taken: traces come in where profiles do.")
+    with ExitStack() as stack:
+        try:
+            server = LocalServer(port=port, otlp_port=otlp_port, data=data)
+            stack.enter_context(server)
+        except ForeignFile as error:
+            raise DemoFailed(f"{error}. Choose another with --data.") from error
+        except OSError as error:
+            raise DemoFailed(_why_not(error)) from error
+        yield server
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port with only closed connections is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _why_not(error: OSError) -> str:
+    reason = f"The local server did not start: {error.strerror or error}."
+    if error.errno == errno.EADDRINUSE:
+        reason += " Choose another port with --port; 0 is any free one."
+    return reason
+
+
+def _send_first(terminal: Terminal, shop: ShopProcess) -> str:
+    """Send the pair, then a round of mixed requests; return the pair's trace id."""
+    trace_id = new_trace_id()
+    mixed = round_of_requests(1)
+    total = len(PAIR) + len(mixed)
+    answered = 0
+
+    def show() -> None:
+        nonlocal answered
+        answered += 1
+        terminal.progress(f"Sending requests: {answered} of {total} answered ...")
+
+    _send(shop, PAIR, show, trace_id)
+    _send(shop, mixed, show)
+    terminal.say(f"Requests      {total} answered")
+    return trace_id
+
+
+def _first_results(terminal: Terminal, url: str, trace_id: str) -> tuple[list[Result], Result]:
+    """Wait for the profiles of the pair and of the slow invoice, and return them."""
+    give_up_at = time.monotonic() + _ARRIVAL_SECONDS
+    while time.monotonic() < give_up_at:
+        terminal.progress("Waiting for their profiles, which come once a second ...")
+        arrived = [one for one in results(url) if one.cpu_ms]
+        pair = [one for one in arrived if one.trace_id == trace_id]
+        slow = [one for one in arrived if one.route == INVOICE and one not in pair]
+        if len(pair) == len(PAIR) and slow:
+            return pair, slow[0]
+        time.sleep(_POLL_SECONDS)
+    raise DemoFailed(
+        f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:.0f} s. "
+        "To see what is wrong, run: pyroscope-otel doctor"
+    )
+
+
+def _send_on(terminal: Terminal, shop: ShopProcess) -> NoReturn:
+    """Send a round every few seconds, until Ctrl-C."""
+    answered = 0
+
+    def show(more: int = 1) -> None:
+        nonlocal answered
+        answered += more
+        terminal.progress(f"{answered} more requests answered. Ctrl-C ends the demo.")
+
+    show(0)
+    number = 1
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        number += 1
+        _send(shop, round_of_requests(number), show)
+
+
+def _send(
+    shop: ShopProcess,
+    requests: Sequence[Request],
+    on_answer: Callable[[], None],
+    trace_id: str = "",
+) -> None:
+    try:
+        send_together(shop.url, requests, trace_id=trace_id, on_answer=on_answer)
+    except OSError as error:
+        shop.check()
+        raise DemoFailed(f"The shop did not answer: {error}.") from error

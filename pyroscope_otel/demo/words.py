@@ -1,0 +1,83 @@
+"""What the demo says about what there is to see."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pyroscope_otel.demo.results import hottest, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyroscope_otel.demo.results import Result
+
+__all__ = ("look", "once")
+
+_LOOK = """
+Two requests ran at the same time, in turns, on one event loop of one thread.
+Each has a profile of its own:
+"""
+
+_ONCE = """
+Below each request are the functions that its own CPU time went to. The two of the
+same trace ran at the same time, in turns, on one event loop of one thread."""
+
+_ELSEWHERE = """\
+The same shop for a Pyroscope of yours, and any OTLP endpoint:
+
+  PYROSCOPE_SERVER_ADDRESS=http://localhost:4040 \\
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \\
+  {python} -m uvicorn pyroscope_otel.demo.shop:app
+"""
+
+
+def look(url: str, pair: Sequence[Result], slow: Result) -> str:
+    """Return where to look, once the first profiles are there.
+
+    Args:
+        url: The local server.
+        pair: The two requests that share a trace.
+        slow: A request that is slower than others of its route.
+    """
+    left, right = pair
+    lines = [
+        _LOOK,
+        *(
+            f"  {one.route:23}  {one.cpu_ms:4.0f} ms: {hottest(url, one.profile_id)}"
+            for one in pair
+        ),
+        "",
+        "Open it: both in time, and the flame graph of each",
+        f"  {url}/#/request/{left.profile_id}",
+        "",
+        "One against the other",
+        f"  {url}/#/difference?left={left.profile_id}&right={right.profile_id}",
+        "A slow invoice against the usual one",
+        f"  {url}/#/difference?left={slow.profile_id}&right=route",
+        "All requests, as they come",
+        f"  {url}/",
+        "",
+        _elsewhere(),
+    ]
+    return "\n".join(lines)
+
+
+def once(url: str, requests: Sequence[Result], data: str | None) -> str:
+    """Return the table of requests, and how to see more.
+
+    Args:
+        url: The local server.
+        requests: The requests.
+        data: The file that they are kept in, if it is not a temporary one.
+    """
+    kept = f"See them as flame graphs:\n\n  pyroscope-otel serve --data {data}\n\n" if data else ""
+    return f"\n{table(url, requests)}\n{_ONCE}\n\n{kept}{_elsewhere()}"
+
+
+def _elsewhere() -> str:
+    python = os.path.relpath(sys.executable)
+    if len(python) > len(sys.executable):
+        python = sys.executable
+    return _ELSEWHERE.format(python=python)
