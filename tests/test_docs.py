@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import child
 import pytest
+import yaml
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from pyroscope_otel.setting_table import settings_table_markdown
+from pyroscope_otel import following
+from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
+from pyroscope_otel.settings import SettingsError, read_settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
+)
+
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
+)
+
+
+def blocks(page, language):
+    """Return the code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def tables(text):
+    """Return the rows of all tables, as lists of cells."""
+    return [
+        [cell.strip() for cell in row.strip("|").split(" | ")]
+        for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+        if not set(row) <= set("|- ")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +84,79 @@ def test_the_readmes_oldest_python_is_the_metadatas(readme, metadata):
     assert metadata["project"]["requires-python"] == f">={oldest}"
 
 
-def test_every_link_within_the_repository_leads_somewhere(root):
-    pages = [root / "README.md", *(root / "docs").glob("*.md")]
-    links = [
-        (page, target.partition("#")[0])
-        for page in pages
-        for target in re.findall(r"\]\(([^)]+)\)", page.read_text())
-        if not target.startswith(("http:", "https:", "#"))
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(page):
+    """Return the targets of a page's links within the repository."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    return [
+        target
+        for target in re.findall(r"\]\(([^)]+)\)", text)
+        if not target.startswith(("http:", "https:"))
     ]
-    assert links
-    for page, target in links:
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@each_page
+def test_every_link_within_the_repository_leads_somewhere(page):
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked), target
+
+
+def test_the_index_has_every_page():
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in links(index)}
+    assert linked == {*PAGES} - {ROOT / "README.md", index}
+
+
+@each_page
+def test_every_python_block_compiles(page):
+    for code in blocks(page, "python"):
+        compile(code, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@each_page
+def test_what_python_blocks_import_of_ours_exists(page):
+    for code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pyroscope_otel"):
+                module = importlib.import_module(str(node.module))
+                missing = [name.name for name in node.names if not hasattr(module, name.name)]
+                assert missing == [], node.module
+
+
+@each_page
+def test_every_yaml_block_is_yaml(page):
+    for text in blocks(page, "yaml"):
+        assert yaml.safe_load(text)
+
+
+@each_page
+def test_every_environment_variable_of_ours_exists(page):
+    known = {name for row in TABLE for name in row.environment}
+    if page.name == "flask.md":  # there they are names in app.config as well
+        known |= {f"PYROSCOPE_{row.name.upper()}" for row in TABLE}
+    assert set(re.findall(r"\bPYROSCOPE_[A-Z_]+\b", page.read_text())) <= known
+
+
+@each_page
+def test_every_extra_exists(page, metadata):
+    named = {
+        extra
+        for extras in re.findall(
+            r"'(?:\.|\./package|pyroscope-otel)\[([\w,]+)\]'", page.read_text()
+        )
+        for extra in extras.split(",")
+    }
+    assert named <= set(metadata["project"]["optional-dependencies"])
 
 
 def test_every_hook_of_the_documentation_is_a_module(root):
@@ -105,3 +196,106 @@ def test_all_public_names_exist(module):
     assert imported.__all__
     for name in imported.__all__:
         assert getattr(imported, name).__doc__, name
+
+
+def test_every_hook_and_what_it_replaces_is_documented():
+    """What is said of this CPython; what is replaced on others only is said, too."""
+    rows = tables((ROOT / "docs" / "how-it-works.md").read_text())
+    documented = {cells[0].strip("`"): cells[1] for cells in rows if len(cells) == 2}
+    following.install()
+    for hook in following.HOOKS:
+        said = re.findall(r"`[\w.]*?(\w+)`", documented[type(hook).__name__])
+        replaced = {patch._name for patch in hook._patches}
+        assert replaced <= set(said), type(hook).__name__
+        # All of them, where the library is there.
+        of_other_pythons = {"create_task", "call_exception_handler"}
+        owners = {"BaseEventLoop", "Loop"}
+        if hook.active:
+            assert set(said) - owners - of_other_pythons <= replaced, type(hook).__name__
+    assert {type(hook).__name__ for hook in following.HOOKS} <= set(documented)
+
+
+def test_the_hooks_are_switched_off_as_documented():
+    off, one_off = [
+        code for code in blocks(ROOT / "docs" / "how-it-works.md", "python") if "following" in code
+    ]
+    lines = child.run(
+        f"""
+import asyncio, greenlet
+before = vars(asyncio.Handle)["_run"]
+from pyroscope_otel import PyroscopeSpanProcessor, following
+def active():
+    return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
+PyroscopeSpanProcessor()
+print(*active())
+{one_off}
+print(*active())
+PyroscopeSpanProcessor()
+print(*active())
+{off}
+print(*active(), vars(asyncio.Handle)["_run"] is before)
+"""
+    )
+    everything, but_one, again, nothing = lines
+    assert set(everything.split()) - set(but_one.split()) == {"Greenlets"}
+    assert again == everything
+    assert nothing == "True"
+
+
+def test_the_page_of_settings_has_the_table():
+    assert settings_table_markdown() in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_the_two_ways_to_say_settings_are_the_same():
+    page = ROOT / "docs" / "settings.md"
+    (call,) = re.findall(r"configure\((.*)\)", blocks(page, "python")[0])
+    arguments = {
+        word.arg: ast.literal_eval(word.value)
+        for word in ast.parse(f"f({call})").body[0].value.keywords
+    }
+    environ = dict(
+        line.removeprefix("export ").split("=", 1) for line in blocks(page, "sh")[0].splitlines()
+    )
+    assert len(arguments) == len(environ) == 3
+    assert read_settings(arguments, environ={}) == read_settings({}, environ=environ)
+
+
+def test_the_errors_on_the_page_of_settings_are_raised():
+    address, misspelt = blocks(ROOT / "docs" / "settings.md", "text")[0].splitlines()
+    with pytest.raises(SettingsError, match=f"^{re.escape(address)}$"):
+        read_settings({}, environ={"PYROSCOPE_SERVER_ADDRESS": "localhost:4040"})
+    with pytest.raises(SettingsError, match=f"^{re.escape(misspelt)}$"):
+        read_settings({"applicaton_name": "shop"}, environ={})
+
+
+def test_the_defaults_that_pages_name_are_the_tables():
+    """10 s between uploads, 10 ms between samples, no trace_id."""
+    assert BY_NAME["upload_interval"].default == 10
+    assert BY_NAME["sample_rate"].default == 100
+    assert "trace_id" not in BY_NAME["span_labels"].default
+
+
+def test_the_provisioned_link_on_the_page_of_grafana_is_the_files():
+    (shown,) = blocks(ROOT / "docs" / "grafana.md", "yaml")
+    file = ROOT / "example_apps" / "observability" / "grafana" / "datasources.yaml"
+    links = [
+        source["jsonData"]["tracesToProfiles"]
+        for source in yaml.safe_load(file.read_text())["datasources"]
+        if "jsonData" in source
+    ]
+    assert links == [yaml.safe_load(shown)["tracesToProfiles"]]
+
+
+def test_the_examples_are_started_as_their_list_says():
+    rows = tables((ROOT / "example_apps" / "README.md").read_text())
+    listed = {
+        re.findall(r"\]\((\w+\.py|\w+/manage\.py)\)", cells[0])[0]: cells[1].strip("`")
+        for cells in rows
+        if len(cells) == 3 and cells[1].startswith("`")
+    }
+    named = {}
+    for file in (ROOT / "example_apps").rglob("*.py"):
+        docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
+        for command in re.findall(r"Start it with\s+`([^`]+)`", docstring):
+            named[str(file.relative_to(ROOT / "example_apps"))] = command
+    assert listed == named
