@@ -7,6 +7,7 @@ and what needs an extra says so.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.metadata
 import os
 import re
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pyroscope-otel {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve(commands)
+    _add_demo(commands)
     _add_doctor(commands)
     return parser
 
@@ -112,6 +114,29 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="forget the oldest when more is stored, such as 500MB or 2GB (default: %(default)s)",
     )
     parser.set_defaults(run=_serve)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="run the local server, an example service, and requests to it",
+        description=(
+            "Run the local server and an example service, send it requests of all sorts, and "
+            "print the link to their flame graphs. Ctrl-C ends it."
+        ),
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        help="port of the local server (default: 4040, or a free one where that is taken)",
+    )
+    parser.add_argument("--data", metavar="FILE", help="keep what was received in this file")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="send the requests once, print what each spent its CPU time on, and end",
+    )
+    parser.set_defaults(run=_demo)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -173,9 +198,20 @@ def _serve(arguments: argparse.Namespace) -> int:
             keep=arguments.keep,
             max_size=arguments.max_size,
         )
-    except (ForeignFile, OSError) as error:
-        return _fail(str(error))
+    except ForeignFile as error:
+        return _fail(f"{error}. Choose another with --data.")
+    except OSError as error:
+        reason = f"{error.strerror or error}."
+        if error.errno == errno.EADDRINUSE:
+            reason += " Choose others with --port and --otlp-port; 0 is any free one."
+        return _fail(reason)
     return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from pyroscope_otel.demo import run
+
+    return run(port=arguments.port, data=arguments.data, once=arguments.once)
 
 
 def _welcome(server: LocalServer) -> None:

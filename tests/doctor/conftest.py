@@ -12,7 +12,6 @@ from pyroscope_otel.local import LocalServer
 
 from .pyroscope_server import PyroscopeServer, serving
 
-
 # Before the environment is cleaned.
 REAL_SERVER = os.environ.get("PYROSCOPE_TEST_SERVER")
 
