@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from http import HTTPStatus
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
+
+from pyroscope_otel.demo.failure import DemoFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +76,10 @@ def _ask(url: str, what: str, **query: str) -> Any:
     connection = HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", f"/api/{what}?{urlencode(query)}")
-        return json.load(connection.getresponse())
+        answer = connection.getresponse()
+        content = json.load(answer)
     finally:
         connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise DemoFailed(f"The local server does not tell its {what}: {content['error']}.")
+    return content

@@ -15,13 +15,7 @@ from pyroscope_otel.demo.failure import DemoFailed
 from pyroscope_otel.demo.results import results
 from pyroscope_otel.demo.shop_process import ShopProcess
 from pyroscope_otel.demo.terminal import Terminal
-from pyroscope_otel.demo.traffic import (
-    INVOICE,
-    PAIR,
-    new_trace_id,
-    round_of_requests,
-    send_together,
-)
+from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests, send_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,10 +85,9 @@ def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) 
         terminal.progress("Starting the example shop ...")
         with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url) as shop:
             terminal.say(f"Example shop  {shop.url}")
-            trace_id = _send_first(terminal, shop)
+            first = _send_first(terminal, shop)
             if not once:
-                pair, slow = _first_results(terminal, server.url, trace_id)
-                terminal.say(words.look(server.url, pair, slow))
+                terminal.say(words.look(server.url, _first_results(terminal, server.url, first)))
                 _send_on(terminal, shop)
             terminal.progress("Stopping the shop, which sends its last samples ...")
         terminal.say(words.once(server.url, results(server.url), data))
@@ -142,11 +135,10 @@ def _why_not(error: OSError) -> str:
     return reason
 
 
-def _send_first(terminal: Terminal, shop: ShopProcess) -> str:
-    """Send the pair, then a round of mixed requests; return the pair's trace id."""
-    trace_id = new_trace_id()
-    mixed = round_of_requests(1)
-    total = len(PAIR) + len(mixed)
+def _send_first(terminal: Terminal, shop: ShopProcess) -> list[Request]:
+    """Send the pair, then a round of mixed requests; return the pair and the slow one."""
+    pair, mixed = pair_of_requests(), round_of_requests(1)
+    total = len(pair) + len(mixed)
     answered = 0
 
     def show() -> None:
@@ -154,22 +146,21 @@ def _send_first(terminal: Terminal, shop: ShopProcess) -> str:
         answered += 1
         terminal.progress(f"Sending requests: {answered} of {total} answered ...")
 
-    _send(shop, PAIR, show, trace_id)
+    _send(shop, pair, show)
     _send(shop, mixed, show)
     terminal.say(f"Requests      {total} answered")
-    return trace_id
+    return [*pair, mixed[0]]
 
 
-def _first_results(terminal: Terminal, url: str, trace_id: str) -> tuple[list[Result], Result]:
-    """Wait for the profiles of the pair and of the slow invoice, and return them."""
+def _first_results(terminal: Terminal, url: str, requests: Sequence[Request]) -> list[Result]:
+    """Wait for the profiles of these requests, and return them in order."""
+    traces = [one.trace_id for one in requests]
     give_up_at = time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < give_up_at:
         terminal.progress("Waiting for their profiles, which come once a second ...")
-        arrived = [one for one in results(url) if one.cpu_ms]
-        pair = [one for one in arrived if one.trace_id == trace_id]
-        slow = [one for one in arrived if one.route == INVOICE and one not in pair]
-        if len(pair) == len(PAIR) and slow:
-            return pair, slow[0]
+        arrived = [one for one in results(url) if one.trace_id in traces and one.cpu_ms]
+        if len(arrived) == len(requests):
+            return arrived
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(
         f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:.0f} s. "
@@ -194,14 +185,9 @@ def _send_on(terminal: Terminal, shop: ShopProcess) -> NoReturn:
         _send(shop, round_of_requests(number), show)
 
 
-def _send(
-    shop: ShopProcess,
-    requests: Sequence[Request],
-    on_answer: Callable[[], None],
-    trace_id: str = "",
-) -> None:
+def _send(shop: ShopProcess, requests: Sequence[Request], on_answer: Callable[[], None]) -> None:
     try:
-        send_together(shop.url, requests, trace_id=trace_id, on_answer=on_answer)
+        send_together(shop.url, requests, on_answer)
     except OSError as error:
         shop.check()
         raise DemoFailed(f"The shop did not answer: {error}.") from error

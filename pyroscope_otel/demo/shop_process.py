@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.demo.failure import DemoFailed
-from pyroscope_otel.demo.traffic import GET_HEALTH, send
+from pyroscope_otel.demo.traffic import round_of_requests, send
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,7 +71,8 @@ class ShopProcess:
         self._reader.start()
         try:
             # It listens already; the answer comes once it serves.
-            send(self.url, GET_HEALTH, sampled=False)
+            *_, health = round_of_requests(0)
+            send(self.url, health, sampled=False)
         except OSError as error:
             self._end()
             raise DemoFailed(f"The shop did not start: {error}.{self._last_words()}") from error

@@ -33,20 +33,20 @@ The same shop for a Pyroscope of yours, and any OTLP endpoint:
 """
 
 
-def look(url: str, pair: Sequence[Result], slow: Result) -> str:
+def look(url: str, first: Sequence[Result]) -> str:
     """Return where to look, once the first profiles are there.
 
     Args:
         url: The local server.
-        pair: The two requests that share a trace.
-        slow: A request that is slower than others of its route.
+        first: The two requests that share a trace, and one that is slower than others
+            of its route.
     """
-    left, right = pair
+    left, right, slow = first
     lines = [
         _LOOK,
         *(
             f"  {one.route:23}  {one.cpu_ms:4.0f} ms: {hottest(url, one.profile_id)}"
-            for one in pair
+            for one in (left, right)
         ),
         "",
         "Open it: both in time, and the flame graph of each",
