@@ -35,15 +35,18 @@ _NS_PER_MS = 1_000_000
 _LARGEST_NUMBER = 1e12  # of milliseconds: thirty years
 
 _REQUEST = """
-SELECT r.profile_id, r.trace_id, r.span_id, r.service, r.route, r.kind, r.start_ns,
-    r.duration_ns, p.cpu_ns, p.samples, r.error, r.http_status
-FROM requests r LEFT JOIN profiles p USING (profile_id)
+SELECT id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
+    samples, error, http_status
+FROM requests WHERE start_ns IS NOT NULL AND
 """
 
 
 def changes(db: sqlite3.Connection) -> dict[str, int]:
     """Return how many requests and profiles there are."""
-    return {"requests": _count(db, "requests"), "profiles": _count(db, "profiles")}
+    requests, profiles = db.execute(
+        "SELECT COUNT(start_ns), COUNT(cpu_ns) FROM requests"
+    ).fetchone()
+    return {"requests": requests, "profiles": profiles}
 
 
 def status(db: sqlite3.Connection) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
         "SELECT name, samples_without_request FROM services ORDER BY name"
     ).fetchall()
     return {
-        "spans": _count(db, "spans"),
+        "spans": db.execute("SELECT COUNT(*) FROM spans").fetchone()[0],
         **changes(db),
         "samples_without_request": sum(count for _, count in services),
         "pushes": pushes,
@@ -63,14 +66,10 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
         "services": [name for name, _ in services],
         "oldest_ms": db.execute(
             "SELECT MIN(oldest) FROM (SELECT MIN(arrived) AS oldest FROM spans"
-            " UNION ALL SELECT MIN(arrived) FROM profiles)"
+            " UNION ALL SELECT MIN(arrived) FROM requests)"
         ).fetchone()[0],
         "stored_bytes": stored_bytes(db),
     }
-
-
-def _count(db: sqlite3.Connection, table: str) -> int:
-    return int(db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608 -- ours
 
 
 def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
@@ -79,31 +78,30 @@ def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]
     values: list[str | float] = []
     for name in ("service", "route"):
         if query.get(name):
-            conditions.append(f"r.{name} = ?")
+            conditions.append(f"{name} = ?")
             values.append(query[name])
     if query.get("min_ms"):
-        conditions.append("r.duration_ns >= ?")
+        conditions.append("duration_ns >= ?")
         values.append(_number(query, "min_ms") * _NS_PER_MS)
     if query.get("status"):
         if query["status"] not in ("ok", "error"):
             raise Refused(400, "status must be ok or error")
-        conditions.append("r.error = ?")
+        conditions.append("error = ?")
         values.append(query["status"] == "error")
     if query.get("before"):
-        conditions.append("(r.start_ns, r.profile_id) < (?, ?)")
+        conditions.append("(start_ns, id) < (?, ?)")
         values += _cursor(query["before"])
     limit = int(_number(query, "limit")) if query.get("limit") else 50
     if not 1 <= limit <= _MOST_REQUESTS:
         raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
     rows = db.execute(
-        f"{_REQUEST} WHERE {' AND '.join(conditions)}"
-        " ORDER BY r.start_ns DESC, r.profile_id DESC LIMIT ?",
+        f"{_REQUEST} {' AND '.join(conditions)} ORDER BY start_ns DESC, id DESC LIMIT ?",
         (*values, limit + 1),
     ).fetchall()
     more = len(rows) > limit
     return {
         "requests": [_request(row) for row in rows[:limit]],
-        "next": f"{rows[limit - 1][6]}.{rows[limit - 1][0]}" if more else None,
+        "next": f"{rows[limit - 1][7]}.{rows[limit - 1][0]}" if more else None,
     }
 
 
@@ -118,9 +116,9 @@ def _number(query: Mapping[str, str], name: str) -> float:
 
 
 def _cursor(text: str) -> tuple[int, int]:
-    start, _, key = text.partition(".")
+    start, _, row_id = text.partition(".")
     try:
-        cursor = int(start), int(key)
+        cursor = int(start), int(row_id)
     except ValueError:
         cursor = (2**63, 2**63)
     if not all(-(2**63) <= part < 2**63 for part in cursor):
@@ -129,20 +127,8 @@ def _cursor(text: str) -> tuple[int, int]:
 
 
 def _request(row: tuple[Any, ...]) -> dict[str, Any]:
-    (
-        key,
-        trace_id,
-        span_id,
-        service,
-        route,
-        kind,
-        start_ns,
-        duration_ns,
-        cpu_ns,
-        samples,
-        error,
-        (http_status),
-    ) = row
+    _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
+    duration_ns, cpu_ns, samples, error, http_status = rest
     return {
         "profile_id": from_key(key),
         "trace_id": trace_id.hex(),
@@ -162,9 +148,9 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
 def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
     """Return the routes of a service, or of all, with what their requests took."""
     rows = db.execute(
-        "SELECT r.service, r.route, COUNT(*), AVG(r.duration_ns), MAX(r.duration_ns),"
-        " TOTAL(p.cpu_ns) FROM requests r LEFT JOIN profiles p USING (profile_id)"
-        " WHERE ? IS NULL OR r.service = ? GROUP BY r.service, r.route",
+        "SELECT service, route, COUNT(*), AVG(duration_ns), MAX(duration_ns), TOTAL(cpu_ns)"
+        " FROM requests WHERE start_ns IS NOT NULL AND (? IS NULL OR service = ?)"
+        " GROUP BY service, route",
         (service, service),
     )
     return {
@@ -195,7 +181,7 @@ def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     Raises:
         Refused: 404 if there is no such request.
     """
-    row = db.execute(f"{_REQUEST} WHERE r.profile_id = ?", (_key(profile_id),)).fetchone()
+    row = db.execute(f"{_REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
     if row is None:
         raise Refused(404, f"no request {profile_id} is stored")
     return _request(row)
@@ -211,7 +197,7 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
         (trace_id, _MOST_SPANS + 1),
     ).fetchall()
     roots = db.execute(
-        f"{_REQUEST} WHERE r.trace_id = ? ORDER BY r.start_ns LIMIT ?", (trace_id, _MOST_SPANS)
+        f"{_REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
     ).fetchall()
     kept = ("profile_id", "service", "route", "cpu_ns", "samples")
     return {
@@ -244,15 +230,12 @@ def name_of_profile(db: sqlite3.Connection, profile_id: str) -> tuple[str, str]:
     Raises:
         Refused: 404 if neither does.
     """
-    key = _key(profile_id)
-    for query in (
-        "SELECT service, route FROM requests WHERE profile_id = ?",
-        "SELECT service, name FROM profiles WHERE profile_id = ?",
-    ):
-        row = db.execute(query, (key,)).fetchone()
-        if row is not None:
-            return str(row[0]), str(row[1])
-    raise Refused(404, f"no request and no samples of {profile_id} are stored")
+    row = db.execute(
+        "SELECT service, route FROM requests WHERE profile_id = ?", (_key(profile_id),)
+    ).fetchone()
+    if row is None:
+        raise Refused(404, f"no request and no samples of {profile_id} are stored")
+    return str(row[0]), str(row[1])
 
 
 def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
@@ -260,13 +243,14 @@ def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
     row = db.execute(
         "SELECT start_ns, duration_ns FROM requests WHERE profile_id = ?", (_key(profile_id),)
     ).fetchone()
-    return (0, 0) if row is None else (int(row[0]), int(row[1]))
+    return (0, 0) if row is None else (row[0] or 0, row[1] or 0)
 
 
 def profile_stacks(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, int, int]]:
     """Return a profile's stacks with their nanoseconds and samples."""
     rows = db.execute(
-        "SELECT frames, cpu_ns, samples.samples FROM samples JOIN stacks ON id = stack_id"
+        "SELECT frames, samples.cpu_ns, samples.samples FROM requests"
+        " JOIN samples ON request_id = requests.id JOIN stacks ON stacks.id = stack_id"
         " WHERE profile_id = ?",
         (_key(profile_id),),
     )
@@ -284,15 +268,14 @@ def route_stacks(
         route: The route: the name of the local root spans.
         but: The profile id of a request to leave out.
     """
-    left_out = None if but is None else _key(but)
-    where = "service = ? AND route = ? AND profile_id IS NOT ?"
-    values = (service, route, left_out)
+    where = "start_ns IS NOT NULL AND service = ? AND route = ? AND profile_id IS NOT ?"
+    values = (service, route, None if but is None else _key(but))
     (count,) = db.execute(f"SELECT COUNT(*) FROM requests WHERE {where}", values).fetchone()  # noqa: S608
     rows = db.execute(
         "SELECT frames, sums.cpu_ns, sums.samples FROM"  # noqa: S608 -- the condition is ours
         " (SELECT stack_id, TOTAL(samples.cpu_ns) AS cpu_ns, TOTAL(samples.samples) AS samples"
-        f" FROM requests CROSS JOIN samples USING (profile_id) WHERE {where} GROUP BY stack_id)"
-        " AS sums JOIN stacks ON id = stack_id",
+        f" FROM requests CROSS JOIN samples ON request_id = requests.id WHERE {where}"
+        " GROUP BY stack_id) AS sums JOIN stacks ON stacks.id = stack_id",
         values,
     )
     return count, _with_frames(db, rows.fetchall())

@@ -21,7 +21,7 @@ _VERSION = 1
 
 _TABLES = """
 CREATE TABLE spans (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY, -- rises with `arrived`
     trace_id BLOB NOT NULL,
     span_id INTEGER NOT NULL,
     parent_span_id INTEGER,
@@ -36,44 +36,42 @@ CREATE TABLE spans (
     arrived INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX spans_of_trace ON spans (trace_id, span_id);
-CREATE INDEX spans_by_arrival ON spans (arrived);
 
--- The local root spans once more: narrow, for listing and summing up.
+-- A profile id each: what its local root span says, and what its samples sum up
+-- to. Either may come first, or alone; what has not come is NULL. The root spans
+-- are here once more, narrow, for listing and summing up.
 CREATE TABLE requests (
-    profile_id INTEGER PRIMARY KEY,
-    trace_id BLOB NOT NULL,
-    span_id INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, -- rises with `arrived`, so that samples are written side by side
+    profile_id INTEGER NOT NULL UNIQUE,
     service TEXT NOT NULL,
-    route TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    start_ns INTEGER NOT NULL,
-    duration_ns INTEGER NOT NULL,
-    error INTEGER NOT NULL,
+    route TEXT NOT NULL, -- the root span's name; before it comes, the label span_name
+    trace_id BLOB,
+    span_id INTEGER,
+    kind TEXT,
+    start_ns INTEGER,
+    duration_ns INTEGER,
+    error INTEGER,
     http_status INTEGER,
-    arrived INTEGER NOT NULL
+    cpu_ns INTEGER,
+    samples INTEGER,
+    arrived INTEGER NOT NULL -- the first of it
 );
-CREATE INDEX requests_by_start ON requests (start_ns, profile_id);
-CREATE INDEX requests_of_route ON requests (service, route, start_ns);
-CREATE INDEX requests_of_trace ON requests (trace_id);
-CREATE INDEX requests_by_arrival ON requests (arrived);
-
--- Samples may come before their request's spans, or after, or without.
-CREATE TABLE profiles (
-    profile_id INTEGER PRIMARY KEY,
-    service TEXT NOT NULL,
-    name TEXT NOT NULL, -- the label span_name
-    cpu_ns INTEGER NOT NULL,
-    samples INTEGER NOT NULL,
-    arrived INTEGER NOT NULL
-);
-CREATE INDEX profiles_by_arrival ON profiles (arrived);
+-- With all that lists are filtered by, so that rows are only read to be shown.
+CREATE INDEX requests_by_start ON requests (start_ns, id, duration_ns, error, route)
+    WHERE start_ns IS NOT NULL;
+CREATE INDEX requests_of_service ON requests (service, start_ns, id, duration_ns, error)
+    WHERE start_ns IS NOT NULL;
+CREATE INDEX requests_of_route
+    ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns)
+    WHERE start_ns IS NOT NULL;
+CREATE INDEX requests_of_trace ON requests (trace_id) WHERE start_ns IS NOT NULL;
 
 CREATE TABLE samples (
-    profile_id INTEGER NOT NULL,
+    request_id INTEGER NOT NULL,
     stack_id INTEGER NOT NULL,
     cpu_ns INTEGER NOT NULL,
     samples INTEGER NOT NULL,
-    PRIMARY KEY (profile_id, stack_id)
+    PRIMARY KEY (request_id, stack_id)
 ) WITHOUT ROWID;
 
 CREATE TABLE stacks (
@@ -92,7 +90,7 @@ CREATE TABLE frames (
 CREATE TABLE services (
     name TEXT PRIMARY KEY,
     samples_without_request INTEGER NOT NULL,
-    arrived INTEGER NOT NULL
+    arrived INTEGER NOT NULL -- the last of it
 ) WITHOUT ROWID;
 
 CREATE TABLE totals (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from pyroscope_otel.local.samples import PushRows
+    from pyroscope_otel.local.samples import ProfileRow, PushRows
     from pyroscope_otel.local.traces import SpanRow
     from pyroscope_otel.receiver import Frame
 
@@ -121,12 +121,15 @@ class Store:
             [(*span[:11], now) for span in spans],
         )
         self._writer.executemany(
-            "INSERT OR REPLACE INTO requests (profile_id, trace_id, span_id, service, route, kind,"
-            " start_ns, duration_ns, error, http_status, arrived)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests (profile_id, service, route, trace_id, span_id, kind, start_ns,"
+            " duration_ns, error, http_status, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET service = excluded.service, route = excluded.route,"
+            " trace_id = excluded.trace_id, span_id = excluded.span_id, kind = excluded.kind,"
+            " start_ns = excluded.start_ns, duration_ns = excluded.duration_ns,"
+            " error = excluded.error, http_status = excluded.http_status",
             [
                 (
-                    *(s.profile_id, s.trace_id, s.span_id, s.service, s.name, s.kind),
+                    *(s.profile_id, s.service, s.name, s.trace_id, s.span_id, s.kind),
                     *(s.start_ns, s.duration_ns, s.error, s.http_status, now),
                 )
                 for s in spans
@@ -144,23 +147,30 @@ class Store:
         # By identity, as it is much quicker: a push's stacks share their frames.
         frame_ids: dict[int, int] = {}
         for key, profile in push.profiles.items():
-            sums = [0, 0]
-            for stack, cpu_ns, samples in profile.stacks:
-                sums[0] += cpu_ns
-                sums[1] += samples
-                self._writer.execute(
-                    "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                    " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples",
-                    (key, self._stack_id(stack, frame_ids), cpu_ns, samples),
-                )
-            self._writer.execute(
-                "INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples,"
-                " name = excluded.name, arrived = excluded.arrived",
-                (key, profile.service, profile.name, *sums, now),
+            request_id = self._request_id(key, profile, now)
+            self._writer.executemany(
+                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples",
+                [
+                    (request_id, self._stack_id(stack, frame_ids), cpu_ns, samples)
+                    for stack, cpu_ns, samples in profile.stacks
+                ],
             )
         self._add_services(push.without_request, now)
         self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
+
+    def _request_id(self, key: int, profile: ProfileRow, now: int) -> int:
+        """Add to the sums of a profile, and return the id of its row."""
+        cpu_ns = sum(cpu_ns for _, cpu_ns, _ in profile.stacks)
+        samples = sum(samples for _, _, samples in profile.stacks)
+        (row,) = self._writer.execute(
+            "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " cpu_ns = COALESCE(cpu_ns, 0) + excluded.cpu_ns,"
+            " samples = COALESCE(samples, 0) + excluded.samples RETURNING id",
+            (key, profile.service, profile.name, cpu_ns, samples, now),
+        ).fetchall()
+        return int(row[0])
 
     def _stack_id(self, stack: tuple[Frame, ...], frame_ids: dict[int, int]) -> int:
         for frame in stack:
@@ -207,10 +217,10 @@ class Store:
         """Return when the oldest share of all rows had arrived, or None if there are none."""
         cutoffs = [
             row[0]
-            for table in ("spans", "profiles")
+            for table in ("spans", "requests")
             if (
                 row := self._writer.execute(
-                    f"SELECT arrived FROM {table} ORDER BY arrived LIMIT 1"  # noqa: S608 -- ours
+                    f"SELECT arrived FROM {table} ORDER BY id LIMIT 1"  # noqa: S608 -- ours
                     f" OFFSET (SELECT COUNT(*) FROM {table}) / {_SHARE}"
                 ).fetchone()
             )
@@ -219,13 +229,19 @@ class Store:
 
     def _delete_until(self, cutoff: int) -> None:
         with self.writing():
-            self._writer.execute(
-                "DELETE FROM samples WHERE profile_id IN"
-                " (SELECT profile_id FROM profiles WHERE arrived <= ?)",
-                (cutoff,),
-            )
-            for table in ("spans", "requests", "profiles", "services"):
-                self._writer.execute(f"DELETE FROM {table} WHERE arrived <= ?", (cutoff,))  # noqa: S608 -- ours
+            spans, requests = (self._last_until(table, cutoff) for table in ("spans", "requests"))
+            self._writer.execute("DELETE FROM spans WHERE id <= ?", (spans,))
+            self._writer.execute("DELETE FROM samples WHERE request_id <= ?", (requests,))
+            self._writer.execute("DELETE FROM requests WHERE id <= ?", (requests,))
+            self._writer.execute("DELETE FROM services WHERE arrived <= ?", (cutoff,))
+
+    def _last_until(self, table: str, cutoff: int) -> int:
+        """Return the id of the last row that is as old: ids rise with time."""
+        row = self._writer.execute(
+            f"SELECT MIN(id) - 1 FROM {table} WHERE arrived > ?",
+            (cutoff,),  # noqa: S608 -- ours
+        ).fetchone()
+        return 2**63 - 1 if row[0] is None else int(row[0])
 
     def _sweep(self) -> None:
         """Delete stacks and frames that no sample has any more. It reads all there are."""

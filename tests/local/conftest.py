@@ -25,7 +25,7 @@ def client(shared_server, shared_file):
     """A client of a server that has nothing stored."""
     connection = sqlite3.connect(shared_file, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    for table in ("spans", "requests", "profiles", "samples", "stacks", "frames", "services"):
+    for table in ("spans", "requests", "samples", "stacks", "frames", "services"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- ours
     connection.execute(
         "UPDATE totals SET pushes = 0, trace_exports = 0, last_push = NULL, last_trace = NULL"
