@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import django
 import pytest
 from django.conf import settings as django_settings
@@ -21,6 +24,10 @@ HYBRID = "django.middleware.security.SecurityMiddleware"
 ROUTE = "items/<int:item>"
 PATH = "/items/7"
 
+# A file: Django never closes a connection to a database in memory.
+_folder = tempfile.TemporaryDirectory(prefix="django-project-")
+_database = str(Path(_folder.name, "database"))
+
 # One project for the process, in which we are off: each test switches us on.
 django_settings.configure(
     SECRET_KEY="none",  # noqa: S106  there is nothing to protect
@@ -28,7 +35,7 @@ django_settings.configure(
     INSTALLED_APPS=["pyroscope_otel_django"],
     MIDDLEWARE=[OURS],
     PYROSCOPE={"ENABLED": False},
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _database}},
     LOGGING_CONFIG=None,
     USE_TZ=True,
 )

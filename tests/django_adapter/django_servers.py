@@ -31,16 +31,19 @@ def asgi(project, new_loop=asyncio.SelectorEventLoop):
     return status, exchange.body
 
 
-_asgi = pytest.param(asgi, id="asgi")
-_asgi_on_uvloop = pytest.param(
-    partial(asgi, new_loop=event_loops.new_uvloop.values[0]),
-    id="asgi-uvloop",
-    marks=event_loops.needs_uvloop,
-)
+each_server = pytest.mark.parametrize("serve", [wsgi, asgi], ids=["wsgi", "asgi"])
+"""Runs a test once for each kind of server: its argument is `serve(project)`."""
 
-each_server = pytest.mark.parametrize(
-    "serve", [pytest.param(wsgi, id="wsgi"), _asgi, _asgi_on_uvloop]
+each_server_and_loop = pytest.mark.parametrize(
+    "serve",
+    [
+        pytest.param(wsgi, id="wsgi"),
+        pytest.param(asgi, id="asgi"),
+        pytest.param(
+            partial(asgi, new_loop=event_loops.new_uvloop.values[0]),
+            id="asgi-uvloop",
+            marks=event_loops.needs_uvloop,
+        ),
+    ],
 )
-"""Runs a test once for each server: its argument is `serve(project)`."""
-
-each_asgi_server = pytest.mark.parametrize("serve", [_asgi, _asgi_on_uvloop])
+"""Runs a test on both event loops besides."""

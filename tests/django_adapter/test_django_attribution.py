@@ -10,8 +10,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
-from django_project import each_variant
-from django_servers import each_server
+from django_project import each_of, each_variant, ours_first
+from django_servers import each_server, each_server_and_loop
 
 # Views. Each notes at every step what a sample of it would carry.
 
@@ -133,9 +133,17 @@ def as_view(user_code, journal):
     return view
 
 
-@each_variant
-@each_server
+@each_of(ours_first)
+@each_server_and_loop
 @pytest.mark.parametrize("user_code", VIEWS, ids=lambda view: view.__name__)
 def test_each_step_of_a_view_is_in_its_requests_profile(project, serve, user_code, journal):
+    assert serve(project(as_view(user_code, journal))) == (200, b"x")
+    journal.check()
+
+
+@each_variant
+@each_server
+@pytest.mark.parametrize("user_code", [sync, asynchronous, async_to_sync_and_back])
+def test_whoever_makes_the_root_span(project, serve, user_code, journal):
     assert serve(project(as_view(user_code, journal))) == (200, b"x")
     journal.check()

@@ -29,7 +29,7 @@ from django_project import (
     ours_first,
     our_other_middleware_around,
 )
-from django_servers import each_server, wsgi
+from django_servers import each_server, each_server_and_loop, wsgi
 from endings import Table
 from journal import AppError, AppExit, raises_just
 from wsgi_server import Exchange as WsgiExchange
@@ -122,9 +122,6 @@ def streaming_async(journal, make_body, *arguments):
     return async_view
 
 
-each_view = pytest.mark.parametrize("make_view", [streaming, streaming_async])
-
-
 def check(journal, make_body, project):
     root = journal.check()
     if make_body is not Closed:
@@ -136,18 +133,26 @@ def check(journal, make_body, project):
 
 
 @ending("normal")
-@each_variant
-@each_server
-@each_view
+@each_of(ours_first)
+@each_server_and_loop
+@pytest.mark.parametrize("make_view", [streaming, streaming_async])
 @each_body
 def test_a_streaming_body_is_in_its_requests_profile(project, serve, make_view, make_body, journal):
     assert serve(project(make_view(journal, make_body))) == (200, b"xxx")
     check(journal, make_body, project)
 
 
-@ending("exception in a streaming body")
-@each_of(*OF_OURS, contrib_above)
+@each_variant
 @each_server
+@each_body
+def test_a_streaming_body_whoever_makes_the_root_span(project, serve, make_body, journal):
+    assert serve(project(streaming(journal, make_body))) == (200, b"xxx")
+    check(journal, make_body, project)
+
+
+@ending("exception in a streaming body")
+@each_of(ours_first, contrib_above)
+@each_server_and_loop
 @each_body
 def test_exception_in_a_streaming_body(project, serve, make_body, journal):
     error = AppError()
@@ -222,7 +227,7 @@ class Failing:
         raise Failing.error
 
 
-@each_of(*OF_OURS, contrib_above)
+@each_of(ours_first, contrib_above)
 @each_server
 @pytest.mark.parametrize("is_before", [True, False], ids=["before the view", "after the view"])
 def test_exception_in_a_middleware(project, serve, is_before, journal):
@@ -377,7 +382,7 @@ listens_for_disconnects = pytest.mark.skipif(
 
 
 @listens_for_disconnects
-@each_variant
+@each_of(ours_first, contrib_above, our_other_middleware_around)
 @event_loops.each_loop
 @each_body
 def test_client_disconnects_from_a_stream_under_asgi(project, new_loop, make_body, journal):
