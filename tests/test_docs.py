@@ -298,3 +298,13 @@ def test_the_examples_are_started_as_their_list_says():
         for command in re.findall(r"Start it with\s+`([^`]+)`", docstring):
             named[str(file.relative_to(ROOT / "example_apps"))] = command
     assert listed == named
+
+
+def test_every_finding_of_the_doctor_that_is_named_exists():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    cells = [cells[3] for cells in tables(page) if len(cells) > 3]
+    named = {code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)}
+    assert len(named) > 20
+    sources = (ROOT / "pyroscope_otel" / "doctor").rglob("*.py")
+    text = "\n".join(source.read_text() for source in sources)
+    assert {code for code in named if f'"{code}"' not in text} == set()
