@@ -116,9 +116,7 @@ def contrib_around(configure, provider):
     configure(MIDDLEWARE=[OURS, HYBRID], pyroscope={"INSTRUMENT": False})
     return Project(
         lambda app: WsgiContrib(app, tracer_provider=provider),
-        lambda app: AsgiContrib(
-            app, tracer_provider=provider, exclude_spans=["receive", "send"]
-        ),
+        lambda app: AsgiContrib(app, tracer_provider=provider, exclude_spans=["receive", "send"]),
     )
 
 

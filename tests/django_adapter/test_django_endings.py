@@ -428,7 +428,9 @@ def test_client_disconnects_while_the_view_waits(project, new_loop, journal):
 @ending("websocket")
 @ending("unknown scope")
 @event_loops.each_loop
-@pytest.mark.parametrize("scope", [LIFESPAN, websocket(), http(type="mqtt")], ids=lambda s: s["type"])
+@pytest.mark.parametrize(
+    "scope", [LIFESPAN, websocket(), http(type="mqtt")], ids=lambda s: s["type"]
+)
 def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
     configure()
     application = ASGIHandler()

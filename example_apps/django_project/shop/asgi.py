@@ -1,0 +1,9 @@
+"""For ASGI servers: `uvicorn --app-dir example_apps/django_project shop.asgi:application`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+
+application = get_asgi_application()

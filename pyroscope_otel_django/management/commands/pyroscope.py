@@ -1,0 +1,90 @@
+"""`manage.py pyroscope`: the settings in force, where each came from, and the agent's state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.core.management.base import BaseCommand, CommandError
+
+from pyroscope_otel import thread_labels, tracing
+from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel.settings import SettingsError
+from pyroscope_otel_django.configuration import INSTRUMENT, read, read_project
+from pyroscope_otel_django.instrumentation import MIDDLEWARE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pyroscope_otel.settings import Settings
+
+_OPENTELEMETRYS = "opentelemetry.instrumentation.django.middleware.otel_middleware"
+
+
+class Command(BaseCommand):
+    """Prints what a process that serves this project would do. It changes nothing."""
+
+    help = "Shows the settings of pyroscope_otel_django, where each came from, and the agent."
+    # It is asked for when something is wrong.
+    requires_system_checks: list[str] = []  # noqa: RUF012  as Django declares it
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        """Print the settings, the agent's state and who makes the root spans.
+
+        Raises:
+            CommandError: If a setting is wrong.
+        """
+        try:
+            settings = read()
+            does_instrument = read_project().instrument
+        except SettingsError as error:
+            raise CommandError(str(error)) from error
+        rows = [*_settings(settings), _instrument(does_instrument=does_instrument)]
+        self._print("Settings", rows)
+        self._print("Agent", [("state", _agent_state(settings))])
+        self._print("Tracing", _tracing(settings))
+
+    def _print(self, title: str, rows: Iterable[tuple[str, ...]]) -> None:
+        lines = list(rows)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        self.stdout.write(self.style.MIGRATE_HEADING(title))
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            self.stdout.write(f"  {'  '.join(cells)}".rstrip())
+
+
+def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    for row in TABLE:
+        yield row.name.upper(), settings.shown(row.name), settings.sources[row.name]
+
+
+def _instrument(*, does_instrument: bool) -> tuple[str, str, str]:
+    is_given = getattr(django_settings, "PYROSCOPE", {}).get(INSTRUMENT) is not None
+    source = f"Django setting PYROSCOPE['{INSTRUMENT}']" if is_given else "default"
+    return INSTRUMENT, repr(does_instrument), source
+
+
+def _agent_state(settings: Settings) -> str:
+    if thread_labels.agent_is_running():
+        return "running in this process"
+    if not settings.enabled:
+        return "switched off: no process starts it"
+    when = "as soon as it is set up" if settings.start == "now" else "with its first request"
+    return f"not in a management command; each process that serves starts it {when}"
+
+
+def _tracing(settings: Settings) -> Iterator[tuple[str, str]]:
+    provider = tracing.provider_in_use(settings.tracer_provider)
+    kind = type(provider)
+    made = "none yet: it is made where the project has none"
+    yield "tracer provider", made if provider is None else f"{kind.__module__}.{kind.__qualname__}"
+    middleware = [*django_settings.MIDDLEWARE]
+    yield "middleware", _position(middleware, MIDDLEWARE)
+    theirs = next((one for one in middleware if one.startswith(_OPENTELEMETRYS)), None)
+    yield "root spans by", _position(middleware, theirs) if theirs else "what is around Django"
+
+
+def _position(middleware: list[str], name: str) -> str:
+    if name not in middleware:
+        return "not in MIDDLEWARE"
+    return f"{name}, {middleware.index(name) + 1} of {len(middleware)} in MIDDLEWARE"

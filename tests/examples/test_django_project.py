@@ -1,0 +1,61 @@
+"""The Django example, started as its docstring says: by `runserver`, with its reloader."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+
+import pytest
+from started import started
+
+MANAGE = "example_apps/django_project/manage.py"
+
+
+@pytest.fixture
+def address():
+    """An address to listen at: the port is on runserver's command line, and not 0."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_views_sync_async_and_streaming_are_in_their_requests_profiles(address):
+    with started(MANAGE, address) as example:
+        answer = json.loads(example.get("/invoice/7/"))
+        invoice = example.link("GET invoice/<int:number>/")
+        example.get("/search/tea/")
+        search = example.link("GET search/<word>/")
+        lines = example.get("/prices/").decode().splitlines()
+        prices = example.link("GET prices/")
+    assert answer["profile"] == invoice.span.profile_id
+    assert "total" in invoice.functions
+    assert "rank_results" in search.functions
+    assert [line.partition(":")[0] for line in lines] == ["tea", "cups", "kettle", "lemon"]
+    assert "find_price" in prices.functions
+    for link in (invoice, search, prices):
+        assert link.span.resource["service.name"] == "django-shop"
+        assert link.profile_labels["service_name"] == "django-shop"
+
+
+def test_the_last_samples_are_uploaded_when_it_stops(address):
+    with started(MANAGE, address, environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}) as example:
+        example.get("/invoice/7/")
+        assert example.profiles == []
+    assert "total" in example.find_link("GET invoice/<int:number>/").functions
+
+
+@pytest.mark.parametrize(
+    ("command", "view"),
+    [
+        ("gunicorn --chdir example_apps/django_project shop.wsgi", "invoice/7/"),
+        ("uvicorn --app-dir example_apps/django_project shop.asgi:application", "search/tea/"),
+    ],
+)
+def test_under_servers_for_production(command, view):
+    with started(MANAGE, command=command.split()) as example:
+        example.get(f"/{view}")
+        name = {"invoice/7/": "invoice/<int:number>/", "search/tea/": "search/<word>/"}[view]
+        link = example.link(f"GET {name}")
+    assert {"total", "rank_results"} & link.functions
