@@ -1,0 +1,92 @@
+"""`opentelemetry-instrument` and environment variables, under real servers: no code at all."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+# What starts an application and receives what it sends is that of the examples' tests.
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+
+from started import started
+
+from benchmarks.attribution.burn import SLICE_VARIABLE, request_of
+
+pytestmark = pytest.mark.timeout(180)
+
+ORDERS = range(12)
+
+ENVIRONMENT = {
+    SLICE_VARIABLE: "50",
+    "PYTHONPATH": str(Path.cwd()),
+    "PYROSCOPE_APPLICATION_NAME": "shop",
+    # What arrives was flushed by the graceful stop.
+    "PYROSCOPE_UPLOAD_INTERVAL": "600s",
+    "OTEL_SERVICE_NAME": "shop",
+    # The distribution's own default is gRPC.
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    # To find out that these have nothing to do takes seconds.
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "celery,django",
+}
+
+
+def ask(server, app, path, workers=1):
+    """Serve all orders below `opentelemetry-instrument`; return the spans and samples."""
+    command = ["opentelemetry-instrument", *server, f"tests.real.unprepared_apps:{app}"]
+    with (
+        started(
+            "tests/real/unprepared_apps.py", command=command, environment=ENVIRONMENT
+        ) as running,
+        ThreadPoolExecutor(4) as clients,
+    ):
+        # A master listens before its workers serve.
+        serving = set()
+        while len(serving) < workers:
+            serving |= set(clients.map(running.get, ["/process"] * 4))
+        answers = clients.map(lambda order: running.get(f"/{path}/{order}"), ORDERS)
+        assert set(answers) == serving
+    samples = [sample for profile in running.profiles for sample in profile.samples]
+    return running.spans, samples
+
+
+def check(spans, samples, path, name):
+    """Hold the samples against the bar: most carry the id of the request that they are of."""
+    ids = {}
+    for span in spans:
+        target = span.attributes.get("http.target", "")
+        if span.profile_id is not None and target != "/process":
+            assert span.name == name
+            assert span.profile_id == span.span_id
+            assert span.resource["service.name"] == "shop"
+            order = target.removeprefix(f"/{path}/")
+            assert order not in ids
+            ids[order] = span.profile_id
+    assert set(ids) == set(map(str, ORDERS))
+
+    burned = [(sample, request_of(sample)) for sample in samples]
+    found = [
+        (sample.label("span_id"), ids[str(order)], sample.value)
+        for sample, order in burned
+        if order is not None
+    ]
+    total = sum(value for *_, value in found)
+    labelled = sum(value for label, _, value in found if label is not None)
+    right = sum(value for label, own, value in found if label == own)
+    assert right >= 0.97 * labelled
+    assert right >= 0.95 * total
+    assert {own for label, own, _ in found if label == own} == set(ids.values())
+
+
+def test_flask_under_gunicorn_with_two_workers():
+    spans, samples = ask(["gunicorn", "--workers", "2"], "flask_app", "plain", workers=2)
+    check(spans, samples, "plain", "GET /plain/<int:order>")
+
+
+def test_fastapi_under_uvicorn():
+    spans, samples = ask(["uvicorn"], "fastapi_app", "async_plain")
+    check(spans, samples, "async_plain", "GET /async_plain/{order}")
