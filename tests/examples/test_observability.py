@@ -101,14 +101,16 @@ def test_every_service_is_published_on_loopback_and_on_a_port_of_its_own():
     assert len(set(published)) == len(published) == len(SERVICES)
 
 
-def test_every_example_listens_on_the_port_that_is_published():
+def test_every_example_listens_on_all_interfaces_on_the_port_that_is_published():
     told = {
-        ENVIRONMENT["UVICORN_PORT"],
-        ENVIRONMENT["FLASK_RUN_PORT"],
-        ENVIRONMENT["GUNICORN_CMD_ARGS"].rpartition(":")[2],
+        (ENVIRONMENT["UVICORN_HOST"], ENVIRONMENT["UVICORN_PORT"]),
+        (ENVIRONMENT["FLASK_RUN_HOST"], ENVIRONMENT["FLASK_RUN_PORT"]),
+        tuple(ENVIRONMENT["GUNICORN_CMD_ARGS"].removeprefix("--bind=").split(":")),
+        # Django's development server takes it on its command line alone.
+        tuple(SERVICES["django"]["command"].split()[-1].split(":")),
     }
-    assert told == {"8000"}
-    assert {port.rpartition(":")[2] for one in EXAMPLES.values() for port in one["ports"]} == told
+    published = {port.rpartition(":")[2] for one in EXAMPLES.values() for port in one["ports"]}
+    assert {("0.0.0.0", port) for port in published} == told  # noqa: S104  of a container
 
 
 def test_every_example_has_the_environment_that_the_tests_run_it_in():
