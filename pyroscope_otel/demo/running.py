@@ -54,8 +54,8 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
     except KeyboardInterrupt:
         terminal.say("Stopped.")
     except DemoFailed as error:
-        terminal.end_line()
-        print(error, file=sys.stderr)  # noqa: T201  a command talks to its terminal
+        terminal.clear()
+        print(f"pyroscope-otel: {error}", file=sys.stderr)  # noqa: T201  a command talks
         return 1
     return 0
 
@@ -67,15 +67,19 @@ def _signals_as_interrupt() -> Iterator[None]:
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
+    # Not those that are ignored (nohup), or that somebody else handles.
+    ours = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in ours:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) -> None:
@@ -85,11 +89,14 @@ def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) 
         terminal.progress("Starting the example shop ...")
         with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url) as shop:
             terminal.say(f"Example shop  {shop.url}")
-            first = _send_first(terminal, shop)
-            if not once:
-                terminal.say(words.look(server.url, _first_results(terminal, server.url, first)))
-                _send_on(terminal, shop)
-            terminal.progress("Stopping the shop, which sends its last samples ...")
+            try:
+                first = _send_first(terminal, shop)
+                if not once:
+                    found = _first_results(terminal, server.url, first)
+                    terminal.say(words.look(server.url, shop.url, found))
+                    _send_on(terminal, shop)
+            finally:
+                terminal.progress("Stopping the shop, which sends its last samples ...")
         terminal.say(words.once(server.url, results(server.url), data))
 
 
@@ -98,7 +105,9 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
     try:
         from pyroscope_otel.local import ForeignFile, LocalServer
     except ImportError as error:
-        raise DemoFailed(str(error)) from error
+        if error.name is not None:
+            raise
+        raise DemoFailed(str(error)) from error  # it names the extra
     if port is None:
         port = _PORT if _is_free(_PORT) else 0
         if not port:

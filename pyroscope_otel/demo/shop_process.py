@@ -43,7 +43,8 @@ class ShopProcess:
         traces_to: The address for its traces.
 
     Raises:
-        DemoFailed: A package that it needs is not installed, or it does not start.
+        DemoFailed: A package that it needs is not installed, it does not start, or it
+            does not stop when it is asked to.
     """
 
     def __init__(self, *, profiles_to: str, traces_to: str) -> None:
@@ -89,6 +90,11 @@ class ShopProcess:
     ) -> None:
         """Stop it: it answers what it was asked, and sends its last samples and spans."""
         self._end(grace_seconds=_STOP_SECONDS)
+        if kind is None and self._process.returncode:
+            raise DemoFailed(
+                f"The shop did not stop in good order (status {self._process.returncode}), "
+                f"so that samples may be missing.{self._last_words()}"
+            )
 
     def check(self) -> None:
         """Raise DemoFailed if it has ended."""
@@ -101,8 +107,9 @@ class ShopProcess:
 
     def _read(self, output: IO[bytes]) -> None:
         # To the end, or it would wait for somebody to read.
-        for line in output:
-            self._printed.append(line.decode(errors="replace"))
+        with output:
+            for line in output:
+                self._printed.append(line.decode(errors="replace"))
 
     def _last_words(self) -> str:
         text = "".join(self._printed).rstrip()

@@ -20,23 +20,15 @@ class Terminal:
         """Print lines."""
         self._write(text + "\n")
 
-    def progress(self, text: str, *, last: bool = False) -> None:
-        """Show how far it is: in the same place on a terminal, elsewhere as a line.
-
-        Args:
-            text: What to show.
-            last: Whether this stays. Elsewhere than on a terminal, only this is shown.
-        """
-        if last:
-            self.say(text)
-        elif self._in_place:
+    def progress(self, text: str) -> None:
+        """Show what is going on, in the place of what was shown before. Only on a terminal."""
+        if self._in_place:
             self._write(text)
             self._unfinished = True
 
-    def end_line(self) -> None:
-        """Begin a new line, where something is in the last one."""
-        if self._unfinished:
-            self._write("")
+    def clear(self) -> None:
+        """Take away what `progress` has shown."""
+        self._write("")
 
     def _write(self, text: str) -> None:
         clear, self._unfinished = self._unfinished, False

@@ -25,7 +25,7 @@ Below each request are the functions that its own CPU time went to. The two of t
 same trace ran at the same time, in turns, on one event loop of one thread."""
 
 _ELSEWHERE = """\
-The same shop for a Pyroscope of yours, and any OTLP endpoint:
+The same shop, for a Pyroscope (and a Tempo) of yours:
 
   PYROSCOPE_SERVER_ADDRESS=http://localhost:4040 \\
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \\
@@ -33,11 +33,12 @@ The same shop for a Pyroscope of yours, and any OTLP endpoint:
 """
 
 
-def look(url: str, first: Sequence[Result]) -> str:
+def look(server: str, shop: str, first: Sequence[Result]) -> str:
     """Return where to look, once the first profiles are there.
 
     Args:
-        url: The local server.
+        server: The local server's URL.
+        shop: The shop's URL.
         first: The two requests that share a trace, and one that is slower than others
             of its route.
     """
@@ -45,35 +46,39 @@ def look(url: str, first: Sequence[Result]) -> str:
     lines = [
         _LOOK,
         *(
-            f"  {one.route:23}  {one.cpu_ms:4.0f} ms: {hottest(url, one.profile_id)}"
+            f"  {one.route:23}  {one.cpu_ms:4.0f} ms: {hottest(server, one.profile_id)}"
             for one in (left, right)
         ),
         "",
         "Open it: both in time, and the flame graph of each",
-        f"  {url}/#/request/{left.profile_id}",
+        f"  {server}/#/request/{left.profile_id}",
         "",
         "One against the other",
-        f"  {url}/#/difference?left={left.profile_id}&right={right.profile_id}",
+        f"  {server}/#/difference?left={left.profile_id}&right={right.profile_id}",
         "A slow invoice against the usual one",
-        f"  {url}/#/difference?left={slow.profile_id}&right=route",
+        f"  {server}/#/difference?left={slow.profile_id}&right=route",
         "All requests, as they come",
-        f"  {url}/",
+        f"  {server}/",
+        "",
+        "One more slow invoice:",
+        "",
+        f"  curl {shop}/invoice/9001",
         "",
         _elsewhere(),
     ]
     return "\n".join(lines)
 
 
-def once(url: str, requests: Sequence[Result], data: str | None) -> str:
+def once(server: str, requests: Sequence[Result], data: str | None) -> str:
     """Return the table of requests, and how to see more.
 
     Args:
-        url: The local server.
+        server: The local server's URL.
         requests: The requests.
         data: The file that they are kept in, if it is not a temporary one.
     """
     kept = f"See them as flame graphs:\n\n  pyroscope-otel serve --data {data}\n\n" if data else ""
-    return f"\n{table(url, requests)}\n{_ONCE}\n\n{kept}{_elsewhere()}"
+    return f"\n{table(server, requests)}\n{_ONCE}\n\n{kept}{_elsewhere()}"
 
 
 def _elsewhere() -> str:
