@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 
+import child
 import pytest
 from started import ROOT, started
 
@@ -86,3 +87,41 @@ def test_without_a_lifespan_a_terminated_server_loses_what_was_not_uploaded(tmp_
     ) as example:
         example.get(commands("asgi.md")[1])
     assert example.profiles == []
+
+
+def test_what_runs_outside_of_the_middleware_belongs_to_no_request():
+    """And inside to the request: "outermost is best" on the page on ASGI."""
+    lines = child.run(
+        """
+import asyncio, httpx
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from pyroscope_otel import current_profile_id
+from pyroscope_otel.asgi import PyroscopeMiddleware
+
+async def endpoint(request):
+    return PlainTextResponse("sold")
+
+async def look(request, call_next):
+    print(current_profile_id() is not None)
+    return await call_next(request)
+
+async def ask(app):
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        assert (await client.get("/")).text == "sold"
+
+for outermost in (True, False):
+    app = Starlette(routes=[Route("/", endpoint)])
+    if outermost:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=look)
+    app.add_middleware(PyroscopeMiddleware, application_name="shop")
+    if not outermost:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=look)
+    asyncio.run(ask(app))
+""",
+        env={"PYROSCOPE_SERVER_ADDRESS": "http://127.0.0.1:9"},
+    )
+    assert lines == ["True", "False"]
