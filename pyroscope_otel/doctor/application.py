@@ -97,7 +97,7 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
         return refused(error["message"])
     return problem(
         "app-not-loaded",
-        f"{app} cannot be loaded: {error['type']}: {error['message']}",
+        f"{app} cannot be loaded: {error['message']}",
         "Name it as its server does: module:app, or module:make_app() for a factory, from the "
         "directory in which the server starts; the directory of manage.py, or the settings "
         "module, for a Django project.",

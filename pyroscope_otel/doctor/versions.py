@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS = "pyroscope-otel"
+_AGENT = "pyroscope-io"
 _IMPORT_PATH = "pyroscope/otel/__init__.py"
 
 # Whose adapter needs the instrumentation whatever the application does. The
@@ -88,7 +89,7 @@ def _check_interpreter() -> Iterator[Finding]:
 
 
 def _check_agent() -> Iterator[Finding]:
-    version = _version("pyroscope-io")
+    version = _version(_AGENT)
     if version is None:
         yield problem(
             "pyroscope-io-missing",

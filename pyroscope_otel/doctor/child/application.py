@@ -17,7 +17,7 @@ from pyroscope_otel import configuration, thread_labels
 from pyroscope_otel.doctor.child.calling import call_asgi, call_wsgi
 from pyroscope_otel.doctor.child.exchange import payload, tell
 from pyroscope_otel.doctor.child.exporters import ExporterWatch
-from pyroscope_otel.doctor.child.loading import load
+from pyroscope_otel.doctor.child.loading import CannotLoad, load
 from pyroscope_otel.doctor.child.watching import AgentStarts, Providers
 from pyroscope_otel.doctor.settings import AT_RUN_TIME, as_arguments
 from pyroscope_otel.setting_table import BY_NAME
@@ -98,7 +98,9 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     if thread_labels.agent_is_running():
         pyroscope.shutdown()
     for provider in providers.known:
-        provider.force_flush(_EXPORT_MILLISECONDS)
+        # An application's own span processor may lack it.
+        with contextlib.suppress(Exception):
+            provider.force_flush(_EXPORT_MILLISECONDS)
     return {
         **facts,
         "stage": "",
@@ -121,9 +123,11 @@ def _error(error: BaseException) -> dict[str, Any]:
         if not one.filename.startswith((_HERE, "<frozen", importlib.__file__))
     ]
     return {
-        "type": type(error).__name__,
         "is_settings_error": isinstance(error, SettingsError),
-        "message": str(error),
+        # What we say ourselves needs no type in front.
+        "message": str(error)
+        if isinstance(error, (CannotLoad, SettingsError))
+        else f"{type(error).__name__}: {error}",
         # Places only: a line of source may have a password in it.
         "places": [
             f"{one.filename}:{one.lineno} in {one.name}" for one in places[-_TRACEBACK_PLACES:]

@@ -153,8 +153,7 @@ class AgentStarts:
                 "sample_rate": arguments.get("sample_rate") or 100,
                 "gil_only": arguments.get("gil_only", True) is not False,
                 "oncpu": arguments.get("oncpu", True) is not False,
-                "cpu_implementation": getattr(arguments.get("cpu_implementation"), "name", None)
-                or str(arguments.get("cpu_implementation") or "PySpy"),
+                "cpu_implementation": _member(arguments.get("cpu_implementation", "PySpy")),
                 "result": str(arguments["result"]),
             }
             for arguments in self.arguments
@@ -174,3 +173,8 @@ class AgentStarts:
             return started["result"]
 
         return redirected
+
+
+def _member(value: object) -> str:
+    """Return the name of a member of one of `pyroscope`'s enumerations: they have no `name`."""
+    return str(value).rpartition(".")[2]

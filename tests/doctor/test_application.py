@@ -1,0 +1,320 @@
+"""Applications: each is loaded in a process of its own and gets requests.
+
+Every finding has an application here that really has the fault.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pyroscope_otel.doctor.application import check_application
+
+from .judging import codes, the
+from .pyroscope_server import serving
+
+FASTAPI = """
+import os, time
+from fastapi import FastAPI
+app = FastAPI()
+
+@app.get("/")
+async def index():
+    return {}
+"""
+MIDDLEWARE = """
+from pyroscope_otel.asgi import PyroscopeMiddleware
+app.add_middleware(PyroscopeMiddleware, application_name="shop")
+"""
+PROVIDER = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.resources import Resource
+provider = TracerProvider(resource=Resource({"service.name": "shop"}))
+provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+"""
+BY_HAND = """
+import pyroscope
+from pyroscope_otel import PyroscopeSpanProcessor
+provider.add_span_processor(PyroscopeSpanProcessor())
+pyroscope.configure(application_name="shop", server_address="http://localhost:4040")
+"""
+GLOBAL = "trace.set_tracer_provider(provider)\n"
+FLASK = """
+from flask import Flask
+from pyroscope_otel_flask import Pyroscope
+
+def make_app():
+    app = Flask("shop")
+    app.config["PYROSCOPE_AUTH_TOKEN"] = "t0ken"
+    app.add_url_rule("/", view_func=index)
+    Pyroscope(app, application_name="shop")
+    return app
+"""
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Return a function that checks the application that a source makes."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*source, app="shop:app", path="/"):
+        (tmp_path / "shop.py").write_text("\n".join(source))
+        return check_application(app, path)
+
+    return check
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    with serving(lambda *_: (200, b"")) as address:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        yield address
+
+
+def test_an_asgi_application_with_nothing_wrong(check, endpoint):
+    work = """
+@app.get("/work")
+async def work():
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        sum(range(1000))
+"""
+    checked = check(FASTAPI, work, MIDDLEWARE, path="/work")
+    assert codes(checked.findings) == [
+        "app-one-local-root",
+        "names-match",
+        "app-profile",
+        "traces-accepted",
+        "app",
+    ]
+    assert f"to {endpoint}/v1/traces" in the("traces-accepted", checked.findings).summary
+    assert checked.arguments["application_name"] == "shop"
+    assert checked.sources["application_name"] == "argument application_name"
+
+
+def test_a_wsgi_factory_whose_work_releases_the_gil(check, endpoint):  # noqa: ARG001  the fixture sets it up
+    index = """
+import hashlib
+def index():
+    return hashlib.pbkdf2_hmac("sha256", b"x", b"y", 600_000)
+"""
+    checked = check(FLASK, index, app="shop:make_app()")
+    assert codes(checked.findings) == [
+        "app-one-local-root",
+        "names-match",
+        "app-gil-released!",
+        "traces-accepted",
+    ]
+    # For the checks of the server, which need it.
+    assert checked.arguments["auth_token"] == "t0ken"  # noqa: S105  nobody's
+
+
+def test_a_request_that_waits_and_traces_that_go_nowhere(check):
+    checked = check(
+        FLASK, "import time\ndef index(): time.sleep(0.5); return ''", app="shop:make_app()"
+    )
+    assert codes(checked.findings) == [
+        "app-one-local-root",
+        "names-match",
+        "app-profile-waiting",
+        "app-no-exporter!",
+    ]
+
+
+def test_by_hand_with_nothing_wrong_but_a_short_request(check):
+    checked = check(PROVIDER, GLOBAL, BY_HAND, FASTAPI)
+    assert codes(checked.findings) == [
+        "app-one-local-root",
+        "names-match",
+        "app-profile-short",
+        "traces-stay-here",
+        "app",
+    ]
+    assert checked.arguments == {
+        "application_name": "shop",
+        "server_address": "http://localhost:4040",
+    }
+    assert set(checked.sources.values()) == {"the application's call of pyroscope.configure"}
+
+
+def test_names_that_differ_and_an_agent_that_drops_labels(check):
+    wrong = """
+import pyroscope
+from pyroscope_otel import PyroscopeSpanProcessor
+provider = TracerProvider(resource=Resource({"service.name": "till", "service.namespace": "eu"}))
+trace.set_tracer_provider(provider)
+provider.add_span_processor(PyroscopeSpanProcessor())
+pyroscope.configure("shop", cpu_implementation=pyroscope.ProfilerImplementation.Stack)
+"""
+    findings = check(PROVIDER, wrong, FASTAPI).findings
+    assert {"app-stack-implementation!", "names-differ!", "namespaces-differ!"} <= set(
+        codes(findings)
+    )
+
+
+def test_no_processor_and_no_agent(check):
+    findings = check(PROVIDER, GLOBAL, FASTAPI).findings
+    assert codes(findings) == [
+        "app-no-processor!",
+        "app-no-agent!",
+        "app-one-local-root",
+        "traces-stay-here",
+    ]
+
+
+def test_the_processor_of_another_version(check):
+    other = "class PyroscopeSpanProcessor:\n    on_start = on_end = shutdown = lambda *_: None\n"
+    other += "provider.add_span_processor(PyroscopeSpanProcessor())"
+    findings = check(PROVIDER, GLOBAL, other, FASTAPI).findings
+    assert codes(findings)[:2] == ["app-processor-of-another-version!", "app-no-processor!"]
+    assert "shop.PyroscopeSpanProcessor" in findings[0].summary
+
+
+def test_a_processor_on_a_provider_that_is_not_in_use(check):
+    other = "provider = TracerProvider(resource=provider.resource)\n"
+    findings = check(PROVIDER, BY_HAND, other, GLOBAL, FASTAPI).findings
+    assert "app-processor-elsewhere!" in codes(findings)
+
+
+def test_a_processor_that_comes_too_late(check):
+    late = """
+@app.middleware("http")
+async def add_processor(request, call_next):
+    provider = TracerProvider(resource=Resource({"service.name": "shop"}))
+    with provider.get_tracer("shop").start_as_current_span("GET /"):
+        from pyroscope_otel import PyroscopeSpanProcessor
+        provider.add_span_processor(PyroscopeSpanProcessor())
+        return await call_next(request)
+"""
+    findings = check(PROVIDER, FASTAPI, late).findings
+    assert "app-no-attribute!" in codes(findings)
+
+
+def test_two_instrumentations(check):
+    twice = """
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+app = OpenTelemetryMiddleware(app, tracer_provider=provider, exclude_spans=["receive", "send"])
+"""
+    findings = check(PROVIDER, GLOBAL, BY_HAND, FASTAPI, twice).findings
+    found = the("app-several-local-roots", findings)
+    assert "opentelemetry.instrumentation.asgi" in found.summary
+    assert "app-one-local-root" not in codes(findings)
+
+
+def test_an_application_that_nothing_traces(check):
+    plain = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
+"""
+    findings = check(PROVIDER, GLOBAL, BY_HAND, plain).findings
+    assert codes(findings) == ["app-no-span!", "traces-stay-here"]
+
+
+def test_no_provider(check):
+    findings = check(
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return []"
+    ).findings
+    assert codes(findings) == ["app-no-provider!", "app-no-agent!"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [("0", "app-sampler-drops-all!"), ("0.5", "app-sampler-drops-some")],
+)
+def test_a_sampler_that_drops(check, monkeypatch, ratio, expected):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
+    assert expected in codes(check(FASTAPI, MIDDLEWARE).findings)
+
+
+def test_a_provider_whose_exporter_nobody_knows(check):
+    unknown = """
+from opentelemetry.sdk.trace import SpanProcessor
+class Courier(SpanProcessor):
+    pass
+provider = TracerProvider(resource=provider.resource)
+provider.add_span_processor(Courier())
+trace.set_tracer_provider(provider)
+"""
+    findings = check(
+        PROVIDER.replace("provider.add", "0 and provider.add"), unknown, FASTAPI
+    ).findings
+    assert "Courier" in the("app-exporter-unknown", findings).summary
+
+
+@pytest.mark.parametrize(
+    ("source", "app", "code", "words"),
+    [
+        ("", "nix:app", "app-not-loaded!", "No module named 'nix'"),
+        ("", "shop:app", "app-not-loaded!", "cannot be loaded: shop has no app"),
+        ("", "nix.settings", "app-not-loaded!", "No module named 'nix'"),
+        ("", ".", "app-not-loaded!", "there is no manage.py in ."),
+        ("import sys; sys.exit(3)", "shop:app", "app-not-loaded!", "SystemExit: 3"),
+        ("import os; os._exit(3)", "shop:app", "app-cut-short!", "While it was loaded"),
+        (
+            "def app(environ, start_response):\n    import os\n    os._exit(3)",
+            "shop:app",
+            "app-cut-short!",
+            "While it got a request",
+        ),
+    ],
+)
+def test_an_application_that_cannot_be_loaded(check, source, app, code, words):
+    (finding,) = check(source, app=app).findings
+    assert codes([finding]) == [code]
+    assert words in finding.summary
+
+
+def test_a_place_in_a_traceback_comes_without_its_source(check):
+    (finding,) = check("int('x', base='pa55word' and 10)", app="shop:app").findings
+    assert finding.detail.endswith("shop.py:1 in <module>")
+
+
+def test_an_application_that_hangs(check, monkeypatch):
+    monkeypatch.setattr("pyroscope_otel.doctor.application._SECONDS", 3.0)
+    (finding,) = check("import time\nprint('starting')\ntime.sleep(60)", app="shop:app").findings
+    assert "it took more than 3 s and was stopped" in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("middleware", "code"),
+    [
+        (MIDDLEWARE.replace("application_name", "aplication_name"), "app-start-up-failed!"),
+        (
+            MIDDLEWARE.replace(
+                "app.add_middleware(", "app = (lambda kind, **s: kind(app, **s))("
+            ).replace("application_name", "sample_rate"),
+            "settings-refused!",
+        ),
+    ],
+)
+def test_settings_that_stop_the_start_up(check, middleware, code):
+    (finding,) = check(FASTAPI, middleware).findings
+    assert codes([finding]) == [code]
+    assert "is not a setting" in finding.detail or "sample_rate must be" in finding.detail
+
+
+def test_a_request_that_fails(check):
+    findings = check(
+        FASTAPI, MIDDLEWARE, "@app.get('/bad')\nasync def bad(): 1 / 0", path="/bad"
+    ).findings
+    assert the("app-request-failed", findings).detail == "ZeroDivisionError: division by zero"
+
+
+def test_an_agent_that_refuses_to_start(check):
+    refused = BY_HAND.replace(
+        '"http://localhost:4040"', '"http://localhost:4040", cpu_enabled=False'
+    )
+    findings = check(PROVIDER, GLOBAL, refused, FASTAPI).findings
+    assert the("app-agent-refused", findings).detail == "pyroscope.configure returned False"
+
+
+def test_without_protobuf_the_samples_go_unseen(check, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['google.protobuf'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    findings = check(PROVIDER, GLOBAL, FASTAPI, MIDDLEWARE).findings
+    assert the("app-samples-unseen", findings).remedy == "pip install 'pyroscope-otel[local]'"

@@ -1,0 +1,135 @@
+"""The settings: what is refused, what breaks the link though it is allowed, and names."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyroscope_otel.doctor.names import check_names
+from pyroscope_otel.doctor.settings import as_arguments, check_settings, shown
+from pyroscope_otel.settings import read_settings
+
+from .judging import codes, settings_of, the
+
+TOKEN = {"auth_token": "t0ken"}
+
+
+def findings(environ=None, **given):
+    return check_settings(given, environ=environ or {}, resource={}).findings
+
+
+def test_settings_that_are_all_right():
+    assert codes(findings()) == ["settings-allowed"]
+
+
+def test_a_setting_that_is_refused():
+    check = check_settings({}, environ={"PYROSCOPE_SERVER_ADDRESS": "localhost:4040"}, resource={})
+    assert check.settings is None
+    assert codes(check.findings) == ["settings-refused!"]
+    assert check.findings[0].detail == (
+        "server_address must be a URL that begins with http:// or https:// and names a host; "
+        "environment variable PYROSCOPE_SERVER_ADDRESS is 'localhost:4040'"
+    )
+
+
+def test_the_stack_implementation_is_refused():
+    pyroscope = pytest.importorskip("pyroscope")
+    (refused,) = findings(cpu_implementation=pyroscope.ProfilerImplementation.Stack)
+    assert "it drops the span labels silently" in refused.detail
+
+
+def test_a_variable_whose_name_is_nearly_right(caplog):
+    found = findings({"PYROSCOPE_APLICATION_NAME": "shop"})
+    assert codes(found) == ["settings-near-miss", "settings-allowed"]
+    assert "did you mean PYROSCOPE_APPLICATION_NAME?" in found[0].summary
+    assert caplog.messages == []  # It is in the report, and there only.
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"enabled": False}, "settings-disabled!"),
+        ({"cpu_enabled": False, "mem_enabled": True}, "settings-no-cpu-profiles!"),
+        ({"span_labels": ["span_name"]}, "settings-no-span-id!"),
+        ({"sample_rate": 10}, "settings-few-samples"),
+        (
+            {"server_address": "http://profiles.example", "auth_token": "abc"},
+            "settings-credentials-in-clear",
+        ),
+    ],
+)
+def test_what_is_allowed_and_breaks_the_link(given, code):
+    assert codes(findings(**given)) == [code]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"server_address": "https://profiles.example", "auth_token": "abc"},
+        {"server_address": "http://localhost:4040", "auth_token": "abc"},
+        {"server_address": "http://profiles.example"},
+        {"server_address": "http://profiles.example", "http_headers": {"X-Team": "a"}},
+    ],
+)
+def test_credentials_that_nobody_sees(given):
+    assert codes(findings(**given)) == ["settings-allowed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "resource", "expected"),
+    [
+        ("shop", {}, {"service.name": "shop"}, ["names-match"]),
+        ("shop", {}, {"service.name": "till"}, ["names-differ!"]),
+        ("x", {"service_name": "shop"}, {"service.name": "shop"}, ["names-match"]),
+        ("shop", {"service_name": "x"}, {"service.name": "shop"}, ["names-differ!"]),
+        (
+            "unknown_service:python",
+            {},
+            {"service.name": "unknown_service:python"},
+            ["service-has-no-name!"],
+        ),
+        ("shop", {}, {"service.name": "shop", "service.namespace": "eu"}, ["namespaces-differ!"]),
+        (
+            "shop",
+            {"service_namespace": "eu"},
+            {"service.name": "shop", "service.namespace": "eu"},
+            ["names-match"],
+        ),
+        # Grafana asks for no namespace where the resource has none.
+        ("shop", {"service_namespace": "eu"}, {"service.name": "shop"}, ["names-match"]),
+        (
+            "a",
+            {"service_namespace": "us"},
+            {"service.name": "b", "service.namespace": "eu"},
+            ["names-differ!", "namespaces-differ!"],
+        ),
+    ],
+)
+def test_names(name, tags, resource, expected):
+    assert codes(check_names(name, tags, resource)) == expected
+
+
+def test_what_is_shown_has_no_secret():
+    settings = settings_of(
+        http_headers={"X-Key": "s3cret"},
+        server_address="https://profiles.example?key=k3y",
+        **TOKEN,
+    )
+    text = str(shown(settings))
+    assert "auth_token" in text
+    assert "argument auth_token" in text
+    for secret in ("t0ken", "s3cret", "k3y"):
+        assert secret not in text
+
+
+def test_the_settings_reach_another_process_as_they_are():
+    settings = settings_of(application_name="shop", tags={"a": "b"}, sample_rate=7, **TOKEN)
+    again = read_settings(as_arguments(settings), environ={})
+    assert again == settings
+
+
+def test_where_a_setting_came_from_can_be_known_better():
+    check = check_settings(
+        {"tenant_id": "a"}, environ={}, resource={}, sources={"tenant_id": "Flask setting X"}
+    )
+    assert shown(check.settings)["tenant_id"] == {"value": "'a'", "source": "Flask setting X"}
+    assert the("settings-allowed", check.findings)

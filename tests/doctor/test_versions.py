@@ -1,0 +1,87 @@
+"""What is installed: each combination that does not work, put on the search path."""
+
+from __future__ import annotations
+
+import sys
+
+import pyroscope
+import pytest
+
+from pyroscope_otel.doctor.versions import check_versions, versions
+
+from .judging import codes, the
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return a function that installs a distribution's metadata in front of all others."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name, version, files=()):
+        folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+    return install
+
+
+def test_what_the_tests_run_in_works():
+    assert codes(check_versions()) == ["versions-work"]
+    installed = versions()
+    assert installed["python"].split()[1] == ".".join(map(str, sys.version_info[:3]))
+    assert {"pyroscope-otel", "pyroscope-io", "opentelemetry-sdk", "flask"} <= set(installed)
+
+
+def test_two_installations_of_this_package(install):
+    install("pyroscope-otel", "1.1.0")
+    finding = the("pyroscope-otel-twice", check_versions())
+    assert "is installed 2 times" in finding.summary
+    assert "1.1.0 in " in finding.detail
+
+
+def test_another_package_that_brings_the_same_import_path(install):
+    install("pyroscope-otel-fork", "0.4.0", ["pyroscope/otel/__init__.py"])
+    finding = the("import-path-claimed", check_versions())
+    assert "pyroscope-otel-fork 0.4.0" in finding.summary
+
+
+@pytest.mark.parametrize("there", ["another version's file", "nothing"])
+def test_an_import_path_that_does_not_lead_here(there, tmp_path, monkeypatch):
+    if there != "nothing":
+        (tmp_path / "otel").mkdir()
+        (tmp_path / "otel" / "__init__.py").write_text("class PyroscopeSpanProcessor: pass\n")
+    monkeypatch.setattr(pyroscope, "__path__", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "pyroscope.otel", raising=False)
+    finding = the("import-path-broken", check_versions())
+    assert finding.detail == ("" if there == "nothing" else str(tmp_path / "otel/__init__.py"))
+
+
+@pytest.mark.parametrize("version", ["0.8.11", "0.9", "dev"])
+def test_an_agent_that_is_too_old(install, version):
+    install("pyroscope-io", version)
+    assert codes(check_versions()) == ["pyroscope-io-too-old!"]
+
+
+def test_an_agent_that_is_not_a_package(monkeypatch):
+    # As with a file `pyroscope.py` of somebody's in front of all else: there is
+    # a module, and no package of this name.
+    monkeypatch.setattr("pyroscope_otel.doctor.versions._AGENT", "pyroscope-io-of-nobody")
+    assert codes(check_versions()) == ["pyroscope-io-missing!"]
+
+
+def test_a_framework_without_its_instrumentation(monkeypatch):
+    monkeypatch.setattr("pyroscope_otel.doctor.versions._INSTRUMENTED", ("pytest",))
+    assert codes(check_versions()) == ["versions-work", "instrumentation-missing"]
+
+
+def test_a_build_without_the_gil(monkeypatch):
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: int(name == "Py_GIL_DISABLED"))
+    assert codes(check_versions()) == ["python-free-threaded!"]
+
+
+def test_windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert codes(check_versions()) == ["python-on-windows!"]
