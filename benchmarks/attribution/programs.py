@@ -53,8 +53,12 @@ HYPERCORN = Program(
     re.compile(r"Running on http://127\.0\.0\.1:(\d+)"),
 )
 UWSGI = Program(
-    # Without --die-on-term it takes SIGTERM for a request to reload.
-    (_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master", "--die-on-term"),
+    # Without the hook it takes SIGTERM for a request to reload, and with
+    # --die-on-term a worker that is just done with a request runs no exit handlers.
+    (
+        *(_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master"),
+        *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all"),
+    ),
     ("--http-socket", "127.0.0.1:0"),
     re.compile(r"bound to TCP address 127\.0\.0\.1:(\d+)"),
 )
