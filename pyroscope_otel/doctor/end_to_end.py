@@ -93,7 +93,8 @@ def _judge_span(
             problem(
                 "end-to-end-no-attribute",
                 "A span got no pyroscope.profile.id, though the span processor is registered.",
-                "The log below may say why; this is a bug of pyroscope-otel.",
+                "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and OTEL_ATTRIBUTE_COUNT_LIMIT must leave room "
+                "for an attribute. If they do, this is a bug of pyroscope-otel.",
                 outcome.said,
             )
         ]

@@ -79,6 +79,8 @@ def examine(
     progress(f"Pushing a profile to {target.shown}")
     checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
     found.findings += checked.findings
+    if not settings.cpu_enabled or "span_id" not in settings.span_labels:
+        return found  # That no span has a profile then, has been told.
     progress("Burning CPU time in a span, and reading its profile back")
     found.findings += check_end_to_end(settings, checked.reader, with_exporters=app is None)
     return found

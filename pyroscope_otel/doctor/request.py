@@ -113,7 +113,7 @@ def _no_attribute(
             f"The root span {root['name']!r} has no pyroscope.profile.id, though its provider has "
             "the span processor.",
             "The processor was added after the span had started: do it while the application is "
-            "loaded. If it was, the application's log says more.",
+            "loaded. If it was, OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must leave room for an attribute.",
         )
     elif any(one["has_processor"] for one in facts["providers"]):
         yield problem(

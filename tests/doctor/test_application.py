@@ -94,7 +94,8 @@ async def work():
     assert checked.sources["application_name"] == "argument application_name"
 
 
-def test_a_wsgi_factory_whose_work_releases_the_gil(check, endpoint):  # noqa: ARG001  the fixture sets it up
+@pytest.mark.usefixtures("endpoint")
+def test_a_wsgi_factory_whose_work_releases_the_gil(check):
     index = """
 import hashlib
 def index():
@@ -109,6 +110,24 @@ def index():
     ]
     # For the checks of the server, which need it.
     assert checked.arguments["auth_token"] == "t0ken"  # noqa: S105  nobody's
+
+
+def test_work_that_is_no_part_of_the_request(check, monkeypatch):
+    monkeypatch.setenv("PYROSCOPE_GIL_ONLY", "false")
+    index = """
+import threading, time
+def burn():
+    end = time.thread_time() + 0.3
+    while time.thread_time() < end:
+        sum(range(1000))
+def index():
+    thread = threading.Thread(target=burn)
+    thread.start()
+    thread.join()
+    return ""
+"""
+    found = codes(check(FLASK, index, app="shop:make_app()").findings)
+    assert "app-profile-empty!" in found
 
 
 def test_a_request_that_waits_and_traces_that_go_nowhere(check):
@@ -225,10 +244,14 @@ def test_no_provider(check):
     ("ratio", "expected"),
     [("0", "app-sampler-drops-all!"), ("0.5", "app-sampler-drops-some")],
 )
+@pytest.mark.usefixtures("endpoint")
 def test_a_sampler_that_drops(check, monkeypatch, ratio, expected):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
-    assert expected in codes(check(FASTAPI, MIDDLEWARE).findings)
+    found = codes(check(FASTAPI, MIDDLEWARE).findings)
+    assert expected in found
+    if ratio == "0":
+        assert "traces-not-tried" in found
 
 
 def test_a_provider_whose_exporter_nobody_knows(check):

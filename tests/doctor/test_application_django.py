@@ -59,7 +59,8 @@ def assert_well(checked):
     assert checked.sources["tenant_id"] == "Django setting PYROSCOPE['TENANT_ID']"
 
 
-def test_by_the_directory_of_manage_py(project):  # noqa: ARG001  it makes it
+@pytest.mark.usefixtures("project")
+def test_by_the_directory_of_manage_py():
     assert_well(check_application("project", "/cart"))
 
 

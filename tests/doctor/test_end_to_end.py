@@ -111,6 +111,20 @@ def test_a_process_that_crashes_says_how(address, monkeypatch, tmp_path):
     assert finding.detail == "it hurts"
 
 
+def test_a_span_that_may_have_no_attributes(address, monkeypatch):
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0")
+    assert codes(check(address)) == ["end-to-end-no-attribute!"]
+
+
+def test_an_agent_that_does_not_start(address, monkeypatch, tmp_path):
+    refuse = "import pyroscope; pyroscope.configure = lambda **_: False"
+    (tmp_path / "sitecustomize.py").write_text(refuse)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (finding,) = check(address)
+    assert codes([finding]) == ["end-to-end-no-agent!"]
+    assert "The Pyroscope agent did not start" in finding.detail
+
+
 def test_without_a_server_the_process_is_judged_alone(closed_port):
     settings = settings_of(server_address=f"http://127.0.0.1:{closed_port}")
     assert check_end_to_end(settings, None, with_exporters=False) == []
