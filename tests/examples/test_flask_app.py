@@ -1,9 +1,12 @@
-"""The Flask example, started as its docstring says."""
+"""The Flask example, started as its docstring says, and that of the page on Flask."""
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
-from started import started
+from started import ROOT, started
 
 FILE = "example_apps/flask_app.py"
 
@@ -34,3 +37,17 @@ def test_the_last_samples_are_uploaded_when_it_stops():
         example.get("/invoice/7")
         assert example.profiles == []
     assert "total" in example.find_link("GET /invoice/<int:number>").functions
+
+
+def test_the_application_of_the_page(tmp_path):
+    page = (ROOT / "docs" / "flask.md").read_text()
+    (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", page, re.DOTALL)
+    (tmp_path / "shop.py").write_text(code)
+    (command,) = re.findall(r"^gunicorn .*$", page, re.MULTILINE)
+    (path,) = re.findall(r"^curl localhost:8000(/.*)$", page, re.MULTILINE)
+    (name,) = re.findall(r"^\| Flask \| `([^`]+)` \|$", page, re.MULTILINE)
+    with started(None, command=shlex.split(command), folder=tmp_path) as example:
+        assert example.get(path) == b"199999990000000"
+        link = example.link(name)
+    assert "sum_up" in link.functions
+    assert link.span.resource["service.name"] == "shop"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 # What starts an application and receives what it sends is that of the examples' tests.
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
-from started import started
+from started import ROOT, started
 
 from benchmarks.attribution.burn import SLICE_VARIABLE, request_of
 
@@ -90,3 +93,34 @@ def test_flask_under_gunicorn_with_two_workers():
 def test_fastapi_under_uvicorn():
     spans, samples = ask(["uvicorn"], "fastapi_app", "async_plain")
     check(spans, samples, "async_plain", "GET /async_plain/{order}")
+
+
+PAGE = (ROOT / "docs" / "zero-code.md").read_text()
+ADDRESSES = {"PYROSCOPE_SERVER_ADDRESS", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+
+
+def test_the_documented_commands(tmp_path):
+    (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "shop.py").write_text(code)
+    exports = re.findall(r"^export (.*)$", PAGE, re.MULTILINE)
+    variables = dict(word.split("=", 1) for word in " ".join(exports).split())
+    assert set(variables) > ADDRESSES
+    environment = {name: variables[name] for name in set(variables) - ADDRESSES}
+    (command,) = re.findall(r"^opentelemetry-instrument .*$", PAGE, re.MULTILINE)
+    (path,) = re.findall(r"^curl localhost:8000(/.*)$", PAGE, re.MULTILINE)
+    (name,) = re.findall(r"one root span, `([^`]+)`", PAGE)
+    with started(
+        None, command=shlex.split(command), folder=tmp_path, environment=environment
+    ) as running:
+        assert running.get(path) == b"199999990000000"
+        link = running.link(name)
+    assert "sum_up" in link.functions
+    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "shop"
+
+
+def test_uvicorn_that_is_terminated_loses_what_was_not_uploaded():
+    """The page says so. Where it no longer holds, it is to say so no longer."""
+    command = ["opentelemetry-instrument", "uvicorn", "tests.real.unprepared_apps:fastapi_app"]
+    with started(None, command=command, environment=ENVIRONMENT, stop=signal.SIGTERM) as running:
+        running.get("/async_plain/1")
+    assert running.profiles == []
