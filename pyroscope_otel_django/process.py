@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 @cache
@@ -16,7 +20,7 @@ def management_command() -> str | None:
     management = sys.modules.get("django.core.management")
     if management is None:
         return None
-    frame = sys._getframe()  # noqa: SLF001  documented, in spite of its name
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001  documented, in spite of its name
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, management.ManagementUtility):

@@ -100,7 +100,7 @@ class _AsyncContent(_Held):
     async def __anext__(self) -> bytes:
         try:
             with held(self._hold):
-                return await anext(self._iterator)  # type: ignore[no-any-return]
+                return await anext(self._iterator)
         except StopAsyncIteration:
             raise
         except BaseException:

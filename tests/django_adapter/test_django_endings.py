@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import event_loops
 import pytest
-from asgi_server import Exchange as AsgiExchange
 from asgi_server import LIFESPAN, http, websocket
+from asgi_server import Exchange as AsgiExchange
 from asgiref.sync import sync_to_async
 from django import VERSION
 from django.conf import settings
@@ -26,8 +26,8 @@ from django_project import (
     contrib_below,
     each_of,
     each_variant,
-    ours_first,
     our_other_middleware_around,
+    ours_first,
 )
 from django_servers import each_server, each_server_and_loop, wsgi
 from endings import Table

@@ -1,0 +1,99 @@
+"""`manage.py pyroscope`: what it shows, and what it must not."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django_project import CONTRIB, HYBRID, OURS
+
+from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel_django import configuration
+
+
+@pytest.fixture
+def show(monkeypatch, recorder):
+    """Return the way to run the command, in a process without an agent."""
+    monkeypatch.setattr(configuration._state, "is_wanted", False)
+    recorder.stop()
+
+    def show(pyroscope, **settings):
+        out = io.StringIO()
+        with override_settings(PYROSCOPE=pyroscope, **settings):
+            call_command("pyroscope", stdout=out, no_color=True)
+        return [re.split(r"\s{2,}", line.strip()) for line in out.getvalue().splitlines()]
+
+    return show
+
+
+def test_each_setting_with_its_value_and_source(show, monkeypatch):
+    monkeypatch.setenv("PYROSCOPE_UPLOAD_INTERVAL", "20s")
+    shown = show({"APPLICATION_NAME": "shop", "INSTRUMENT": False})
+    assert [line[0] for line in shown[1 : len(TABLE) + 2]] == [
+        *(row.name.upper() for row in TABLE),
+        "INSTRUMENT",
+    ]
+    for line in (
+        ["APPLICATION_NAME", "'shop'", "Django setting PYROSCOPE['APPLICATION_NAME']"],
+        ["UPLOAD_INTERVAL", "20", "environment variable PYROSCOPE_UPLOAD_INTERVAL"],
+        ["SAMPLE_RATE", "100", "default"],
+        ["INSTRUMENT", "False", "Django setting PYROSCOPE['INSTRUMENT']"],
+    ):
+        assert line in shown
+
+
+def test_secrets_are_masked(show, monkeypatch):
+    monkeypatch.setenv("PYROSCOPE_HTTP_HEADERS", '{"X-Key": "sesame"}')
+    shown = show({"AUTH_TOKEN": "sesame", "SERVER_ADDRESS": "http://profiles.example?key=sesame"})
+    assert "sesame" not in str(shown)
+    assert ["AUTH_TOKEN", "'***'", "Django setting PYROSCOPE['AUTH_TOKEN']"] in shown
+
+
+STATES = [
+    ({}, "not in a management command; each process that serves starts it with its first request"),
+    (
+        {"START": "now"},
+        "not in a management command; each process that serves starts it as soon as it is set up",
+    ),
+    ({"ENABLED": False}, "switched off: no process starts it"),
+]
+
+
+@pytest.mark.parametrize(("pyroscope", "state"), STATES)
+def test_the_agents_state(show, pyroscope, state):
+    assert ["state", state] in show(pyroscope)
+
+
+def test_the_agents_state_where_it_runs(show, recorder):
+    recorder.start()
+    assert ["state", "running in this process"] in show({})
+
+
+def test_who_makes_the_root_spans(show, provider):
+    shown = show({"TRACER_PROVIDER": provider}, MIDDLEWARE=[OURS, CONTRIB, HYBRID])
+    assert shown[-4:] == [
+        ["Tracing"],
+        ["tracer provider", "opentelemetry.sdk.trace.TracerProvider"],
+        ["middleware", f"{OURS}, 1 of 3 in MIDDLEWARE"],
+        ["root spans by", f"{CONTRIB}, 2 of 3 in MIDDLEWARE"],
+    ]
+
+
+def test_nobody_makes_the_root_spans(show):
+    shown = show({}, MIDDLEWARE=[HYBRID])
+    assert shown[-2:] == [
+        ["middleware", "not in MIDDLEWARE"],
+        ["root spans by", "what is around Django"],
+    ]
+
+
+def test_wrong_settings(show):
+    message = (
+        "Django setting PYROSCOPE['SAMPLE_RAT'] is not a setting; "
+        "did you mean Django setting PYROSCOPE['SAMPLE_RATE']?"
+    )
+    with pytest.raises(CommandError, match=f"^{re.escape(message)}$"):
+        show({"SAMPLE_RAT": 5})
