@@ -55,7 +55,7 @@ export class FlameGraph {
     this.from = 0; // what is seen of the whole, from 0 to 1
     this.to = 1;
     this.width = 0;
-    this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, folded: false, total: 0, self: 0, left: null, right: null, children: [] });
+    this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, folds: "", total: 0, self: 0, left: null, right: null, children: [] });
     const sizes = new ResizeObserver(() => this.resize());
     sizes.observe(this.scroller);
     signal.addEventListener("abort", () => sizes.disconnect());

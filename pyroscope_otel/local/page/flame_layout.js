@@ -151,7 +151,7 @@ export class FlameLayout {
     let covered = 0;
     for (let index = 1; index < this.frames.length; index++) {
       const frame = this.frames[index];
-      const hit = frame.name.toLowerCase().includes(wanted) || frame.file.toLowerCase().includes(wanted);
+      const hit = [frame.name, frame.file, frame.folds].some((each) => each.toLowerCase().includes(wanted));
       inside[index] = inside[this.parents[index]] || Number(hit);
       if (!hit) continue;
       hits.add(index);

@@ -6,7 +6,7 @@
  * @property {string} file
  * @property {number} line
  * @property {boolean} own code of the application, not of a library
- * @property {boolean} folded stands for frames of libraries that were folded into one
+ * @property {string} folds of a frame that stands for folded ones: their names and files; else ""
  * @property {number} total what its width shows: ns; of a difference, both sides together
  * @property {number} self the part of it that no child has
  * @property {Side | null} left of a difference only
@@ -22,7 +22,7 @@
  */
 export function fromProfile(node) {
   return {
-    name: node.name, file: node.file, line: node.line, own: node.own, folded: false,
+    name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
     total: node.total_ns, self: node.self_ns, left: null, right: null,
     children: node.children.map(fromProfile),
   };
@@ -34,7 +34,7 @@ export function fromProfile(node) {
  */
 export function fromDifference(node) {
   return {
-    name: node.name, file: node.file, line: node.line, own: node.own, folded: false,
+    name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
     total: node.left_ns + node.right_ns, self: node.left_self_ns + node.right_self_ns,
     left: { total: node.left_ns, self: node.left_self_ns },
     right: { total: node.right_ns, self: node.right_self_ns },
@@ -103,7 +103,7 @@ function foldRun(tops, leading) {
     name: `⋯ ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", …" : ""}`,
     file: names.join(", "),
     line: 0,
-    folded: true,
+    folds: run.map((frame) => `${frame.name}\n${frame.file}`).join("\n"),
     self: sum(run, (frame) => frame.self),
     left: part("left"),
     right: part("right"),

@@ -81,9 +81,9 @@ export function count(number, one, many = `${one}s`) {
 
 /** @param {number} number */
 export function bytes(number) {
-  if (number < 1e3) return `${number} B`;
-  if (number < 1e6) return `${(number / 1e3).toFixed(0)} kB`;
-  return `${(number / 1e6).toFixed(number < 1e7 ? 1 : 0)} MB`;
+  if (number < 1024) return `${number} B`;
+  if (number < 1024 ** 2) return `${Math.round(number / 1024)} KiB`;
+  return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
 }
 
 /** @param {number} seconds */

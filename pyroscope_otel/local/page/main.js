@@ -77,6 +77,7 @@ async function go() {
     showError(error);
   }
   main.setAttribute("aria-busy", "false");
+  main.setAttribute("data-address", location.hash);
   // Coming from another page, the reader starts at the top of this one, or where they left it.
   if (!first) main.focus({ preventScroll: true });
   scrollTo(0, history.state?.scrolled ?? 0);

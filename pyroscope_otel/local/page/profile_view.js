@@ -7,7 +7,7 @@ import { change, count, cpu, place, share, shortFile } from "./format.js";
 
 /** @typedef {import("./flame_tree.js").Frame} Frame */
 
-const SHOWN = 12; // functions listed at first
+const SHOWN = 12; // functions listed at first; those that only call others are not
 
 export class ProfileView {
   /**
@@ -50,6 +50,7 @@ export class ProfileView {
         h("span", { class: "find" }, this.find, this.found), this.fold, this.unzoom),
       this.graph.element, this.legend(), this.details, this.table);
     this.draw();
+    this.showFunctions(false);
   }
 
   /** Show what the address says. @param {URLSearchParams} params */
@@ -77,7 +78,6 @@ export class ProfileView {
     this.unzoom.hidden = true;
     this.search(this.find.value);
     this.showDetails(0);
-    this.showFunctions(false);
   }
 
   toggleFold() {
@@ -140,13 +140,13 @@ export class ProfileView {
   /** @param {Frame} frame */
   describe(frame) {
     const whole = this.tree;
-    const where = frame.folded ? `folded: ${frame.file}` : frame.file && `${place({ ...frame, file: shortFile(frame.file) })}`;
+    const where = frame.folds ? `folded: ${frame.file}` : frame.file && `${place({ ...frame, file: shortFile(frame.file) })}`;
     const lines = [frame.name || "(unknown)", where];
     if (frame.left && frame.right) {
       lines.push(`${cpu(frame.left.total)} ${this.sides[0]}, ${cpu(frame.right.total)} ${this.sides[1]}: ${change(more(frame))}`);
     } else {
       lines.push(`${cpu(frame.total)}, ${share(frame.total, whole.total)}`);
-      if (frame.self > 0 && frame.children.length) lines.push(`${cpu(frame.self)} itself`);
+      if (frame.self > 0 && frame.children.length) lines.push(`${cpu(frame.self)} self`);
     }
     if (frame.file) lines.push(frame.own ? "own code" : "library");
     return lines.filter(Boolean);
@@ -170,25 +170,26 @@ export class ProfileView {
       ]
       : [
         ["total", `${cpu(frame.total)}, ${share(frame.total, whole.total)}`],
-        ["itself", `${cpu(frame.self)}, ${share(frame.self, whole.total)}`],
+        ["self", `${cpu(frame.self)}, ${share(frame.self, whole.total)}`],
       ];
     fill(this.details,
       h("h3", {}, h("code", {}, frame.name || "(unknown)"), " ", kind(frame)),
       frame.file && h("p", { class: "place" },
-        h("code", {}, frame.folded ? frame.file : place(frame)),
-        !frame.folded && copyButton(place(frame), "file and line")),
+        h("code", {}, frame.folds ? frame.file : place(frame)),
+        !frame.folds && copyButton(place(frame), "file and line")),
       h("dl", { class: "facts" }, times.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       index !== this.graph.zoomed && h("button", { type: "button", on: { click: () => this.zoom(index, true) } }, "Zoom here"));
   }
 
   /** @param {boolean} all */
   showFunctions(all) {
-    const found = functions(this.graph.layout.frames[0]);
+    const found = functions(this.tree);
     if (this.difference) found.sort((a, b) => Math.abs(selfChange(b)) - Math.abs(selfChange(a)));
     const whole = this.tree;
     const columns = this.difference
-      ? [`Itself, ${this.sides[0]}`, `Itself, ${this.sides[1]}`, "Change"] : ["Itself", "Total", "Share"];
-    const shown = all ? found : found.slice(0, SHOWN);
+      ? [`Self, ${this.sides[0]}`, `Self, ${this.sides[1]}`, "Change"] : ["Self", "Total", "Share"];
+    const telling = found.filter((entry) => (this.difference ? Math.abs(selfChange(entry)) >= 500_000 : entry.self > 0));
+    const shown = all ? found : telling.slice(0, SHOWN);
     const rows = shown.map((entry) => {
       const values = entry.left && entry.right
         ? [cpu(entry.left.self), cpu(entry.right.self), change(selfChange(entry))]
@@ -203,24 +204,31 @@ export class ProfileView {
     });
     fill(this.table,
       h("div", { class: "scroll" }, h("table", {},
-        h("caption", {}, this.difference ? "Functions, by how much their own time differs" : "Functions, by the time they took themselves"),
+        h("caption", {}, this.difference ? "Functions, by how much their self time differs" : "Functions, by self time"),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Function"), columns.map((name) => h("th", { scope: "col", class: "number" }, name)))),
         h("tbody", {}, rows))),
-      !all && found.length > SHOWN && h("button", { type: "button", class: "show-more", on: { click: () => this.showFunctions(true) } }, `Show all ${found.length} functions`));
+      !all && found.length > shown.length && h("button", { type: "button", class: "show-more", on: { click: () => this.showFunctions(true) } }, `Show all ${found.length} functions`));
   }
 
   /** Go to the widest frame of a function. @param {Frame} entry */
   go(entry) {
+    if (this.widest(entry) < 0) this.toggleFold(); // it is in a folded frame
+    const best = this.widest(entry);
     const { layout } = this.graph;
-    let best = -1;
-    layout.frames.forEach((frame, index) => {
-      if (index && identity(frame) === identity(entry) && (best < 0 || layout.widths[index] > layout.widths[best])) best = index;
-    });
-    if (best < 0) return;
     if (!layout.holds(this.graph.zoomed, best)) this.zoom(0, false);
     this.graph.select(best);
     this.showDetails(best);
     this.graph.element.scrollIntoView({ block: "nearest" });
+  }
+
+  /** @param {Frame} entry */
+  widest(entry) {
+    const { frames, widths } = this.graph.layout;
+    let best = -1;
+    frames.forEach((frame, index) => {
+      if (index && identity(frame) === identity(entry) && (best < 0 || widths[index] > widths[best])) best = index;
+    });
+    return best;
   }
 
   legend() {
@@ -241,7 +249,7 @@ export class ProfileView {
 
 /** @param {Frame} frame */
 function kind(frame) {
-  if (frame.folded) return h("span", { class: "tag" }, "folded frameworks");
+  if (frame.folds) return h("span", { class: "tag" }, "folded frameworks");
   return h("span", { class: frame.own ? "tag own" : "tag" }, frame.own ? "own code" : "library");
 }
 

@@ -95,7 +95,7 @@ class RequestPage {
     return h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, request.route),
-        h("p", { class: "lead" }, request.service, h("span", { class: "dot" }, "·"),
+        h("p", { class: "lead" }, h("span", { class: "service" }, request.service), h("span", { class: "dot" }, "·"),
           h("time", { datetime: isoTime(request.start_ms) }, time(request.start_ms)), h("span", { class: "dot" }, "·"),
           statusMark(request.status === "error", request.http_status))),
       h("dl", { class: "numbers" },

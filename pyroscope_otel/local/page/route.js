@@ -29,7 +29,7 @@ export async function openRoute(place, around) {
     h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, route),
-        h("p", { class: "lead" }, service, h("span", { class: "dot" }, "·"), "all stored requests of this route")),
+        h("p", { class: "lead" }, h("span", { class: "service" }, service), h("span", { class: "dot" }, "·"), "all stored requests of this route")),
       h("dl", { class: "numbers" },
         [["requests", profile.requests.toLocaleString("en")], ["CPU sampled", cpu(profile.total_ns)],
           ["a request", profile.requests ? cpu(profile.total_ns / profile.requests) : "–"]]

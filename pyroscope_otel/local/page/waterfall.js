@@ -68,7 +68,7 @@ export class Waterfall {
       h("span", { class: "track" },
         h("span", {
           class: `span-bar${span.profile_id ? " root" : ""}${failed ? " failed" : ""}`,
-          style: { "inset-inline-start": `${start}%`, "inline-size": `max(2px, ${width}%)` },
+          style: { "inset-inline-start": `min(${start}%, 100% - 2px)`, "inline-size": `max(2px, ${width}%)` },
         },
           burnt !== null && h("span", { style: { "inline-size": `${Math.min(100, (100 * burnt) / Math.max(1, span.duration_ns))}%` } })),
         span.events.slice(0, 50).map((event) => h("span", {

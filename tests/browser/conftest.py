@@ -1,0 +1,196 @@
+"""A browser, a page that may log and load nothing unexpected, and a server with a shop's data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+from sending import Span, send_request
+from waiting import eventually
+
+from pyroscope_otel.local import LocalServer
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+LIBRARY = "/srv/venv/lib/python3.12/site-packages"
+SERVE = [
+    ("run", "/usr/lib/python3.12/asyncio/runners.py", 190),
+    ("main", f"{LIBRARY}/uvicorn/main.py", 410),
+    ("app", f"{LIBRARY}/starlette/routing.py", 73),
+]
+SEARCH = ("search", "/srv/shop/api.py", 31)
+RANK = ("rank_results", "/srv/shop/ranking.py", 58)
+TOKENISE = ("tokenise", "/srv/shop/text.py", 17)
+FINDITER = ("finditer", "/usr/lib/python3.12/re/__init__.py", 223)
+
+
+def search_stacks(rank, tokenise):
+    return [
+        ([*SERVE, SEARCH, RANK], rank),
+        ([*SERVE, SEARCH, TOKENISE, FINDITER], tokenise),
+        ([*SERVE, SEARCH], 2),
+    ]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        why = "no chromium on the PATH; on Debian: apt-get install chromium"
+        if os.environ.get("PYROSCOPE_OTEL_REQUIRE_BROWSER"):
+            pytest.fail(why)
+        pytest.skip(why)
+    # Chromium refuses to run as root with its sandbox.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+LAPTOP = {
+    "viewport": {"width": 1280, "height": 800},
+    "color_scheme": "light",
+    "reduced_motion": "reduce",
+}
+
+
+def go(page, url):
+    """Go to an address; on the server that the page is of, nothing is loaded anew."""
+    page.goto(url)
+    shown = page.locator("main[aria-busy=false]")
+    address = page.evaluate("location.hash")
+    eventually(lambda: shown.get_attribute("data-address"), address)
+
+
+@pytest.fixture(scope="session")
+def laptop(chromium):
+    """The page that most tests share: a new one takes a second."""
+    page = chromium.new_context(**LAPTOP).new_page()
+    page.set_default_timeout(15_000)
+    return page
+
+
+class Watch:
+    """Notes what no page may do.
+
+    Errors and warnings on the console (violations of the content security policy are
+    among them), uncaught exceptions, dialogs, and requests to elsewhere. What a test expects on the console goes into `page.expected`, as a part of it.
+    """
+
+    def __init__(self, page, url):
+        self.page = page
+        self.host = urlsplit(url).netloc
+        self.wrong = []
+        self.listeners = {
+            "console": self.log,
+            "dialog": self.dialog,
+            "pageerror": lambda error: self.wrong.append(f"uncaught: {error}"),
+            "request": self.request,
+        }
+        page.expected = []
+        for event, listener in self.listeners.items():
+            page.on(event, listener)
+
+    def stop(self):
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
+
+    def log(self, message):
+        expected = any(text in message.text for text in self.page.expected)
+        if message.type in {"error", "warning"} and not expected:
+            self.wrong.append(f"{message.type}: {message.text}")
+
+    def dialog(self, shown):
+        self.wrong.append(f"dialog: {shown.message}")
+        shown.dismiss()
+
+    def request(self, sent):
+        if urlsplit(sent.url).netloc != self.host:
+            self.wrong.append(f"request to {sent.url}")
+
+
+@pytest.fixture
+def open_page(chromium, laptop, shop):
+    """Return what opens a page of a server, and check in the end that it did nothing wrong."""
+    watches = []
+
+    def open_page(url, address="#/", **options):
+        page = chromium.new_context(**{**LAPTOP, **options}).new_page() if options else laptop
+        page.set_default_timeout(15_000)
+        if page.url.startswith(f"{url}/"):
+            go(page, f"{url}/#/nowhere")  # or the same address again would be no change
+        else:
+            page.goto("about:blank")  # what the other server's page still asks for is not ours
+        watches.append(Watch(page, url))
+        go(page, f"{url}/{address}")
+        return page
+
+    yield open_page
+    for watch in watches:
+        watch.stop()
+        if watch.page is not laptop:
+            watch.page.context.close()
+    laptop.emulate_media(color_scheme="light", reduced_motion="reduce")
+    if not laptop.url.startswith(f"{shop.url}/"):
+        laptop.goto("about:blank")  # its server stops now
+    assert [wrong for watch in watches for wrong in watch.wrong] == []
+
+
+@pytest.fixture
+def server():
+    """A server that nothing has been sent to."""
+    with LocalServer(port=0, otlp_port=None) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shop():
+    """A server with a few requests; tests only read it.
+
+    `slow` and `fast` are of one route; `order` failed, and called the service
+    `stock`; `health` has no samples.
+    """
+    with LocalServer(port=0, otlp_port=None) as server:
+        url = server.url
+        route = "GET /search/{word}"
+        fast = send_request(
+            url,
+            Span(route, milliseconds=250, stacks=search_stacks(rank=8, tokenise=0)[::2]),
+            ago=40,
+        )
+        health = send_request(url, Span("GET /health", milliseconds=1.5, stacks=[]), ago=35)
+        root = Span(
+            "POST /order",
+            milliseconds=300,
+            stacks=[([*SERVE, ("order", "/srv/shop/api.py", 80)], 3)],
+            error="ValueError: out of stock",
+            attributes={"http.response.status_code": 500},
+            events=[("exception", 280, {"exception.message": "out of stock"})],
+        )
+        call = Span("GET", start=20, milliseconds=200, parent=root.id, kind=3)
+        called = Span(
+            "GET /levels",
+            service="stock",
+            start=40,
+            milliseconds=150,
+            parent=call.id,
+            stacks=[([*SERVE, ("levels", "/srv/stock/views.py", 18)], 9)],
+        )
+        order = send_request(url, root, call, called, ago=30)
+        slow = send_request(
+            url,
+            Span(
+                route,
+                milliseconds=400,
+                stacks=search_stacks(rank=12, tokenise=6),
+                attributes={"http.response.status_code": 200},
+            ),
+            ago=20,
+        )
+        yield SimpleNamespace(
+            url=url, slow=slow, fast=fast, order=order, health=health, stock=called.id
+        )

@@ -1,0 +1,171 @@
+"""Sends the local server what an application would: spans over OTLP, samples as an agent."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+
+PERIOD = 10_000_000  # nanoseconds that one sample stands for
+
+_ids = itertools.count(0xA000_0000_0000_0001)
+
+
+def new_id() -> str:
+    return f"{next(_ids):016x}"
+
+
+@dataclass
+class Span:
+    """A span; with `stacks`, it is a local root, and they are its samples.
+
+    A stack is (frames from the root, number of samples); a frame is (function, file, line).
+    """
+
+    name: str
+    service: str = "shop"
+    start: float = 0.0  # milliseconds after the trace's
+    milliseconds: float = 100.0
+    stacks: list[tuple[list[tuple[str, str, int]], int]] | None = None
+    parent: str | None = None
+    kind: int = 2  # server
+    error: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    events: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
+    id: str = field(default_factory=new_id)
+
+
+def send_request(url: str, *spans: Span, ago: float = 5.0, trace_id: str | None = None) -> str:
+    """Send a trace and its samples; return the profile id of its first span."""
+    send_spans(url, *spans, ago=ago, trace_id=trace_id)
+    for span in spans:
+        if span.stacks:
+            send_samples(url, span.stacks, service=span.service, span_id=span.id)
+    return spans[0].id
+
+
+def send_spans(url: str, *spans: Span, ago: float = 5.0, trace_id: str | None = None) -> None:
+    """Send a trace that began some seconds ago."""
+    began = time.time_ns() - int(ago * 1e9)
+    trace_id = trace_id or f"{next(_ids):032x}"
+    services = dict.fromkeys(span.service for span in spans)
+    body = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": _attributes({"service.name": service})},
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            _otlp(span, trace_id, began)
+                            for span in spans
+                            if span.service == service
+                        ]
+                    }
+                ],
+            }
+            for service in services
+        ]
+    }
+    _post(f"{url}/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+def _otlp(span: Span, trace_id: str, began: int) -> dict[str, Any]:
+    start = began + int(span.start * 1e6)
+    roots = {} if span.stacks is None else {"pyroscope.profile.id": span.id}
+    return {
+        "traceId": trace_id,
+        "spanId": span.id,
+        "parentSpanId": span.parent or "",
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": str(start),
+        "endTimeUnixNano": str(start + int(span.milliseconds * 1e6)),
+        "status": {} if span.error is None else {"code": 2, "message": span.error},
+        "attributes": _attributes({**roots, **span.attributes}),
+        "events": [
+            {
+                "name": name,
+                "timeUnixNano": str(start + int(after * 1e6)),
+                "attributes": _attributes(attributes),
+            }
+            for name, after, attributes in span.events
+        ],
+    }
+
+
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": key,
+            "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value},
+        }
+        for key, value in values.items()
+    ]
+
+
+def send_samples(
+    url: str,
+    stacks: list[tuple[list[tuple[str, str, int]], int]],
+    *,
+    service: str = "shop",
+    span_id: str | None = None,
+) -> None:
+    """Send samples as the agent pushes them; without a span id, they belong to no request."""
+    strings = {"": 0}
+
+    def string(text: str) -> int:
+        return strings.setdefault(text, len(strings))
+
+    locations: dict[tuple[str, str, int], int] = {}
+    for stack, _ in stacks:
+        for frame in stack:
+            locations.setdefault(frame, len(locations) + 1)
+    label = [{"key": string("span_id"), "str": string(span_id)}] if span_id else []
+    profile = PprofProfile(
+        sample_type=[{"type": string("cpu"), "unit": string("nanoseconds")}],
+        function=[
+            {"id": number, "name": string(name), "filename": string(file)}
+            for (name, file, _), number in locations.items()
+        ],
+        location=[
+            {"id": number, "line": [{"function_id": number, "line": line}]}
+            for (_, _, line), number in locations.items()
+        ],
+        sample=[
+            {
+                "location_id": [locations[frame] for frame in reversed(stack)],
+                "value": [samples * PERIOD],
+                "label": label,
+            }
+            for stack, samples in stacks
+        ],
+        time_nanos=time.time_ns(),
+        duration_nanos=1_000_000_000,
+        period=PERIOD,
+        string_table=list(strings),
+    )
+    push = PushRequest(
+        series=[
+            {
+                "labels": [{"name": "service_name", "value": service}],
+                "samples": [{"raw_profile": profile.SerializeToString()}],
+            }
+        ]
+    )
+    _post(
+        f"{url}/push.v1.PusherService/Push",
+        gzip.compress(push.SerializeToString(), mtime=0),
+        {"Content-Type": "application/proto", "Content-Encoding": "gzip"},
+    )
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
+    request = urllib.request.Request(url, body, headers)  # noqa: S310  our own server
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  same
+        assert answer.status == 200

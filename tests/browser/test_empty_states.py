@@ -1,0 +1,128 @@
+"""What the page says when something is missing, and what to do about it."""
+
+from __future__ import annotations
+
+from conftest import SEARCH
+from playwright.sync_api import expect
+from sending import Span, send_request, send_samples, send_spans
+
+from pyroscope_otel.local import LocalServer
+
+WORK = [([SEARCH], 5)]
+
+
+def finding(page, name):
+    return page.locator(f"[data-finding={name}]")
+
+
+def test_nothing_has_arrived(server, open_page):
+    page = open_page(server.url)
+    expect(page.get_by_role("heading", name="Waiting for a first request")).to_be_visible()
+    expect(finding(page, "nothing")).to_contain_text(f"PYROSCOPE_SERVER_ADDRESS={server.url}")
+    expect(finding(page, "nothing")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}")
+    expect(finding(page, "nothing")).to_contain_text("pyroscope-otel doctor")
+    expect(page.get_by_label("Service")).to_be_hidden()
+
+
+def test_no_traces(server, open_page):
+    send_samples(server.url, WORK, span_id="1" * 16)
+    page = open_page(server.url)
+    expect(finding(page, "no-traces")).to_contain_text("Profiles arrive, traces do not")
+    expect(finding(page, "no-traces")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}")
+
+
+def test_no_pushes(server, open_page):
+    send_spans(server.url, Span("GET /first", stacks=[]))
+    page = open_page(server.url)
+    expect(finding(page, "no-pushes")).to_contain_text(f"PYROSCOPE_SERVER_ADDRESS={server.url}")
+    expect(page.locator("table.requests tbody tr")).to_have_count(1)
+
+
+def test_pushes_without_span_ids(server, open_page):
+    send_spans(server.url, Span("GET /first", stacks=[]))
+    send_samples(server.url, WORK)
+    page = open_page(server.url)
+    expect(finding(page, "no-labels")).to_contain_text("PyroscopeSpanProcessor")
+    expect(page.locator("table.requests tbody tr")).to_have_count(1)
+
+
+def test_spans_without_a_profile(server, open_page):
+    send_spans(server.url, Span("GET /first", stacks=None))
+    send_samples(server.url, WORK)
+    page = open_page(server.url)
+    expect(finding(page, "no-local-roots")).to_contain_text("pyroscope.profile.id")
+
+
+def test_nothing_is_said_where_nothing_is_missing(shop, open_page):
+    page = open_page(shop.url)
+    expect(page.locator("[data-finding]")).to_have_count(0)
+
+
+def test_a_finding_goes_when_what_was_missing_arrives(server, open_page):
+    span = Span("GET /first", stacks=[])
+    send_spans(server.url, span)
+    page = open_page(server.url)
+    expect(finding(page, "no-pushes")).to_be_visible()
+    send_samples(server.url, WORK, span_id=span.id)
+    expect(finding(page, "no-pushes")).to_have_count(0)
+
+
+def test_a_request_without_samples(server, open_page):
+    page = open_page(server.url)
+    for ago, milliseconds, title, reasons in (
+        (600, 1.5, "No sample hit this request", ["two sampling periods", "waits", "GIL"]),
+        (600, 500, "No sample hit this request", ["waits", "GIL"]),
+        (0, 500, "No sample yet", ["every 10 seconds", "waits", "GIL"]),
+    ):
+        span = Span("GET /idle", milliseconds=milliseconds, stacks=[])
+        page.goto(f"{server.url}/#/request/{send_request(server.url, span, ago=ago)}")
+        found = finding(page, "no-samples")
+        expect(found.get_by_role("heading")).to_have_text(title)
+        expect(found.locator("li")).to_have_count(len(reasons))
+        for item, reason in zip(found.locator("li").all(), reasons, strict=True):
+            expect(item).to_contain_text(reason)
+        expect(page.get_by_role("link", name="Download pprof")).to_have_count(0)
+
+
+def test_no_routes(server, open_page):
+    page = open_page(server.url, "#/routes")
+    expect(finding(page, "nothing")).to_be_visible()
+
+
+def test_what_is_not_stored_any_more(shop, open_page):
+    page = open_page(shop.url)
+    page.expected.append("404 (Not Found)")
+    for address in ("#/request/ffffffffffffffff", "#/route?service=shop&route=GET+%2Fgone"):
+        page.goto(f"{shop.url}/{address}")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
+        expect(page.locator("main")).to_contain_text("oldest first out")
+        page.get_by_role("link", name="All requests").click()
+        expect(page.locator("table.requests tbody tr")).to_have_count(5)
+
+
+def test_an_address_that_is_none(shop, open_page):
+    page = open_page(shop.url)
+    for address in (
+        "#/nothing", "#/request/", "#/request/..%2Fstatus", "#/request/XYZ", "#/difference?left=x"
+    ):  # fmt: skip
+        page.goto(f"{shop.url}/{address}")
+        expect(page.locator("main")).to_contain_text("There is no such page")
+        page.get_by_role("link", name="All requests").click()
+        expect(page.locator("table.requests tbody tr")).to_have_count(5)
+
+
+def test_the_server_goes_away_and_comes_back(open_page):
+    with LocalServer(port=0, otlp_port=None) as server:
+        url = server.url
+        send_request(url, Span("GET /first", stacks=[]))
+        page = open_page(url)
+        page.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE"]
+        expect(page.locator("#connection")).to_have_text("connected")
+    expect(page.locator("#connection")).to_have_text("server gone")
+    page.get_by_role("link", name="GET /first").click()
+    expect(page.locator("main")).to_contain_text("pyroscope-otel serve")
+    page.go_back()
+    expect(page.locator("main")).to_contain_text("No answer from the server")
+    with LocalServer(port=int(url.rpartition(":")[2]), otlp_port=None):
+        expect(page.locator("#connection")).to_have_text("connected", timeout=15_000)
+        expect(page.locator("[data-finding=nothing]")).to_be_visible()

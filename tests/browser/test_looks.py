@@ -1,0 +1,197 @@
+"""Laptop and phone, light and dark, with keys alone, without motion."""
+
+from __future__ import annotations
+
+from conftest import go
+from playwright.sync_api import expect
+from sending import Span, send_request
+
+PHONE = {"width": 390, "height": 844}
+
+ADDRESSES = {
+    "list": "#/",
+    "routes": "#/routes",
+    "request": "#/request/{slow}",
+    "trace": "#/request/{order}",
+    "no samples": "#/request/{health}",
+    "route": "#/route?service=shop&route=GET+%2Fsearch%2F%7Bword%7D",
+    "difference": "#/difference?left={slow}&right={fast}",
+    "choice": "#/difference?left={slow}",
+}
+
+
+def address(shop, name):
+    return ADDRESSES[name].format(**vars(shop))
+
+
+# The contrast of every text with what is painted behind it, by WCAG 2's formula.
+CONTRASTS = """() => {
+  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const over = (colour, below) => {
+    probe.clearRect(0, 0, 1, 1);
+    probe.fillStyle = `rgb(${below.join()})`;
+    probe.fillRect(0, 0, 1, 1);
+    probe.fillStyle = colour;
+    probe.fillRect(0, 0, 1, 1);
+    return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = colour => {
+    const [r, g, b] = colour.map(each => each / 255)
+      .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => element
+    ? over(getComputedStyle(element).backgroundColor, behind(element.parentElement))
+    : [255, 255, 255];
+  const found = {};
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
+    if (!text || !element.checkVisibility() || element.closest("noscript, option")) continue;
+    const back = behind(element), front = over(getComputedStyle(element).color, back);
+    const [low, high] = [light(back), light(front)].sort((a, b) => a - b);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < 4.5) found[`${element.className || element.tagName}: ${text}`] = contrast;
+  }
+  return found;
+}"""
+
+
+def test_a_phone_has_no_sideways_scroll(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE, has_touch=True)
+    for name in ADDRESSES:
+        go(page, f"{shop.url}/{address(shop, name)}")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], name
+
+
+def test_long_names_fit_a_phone(server, open_page):
+    long = "GET /" + "a" * 300
+    stacks = [([("f" * 300, "/srv/" + "b" * 300, 1)], 5)]
+    span = Span(long, service="s" * 200, stacks=stacks, attributes={"k" * 90: "v" * 900})
+    profile_id = send_request(server.url, span)
+    page = open_page(server.url, "#/", viewport=PHONE, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.goto(f"{server.url}/#/request/{profile_id}")
+    page.get_by_text("Attributes and ids").tap()
+    page.locator("button.function").tap()
+    expect(page.locator(".place")).to_contain_text("bbbb")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_a_phone_taps_through_the_flame_graph(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.slow}", viewport=PHONE, has_touch=True)
+    graph = page.get_by_role("application")
+    graph.scroll_into_view_if_needed()
+    graph.tap(position={"x": 40, "y": 3.5 * 21})
+    frame = page.get_by_role("region", name="Frame")
+    expect(frame).to_contain_text("/srv/shop/ranking.py:58")
+    frame.get_by_role("button", name="Zoom here").tap()
+    expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
+
+
+def test_every_text_has_enough_contrast(shop, open_page):
+    page = open_page(shop.url)
+    for name in ADDRESSES:
+        go(page, f"{shop.url}/{address(shop, name)}")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(CONTRASTS) == {}, (name, scheme)
+
+
+def test_dark_is_dark_and_the_graph_with_it(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.slow}")
+    page.expected.append("getImageData")
+    pixel = """() => {
+      const canvas = document.querySelector(".flame-canvas");
+      const own = canvas.getContext("2d").getImageData(40, 2 * 21 + 3, 1, 1).data;
+      return [getComputedStyle(document.body).backgroundColor, [...own].join()];
+    }"""
+    light = page.evaluate(pixel)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(pixel)
+    assert light[0] == "rgb(244, 246, 248)"
+    assert dark[0] == "rgb(14, 18, 23)"
+    assert light[1] != dark[1]
+
+
+def test_keys_alone_go_from_the_list_to_a_frames_line(shop, open_page):
+    page = open_page(shop.url)
+    page.reload()
+    page.wait_for_selector("main[aria-busy=false]")
+    press = page.keyboard.press
+    press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    press("Enter")
+    for _ in range(30):
+        press("Tab")
+        if page.evaluate("document.activeElement.matches('td.route a')"):
+            break
+    press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("GET /search/{word}")
+    expect(page.locator("main")).to_be_focused()
+    press("/")
+    page.keyboard.type("rank")
+    press("Enter")
+    expect(page.get_by_role("region", name="Frame")).to_contain_text("/srv/shop/ranking.py:58")
+
+
+def test_what_has_the_focus_is_seen_to_have_it(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.order}")
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        outline = page.evaluate(
+            """() => {
+              const element = document.activeElement;
+              if (element === document.body) return null;
+              const style = getComputedStyle(element);
+              return [element.tagName, parseFloat(style.outlineWidth), style.outlineStyle];
+            }"""
+        )
+        if outline is None:
+            break
+        tag, width, style = outline
+        seen.add(tag)
+        assert width >= 2, outline
+        assert style != "none", outline
+    assert {"A", "BUTTON", "INPUT", "LI", "DIV", "SUMMARY"} <= seen
+
+
+def test_everything_to_operate_has_a_name(shop, open_page):
+    page = open_page(shop.url)
+    for name in ("list", "trace", "difference"):
+        go(page, f"{shop.url}/{address(shop, name)}")
+        controls = page.locator("a:visible, button:visible, input:visible, select:visible")
+        for control in controls.all():
+            expect(control).not_to_have_accessible_name("")
+
+
+def test_zooming_moves_only_where_motion_is_wanted(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.slow}?fold=0")
+    view = """async () => {
+      const frames = [];
+      const context = document.querySelector(".flame-canvas").getContext("2d");
+      const original = context.clearRect;
+      context.clearRect = (...box) => { frames.push(box); original.apply(context, box); };
+      const graph = document.querySelector(".flame");
+      graph.focus();
+      for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"])
+        graph.dispatchEvent(new KeyboardEvent("keydown", { key }));
+      frames.length = 0;
+      graph.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+      await new Promise(resolve => setTimeout(resolve, 400));
+      return frames.length;
+    }"""
+    assert page.evaluate(view) <= 2
+    page.emulate_media(reduced_motion="no-preference")
+    page.keyboard.press("Escape")
+    moved = page.evaluate(view)
+    assert moved > 2
+
+
+def test_it_says_that_it_is_for_development(shop, open_page):
+    page = open_page(shop.url)
+    expect(page.get_by_role("banner")).to_contain_text("for development")
+    expect(page.get_by_role("contentinfo")).to_contain_text("A server for development")
+    expect(page.get_by_role("contentinfo")).to_contain_text("5 requests, 6 spans")
+    expect(page.get_by_role("contentinfo")).to_contain_text("kept for 1 day or 512 MiB")
