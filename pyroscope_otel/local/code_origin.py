@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from functools import lru_cache
 
 __all__ = ("is_own",)
 
@@ -25,6 +26,7 @@ _PREFIXES = tuple(
 )
 
 
+@lru_cache(maxsize=10_000)
 def is_own(file: str) -> bool:
     """Return whether a file is the application's own code, as far as its path tells."""
     return bool(file) and not _LIBRARY.search(file) and not file.startswith(_PREFIXES)

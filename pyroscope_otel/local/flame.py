@@ -7,14 +7,13 @@ its time was spent on, as a function that runs is at many lines.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.local.code_origin import is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 __all__ = ("Node", "difference_json", "flame_json", "grow")
 
@@ -34,12 +33,14 @@ class Node:
     file: str
     self_ns: list[float] = field(default_factory=lambda: [0, 0])
     total_ns: list[float] = field(default_factory=lambda: [0, 0])
-    lines: Counter[int] = field(default_factory=Counter)
+    lines: dict[int, float] = field(default_factory=dict)
     children: dict[tuple[str, str], Node] = field(default_factory=dict)
 
     @property
     def line(self) -> int:
         """The line that most of the time was spent on; 0 if unknown."""
+        if len(self.lines) == 1:
+            return next(iter(self.lines))
         return max(self.lines, key=lambda line: (self.lines[line], -line), default=0)
 
 
@@ -55,7 +56,7 @@ def grow(*sides: Iterable[tuple[Frames, float]]) -> Node:
                 if child is None:
                     child = node.children[name, file] = Node(name, file)
                 child.total_ns[side] += value
-                child.lines[line] += value  # type: ignore[assignment]  # a mean is no integer
+                child.lines[line] = child.lines.get(line, 0) + value
                 node = child
             node.self_ns[side] += value
     return root
@@ -64,8 +65,8 @@ def grow(*sides: Iterable[tuple[Frames, float]]) -> Node:
 def flame_json(head: dict[str, Any], root: Node) -> str:
     """Return the flame graph as JSON: `head`, and the tree as `root`."""
 
-    def numbers(node: Node) -> dict[str, int]:
-        return {"self_ns": round(node.self_ns[0]), "total_ns": round(node.total_ns[0])}
+    def numbers(node: Node) -> str:
+        return f'"self_ns": {round(node.self_ns[0])}, "total_ns": {round(node.total_ns[0])}'
 
     return _with_tree(head, root, numbers)
 
@@ -73,38 +74,39 @@ def flame_json(head: dict[str, Any], root: Node) -> str:
 def difference_json(head: dict[str, Any], root: Node) -> str:
     """Return the difference as JSON: `head`, and the tree as `root`."""
 
-    def numbers(node: Node) -> dict[str, int]:
+    def numbers(node: Node) -> str:
         (left_self, right_self), (left, right) = node.self_ns, node.total_ns
-        return {
-            "self_ns": round(left_self + right_self),
-            "total_ns": round(left + right),
-            "left_ns": round(left),
-            "right_ns": round(right),
-            "left_self_ns": round(left_self),
-            "right_self_ns": round(right_self),
-        }
+        return (
+            f'"self_ns": {round(left_self + right_self)}, "total_ns": {round(left + right)}, '
+            f'"left_ns": {round(left)}, "right_ns": {round(right)}, '
+            f'"left_self_ns": {round(left_self)}, "right_self_ns": {round(right_self)}'
+        )
 
     return _with_tree(head, root, numbers)
 
 
-def _with_tree(head: dict[str, Any], root: Node, numbers: Any) -> str:
-    start = json.dumps(head)[:-1] + (", " if head else "")
-    return start + '"root": ' + "".join(_pieces(root, numbers)) + "}"
-
-
-def _pieces(root: Node, numbers: Any) -> Iterator[str]:
-    """Yield the tree's JSON. By hand: json.dumps recurses, and a stack may be too deep for it."""
+def _with_tree(head: dict[str, Any], root: Node, numbers: Callable[[Node], str]) -> str:
+    pieces = [json.dumps({**head, "root": None}).removesuffix("null}")]
+    # By hand: json.dumps recurses, and a stack may be too deep for it.
     levels = [iter([root])]
-    first = True
     while levels:
         node = next(levels[-1], None)
         if node is None:
             levels.pop()
-            if levels:
-                yield "]}"
-            first = False
+            pieces.append("]}" if levels else "}")
             continue
-        head = {"name": node.name, "file": node.file, "line": node.line, "own": is_own(node.file)}
-        yield ("" if first else ", ") + json.dumps(head | numbers(node))[:-1] + ', "children": ['
-        levels.append(iter(sorted(node.children.values(), key=lambda node: (node.name, node.file))))
-        first = True
+        comma = "" if pieces[-1].endswith(("[", ": ")) else ", "
+        own = "true" if is_own(node.file) else "false"
+        pieces.append(
+            f'{comma}{{"name": {_quoted(node.name)}, "file": {_quoted(node.file)}, '
+            f'"line": {node.line}, "own": {own}, {numbers(node)}, "children": ['
+        )
+        levels.append(iter(sorted(node.children.values(), key=_by_name)))
+    return "".join(pieces)
+
+
+_quoted = json.encoder.encode_basestring_ascii
+
+
+def _by_name(node: Node) -> tuple[str, str]:
+    return node.name, node.file

@@ -65,14 +65,17 @@ class Ingest:
 
     def _run(self) -> None:
         prune_at = 0.0
-        running = True
-        while running:
-            jobs, running = self._next_jobs(max(0.0, prune_at - time.monotonic()))
-            if jobs:
-                self._store_all(jobs)
+        while self._store_next(max(0.0, prune_at - time.monotonic())):
             if time.monotonic() >= prune_at:
                 self._prune()
                 prune_at = time.monotonic() + _PRUNE_SECONDS
+
+    def _store_next(self, timeout: float) -> bool:
+        """Store what waits; return whether there can be more. It holds on to nothing."""
+        jobs, more = self._next_jobs(timeout)
+        if jobs:
+            self._store_all(jobs)
+        return more
 
     def _next_jobs(
         self, timeout: float
@@ -97,7 +100,7 @@ class Ingest:
             with self._store.writing():
                 for job, future in jobs:
                     outcomes.append((future, *self._attempt(job)))
-        except sqlite3.Error as error:
+        except Exception as error:
             _logger.exception("What was received could not be stored")
             for _, future in jobs:
                 future.set_exception(NotStored(f"the file cannot be written: {error}"))
@@ -121,5 +124,5 @@ class Ingest:
     def _prune(self) -> None:
         try:
             self._store.prune()
-        except sqlite3.Error:
+        except Exception:
             _logger.exception("What is too old could not be deleted")

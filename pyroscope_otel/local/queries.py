@@ -64,12 +64,18 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
         "last_push_ms": last_push,
         "last_trace_ms": last_trace,
         "services": [name for name, _ in services],
-        "oldest_ms": db.execute(
-            "SELECT MIN(oldest) FROM (SELECT MIN(arrived) AS oldest FROM spans"
-            " UNION ALL SELECT MIN(arrived) FROM requests)"
-        ).fetchone()[0],
+        "oldest_ms": min(_oldest(db), default=None),
         "stored_bytes": stored_bytes(db),
     }
+
+
+def _oldest(db: sqlite3.Connection) -> list[int]:
+    """Return when the oldest span and the oldest request arrived: ids rise with time."""
+    oldest = [
+        db.execute(f"SELECT arrived FROM {table} ORDER BY id LIMIT 1").fetchone()  # noqa: S608 -- ours
+        for table in ("spans", "requests")
+    ]
+    return [row[0] for row in oldest if row is not None]
 
 
 def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:

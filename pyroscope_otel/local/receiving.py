@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.responses import Response
@@ -29,6 +30,8 @@ __all__ = ("PUSH_PATH", "TRACES_PATH", "Receiving")
 
 PUSH_PATH = "/push.v1.PusherService/Push"
 TRACES_PATH = "/v1/traces"
+
+_Rows = TypeVar("_Rows")
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
@@ -58,48 +61,57 @@ class Receiving:
     async def push(self, request: Request) -> Response:
         """Take an agent's push."""
         content_type = _content_type(request, _PUSH_TYPES)
-        gzipped = _is_gzipped(request)
-
-        def job(body: bytes) -> None:
-            rows = decode_samples(body, max_bytes=self._most_bytes, gzipped=gzipped)
-            self._store.add_samples(rows)
-
-        await self._stored(request, job)
+        decode = partial(decode_samples, max_bytes=self._most_bytes, gzipped=_is_gzipped(request))
+        await self._stored(request, decode, self._store.add_samples)
         return Response(b"", media_type=content_type)  # an empty message: push.v1.PushResponse
 
     async def traces(self, request: Request) -> Response:
         """Take an OTLP trace export, and answer in its encoding."""
         as_json = _media_type(request) == _JSON
         try:
-            traces = await self._traces(request, as_json=as_json)
+            _content_type(request, (_PROTOBUF, _JSON))
+            decode = partial(
+                decode_traces,
+                max_bytes=self._most_bytes,
+                gzipped=_is_gzipped(request),
+                as_json=as_json,
+            )
+            traces = await self._stored(request, decode, self._store.add_traces)
         except Refused as refused:
             return _otlp_refusal(refused, as_json=as_json)
         return _otlp_answer(traces, as_json=as_json)
 
-    async def _traces(self, request: Request, *, as_json: bool) -> Traces:
-        _content_type(request, (_PROTOBUF, _JSON))
-        gzipped = _is_gzipped(request)
-
-        def job(body: bytes) -> Traces:
-            traces = decode_traces(
-                body, max_bytes=self._most_bytes, gzipped=gzipped, as_json=as_json
-            )
-            self._store.add_spans(traces.spans)
-            return traces
-
-        found: Traces = await self._stored(request, job)
-        return found
-
-    async def _stored(self, request: Request, job: Callable[[bytes], Any]) -> Any:
+    async def _stored(
+        self,
+        request: Request,
+        decode: Callable[[bytes], _Rows],
+        add: Callable[[_Rows], object],
+    ) -> _Rows:
+        """Read, decode and store a body; return what was in it once that is committed."""
         async with self._bodies.read(request) as body:
             try:
-                return await asyncio.wrap_future(self._ingest.submit(lambda: job(body)))
-            except (PushTooLarge, TracesTooLarge) as error:
-                raise Refused(413, str(error)) from error
-            except (MalformedPush, MalformedTraces) as error:
-                raise Refused(400, str(error)) from error
+                future = self._ingest.submit(partial(_decode_and_add, body, decode, add))
+                result: _Rows | Refused = await asyncio.wrap_future(future)
             except NotStored as error:
                 raise Refused(503, str(error)) from error
+        if isinstance(result, Refused):
+            raise result
+        return result
+
+
+def _decode_and_add(
+    body: bytes, decode: Callable[[bytes], _Rows], add: Callable[[_Rows], object]
+) -> _Rows | Refused:
+    # A refusal is returned, not raised: a traceback would keep alive all that the
+    # body had been expanded to, while the next one is.
+    try:
+        rows = decode(body)
+    except (PushTooLarge, TracesTooLarge) as error:
+        return Refused(413, str(error))
+    except (MalformedPush, MalformedTraces) as error:
+        return Refused(400, str(error))
+    add(rows)
+    return rows
 
 
 def _media_type(request: Request) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyroscope_otel.local.samples import ProfileRow, PushRows
-    from pyroscope_otel.local.traces import SpanRow
+    from pyroscope_otel.local.traces import Traces
     from pyroscope_otel.receiver import Frame
 
 __all__ = ("ForeignFile", "Store")
@@ -57,8 +57,7 @@ class Store:
         self._lock = os.open(data, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._take()
-            self._writer = connect(data)
-            create_or_check(self._writer, data)
+            self._writer = self._open()
         except BaseException:
             os.close(self._lock)
             raise
@@ -71,6 +70,15 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ForeignFile(f"{self.path} is in use by another local server") from error
+
+    def _open(self) -> sqlite3.Connection:
+        writer = connect(self.path)
+        try:
+            create_or_check(writer, self.path)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
 
     def close(self) -> None:
         """Close the file, and delete it if it is temporary."""
@@ -111,9 +119,10 @@ class Store:
         finally:
             self._writer.execute("RELEASE part")
 
-    def add_spans(self, spans: list[SpanRow]) -> None:
+    def add_traces(self, traces: Traces) -> None:
         """Add the spans of an export. One that is there already is replaced."""
         now = _now()
+        spans = traces.spans
         self._writer.executemany(
             "INSERT OR REPLACE INTO spans (trace_id, span_id, parent_span_id, name, kind, service,"
             " start_ns, duration_ns, error, detail, profile_id, arrived)"
@@ -123,7 +132,8 @@ class Store:
         self._writer.executemany(
             "INSERT INTO requests (profile_id, service, route, trace_id, span_id, kind, start_ns,"
             " duration_ns, error, http_status, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET service = excluded.service, route = excluded.route,"
+            " ON CONFLICT (profile_id) DO UPDATE SET service = excluded.service,"
+            " route = excluded.route,"
             " trace_id = excluded.trace_id, span_id = excluded.span_id, kind = excluded.kind,"
             " start_ns = excluded.start_ns, duration_ns = excluded.duration_ns,"
             " error = excluded.error, http_status = excluded.http_status",
@@ -149,8 +159,9 @@ class Store:
         for key, profile in push.profiles.items():
             request_id = self._request_id(key, profile, now)
             self._writer.executemany(
-                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET cpu_ns = cpu_ns + excluded.cpu_ns, samples = samples + excluded.samples",
+                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT (request_id, stack_id)"
+                " DO UPDATE SET cpu_ns = cpu_ns + excluded.cpu_ns,"
+                " samples = samples + excluded.samples",
                 [
                     (request_id, self._stack_id(stack, frame_ids), cpu_ns, samples)
                     for stack, cpu_ns, samples in profile.stacks
@@ -163,14 +174,15 @@ class Store:
         """Add to the sums of a profile, and return the id of its row."""
         cpu_ns = sum(cpu_ns for _, cpu_ns, _ in profile.stacks)
         samples = sum(samples for _, _, samples in profile.stacks)
-        (row,) = self._writer.execute(
+        self._writer.execute(
             "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, arrived)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (profile_id) DO UPDATE SET"
             " cpu_ns = COALESCE(cpu_ns, 0) + excluded.cpu_ns,"
-            " samples = COALESCE(samples, 0) + excluded.samples RETURNING id",
+            " samples = COALESCE(samples, 0) + excluded.samples",
             (key, profile.service, profile.name, cpu_ns, samples, now),
-        ).fetchall()
-        return int(row[0])
+        )
+        query = "SELECT id FROM requests WHERE profile_id = ?"
+        return int(self._writer.execute(query, (key,)).fetchone()[0])
 
     def _stack_id(self, stack: tuple[Frame, ...], frame_ids: dict[int, int]) -> int:
         for frame in stack:
@@ -191,7 +203,7 @@ class Store:
 
     def _add_services(self, samples_without_request: dict[str, int], now: int) -> None:
         self._writer.executemany(
-            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET arrived ="
+            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET arrived ="
             " excluded.arrived, samples_without_request = samples_without_request"
             " + excluded.samples_without_request",
             [(name, count, now) for name, count in samples_without_request.items()],
@@ -237,11 +249,9 @@ class Store:
 
     def _last_until(self, table: str, cutoff: int) -> int:
         """Return the id of the last row that is as old: ids rise with time."""
-        row = self._writer.execute(
-            f"SELECT MIN(id) - 1 FROM {table} WHERE arrived > ?",
-            (cutoff,),  # noqa: S608 -- ours
-        ).fetchone()
-        return 2**63 - 1 if row[0] is None else int(row[0])
+        query = f"SELECT id FROM {table} WHERE arrived > ? ORDER BY id LIMIT 1"  # noqa: S608 -- ours
+        row = self._writer.execute(query, (cutoff,)).fetchone()
+        return 2**63 - 1 if row is None else int(row[0]) - 1
 
     def _sweep(self) -> None:
         """Delete stacks and frames that no sample has any more. It reads all there are."""
