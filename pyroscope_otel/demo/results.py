@@ -52,7 +52,7 @@ def hottest(url: str, profile_id: str, most: int = 3) -> str:
     waiting = [flame["root"]]
     while waiting:
         node = waiting.pop()
-        own[node["name"]] += node["self_ns"]
+        own[node["name"] or "(unknown)"] += node["self_ns"]
         waiting += node["children"]
     return ", ".join(
         f"{name} {nanoseconds / flame['total_ns']:.0%}"

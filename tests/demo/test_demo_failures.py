@@ -1,0 +1,75 @@
+"""What the demo says when it cannot run."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from demo_process import PATIENCE_SECONDS
+
+from pyroscope_otel.demo.failure import DemoFailed
+from pyroscope_otel.demo.running import run
+from pyroscope_otel.demo.shop_process import ShopProcess
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run(port=port) == 1
+    assert capfd.readouterr().err == (
+        "pyroscope-otel: The local server did not start: cannot listen on 127.0.0.1, "
+        f"port {port}: Address already in use. "
+        "Choose another port with --port; 0 is any free one.\n"
+    )
+
+
+def test_a_file_of_somebody_else_is_an_error(capfd, tmp_path):
+    file = tmp_path / "letter"
+    file.write_text("Dear Sir or Madam,\n" * 100)
+    assert run(port=0, data=str(file)) == 1
+    error = capfd.readouterr().err
+    assert error.startswith("pyroscope-otel: ")
+    assert str(file) in error
+    assert error.endswith(". Choose another with --data.\n")
+    assert file.read_text() == "Dear Sir or Madam,\n" * 100
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("opentelemetry.instrumentation.asgi", "opentelemetry-instrumentation-asgi"),
+        ("opentelemetry.exporter.otlp.proto.http", "opentelemetry-exporter-otlp-proto-http"),
+    ],
+)
+def test_a_package_that_only_the_shop_needs_is_named(module, package, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run(port=0) == 1
+    assert capfd.readouterr().err == (
+        f"pyroscope-otel: The demo needs {package}, which is not installed. "
+        "Install it with: pip install 'pyroscope-otel[local]'\n"
+    )
+
+
+def test_a_shop_that_does_not_start_has_its_own_words_shown():
+    shop = ShopProcess(profiles_to="nowhere:4040", traces_to="http://127.0.0.1:9")
+    with pytest.raises(DemoFailed) as failed, shop:
+        pytest.fail("it started")
+    message = str(failed.value)
+    assert message.startswith("The shop did not start: ")
+    assert " It printed:\n\n" in message
+    assert "server_address must be" in message
+    assert shop._process.returncode is not None
+
+
+def test_nothing_is_started_by_importing_it():
+    code = (
+        "import sys, threading, pyroscope_otel.demo\n"
+        "assert threading.active_count() == 1\n"
+        "heavy = ('starlette', 'uvicorn', 'pyroscope_otel.local')\n"
+        "assert not [name for name in sys.modules if name.startswith(heavy)]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
