@@ -75,7 +75,7 @@ class _Held:
             release(self._hold)
 
     def __del__(self) -> None:
-        self._hold.close()
+        release(self._hold)
 
 
 class _Content(_Held):

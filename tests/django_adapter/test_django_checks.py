@@ -48,8 +48,10 @@ def test_wrong_settings(check):
         "pyroscope_otel_django.E001",
         "Django setting PYROSCOPE['COLOR'] is not a setting; the settings are "
         + ", ".join(configuration._NAMES),
-        "No process serves requests with it. It is in PYROSCOPE in the project's settings, or in "
-        "the environment variable named.",
+        (
+            "No process serves requests with it. It is in PYROSCOPE in the project's settings, "
+            "or in the environment variable named."
+        ),
     )
 
 
@@ -72,9 +74,11 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
     assert check(pyroscope={"INSTRUMENT": True}) == [
         (
             "pyroscope_otel_django.E002",
-            "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
-            "for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
-            "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False",
+            (
+                "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
+                "span for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
+                "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
+            ),
             None,
         )
     ]
@@ -85,8 +89,10 @@ def test_the_middleware_is_missing(check):
         (
             "pyroscope_otel_django.W001",
             f"{OURS} is not in MIDDLEWARE.",
-            "Put it first. Without it runserver takes no profiles, streaming responses are in "
-            "none, and requests have no pyroscope_profile_id.",
+            (
+                "Put it first. Without it runserver takes no profiles, streaming responses are in "
+                "none, and requests have no pyroscope_profile_id."
+            ),
         )
     ]
 
@@ -204,8 +210,10 @@ def test_credentials_in_plain_text(check, credentials):
     assert check(deploy=True, pyroscope=pyroscope) == [
         (
             "pyroscope_otel_django.W005",
-            "The credentials for the Pyroscope server cross the network in plain text: "
-            "SERVER_ADDRESS is 'http://profiles.example:4040'.",
+            (
+                "The credentials for the Pyroscope server cross the network in plain text: "
+                "SERVER_ADDRESS is 'http://profiles.example:4040'."
+            ),
             "Use an address that begins with https://.",
         )
     ]

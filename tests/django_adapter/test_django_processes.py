@@ -293,8 +293,10 @@ except django.core.exceptions.ImproperlyConfigured as error:
     print(error)
 """
     ) == [
-        "pyroscope_otel_django.middleware.PyroscopeMiddleware is in MIDDLEWARE, but its app is "
-        "not installed: add 'pyroscope_otel_django' to INSTALLED_APPS"
+        (
+            "pyroscope_otel_django.middleware.PyroscopeMiddleware is in MIDDLEWARE, but its app is "
+            "not installed: add 'pyroscope_otel_django' to INSTALLED_APPS"
+        )
     ]
 
 

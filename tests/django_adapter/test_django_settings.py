@@ -67,18 +67,24 @@ NAMES = (
     [
         (
             {"SAMPLE_RAT": "sesame"},
-            "Django setting PYROSCOPE['SAMPLE_RAT'] is not a setting; "
-            "did you mean Django setting PYROSCOPE['SAMPLE_RATE']?",
+            (
+                "Django setting PYROSCOPE['SAMPLE_RAT'] is not a setting; "
+                "did you mean Django setting PYROSCOPE['SAMPLE_RATE']?"
+            ),
         ),
         (
             {"sample_rate": 5},
-            "Django setting PYROSCOPE['sample_rate'] is not a setting; "
-            "did you mean Django setting PYROSCOPE['SAMPLE_RATE']?",
+            (
+                "Django setting PYROSCOPE['sample_rate'] is not a setting; "
+                "did you mean Django setting PYROSCOPE['SAMPLE_RATE']?"
+            ),
         ),
         (
             {"INSTRUMNET": False},
-            "Django setting PYROSCOPE['INSTRUMNET'] is not a setting; "
-            "did you mean Django setting PYROSCOPE['INSTRUMENT']?",
+            (
+                "Django setting PYROSCOPE['INSTRUMNET'] is not a setting; "
+                "did you mean Django setting PYROSCOPE['INSTRUMENT']?"
+            ),
         ),
         (
             {"COLOUR": "red"},
@@ -87,8 +93,10 @@ NAMES = (
         ({7: "red"}, f"Django setting PYROSCOPE[7] is not a setting; {NAMES}"),
         (
             {"SAMPLE_RATE": 0},
-            "sample_rate must be a whole number of samples per second, 1 to 1000000; "
-            "Django setting PYROSCOPE['SAMPLE_RATE'] is 0",
+            (
+                "sample_rate must be a whole number of samples per second, 1 to 1000000; "
+                "Django setting PYROSCOPE['SAMPLE_RATE'] is 0"
+            ),
         ),
         (
             {"INSTRUMENT": "no"},

@@ -1,0 +1,271 @@
+"""Requests beside and after each other, what outlives them, and our own failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import event_loops
+import pytest
+from asgi_server import Exchange, http
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.urls import path
+from django_project import Urls, contrib_above, each_of, ours_first
+from django_servers import asgi, each_server
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from wsgi_server import Exchange as WsgiExchange
+from wsgi_server import environ
+
+from pyroscope_otel import failure
+from pyroscope_otel.attribution import Hold
+from pyroscope_otel.following import switch
+from pyroscope_otel_django import streaming
+
+each_root = each_of(ours_first, contrib_above)
+
+
+@each_root
+@event_loops.each_loop
+def test_requests_that_take_turns(project, new_loop, journal):
+    """Each step is in its own request's profile, also while the other one's body streams."""
+    notes = {7: journal.another(), 8: journal.another()}
+
+    async def view(request, item):
+        async def chunks():
+            for _ in range(3):
+                notes[item].note()
+                await asyncio.sleep(0)
+                yield b"x"
+
+        for _ in range(3):
+            notes[item].note_in_pool()
+            await asyncio.sleep(0)
+        notes[item].note()
+        assert {request.pyroscope_profile_id} == set(notes[item].ids)
+        return StreamingHttpResponse(chunks())
+
+    application = project(view).asgi()
+
+    async def main():
+        served = [application(http(f"/items/{item}"), *Exchange().ends) for item in notes]
+        await asyncio.gather(*served)
+
+    event_loops.run(main, new_loop)
+    journal.check_nothing_is_left()
+    ids = [set(one.ids) for one in notes.values()]
+    assert sorted(ids, key=sorted) == sorted(
+        ({format(root.context.span_id, "016x")} for root in journal.roots()), key=sorted
+    )
+
+
+@each_root
+def test_requests_after_each_other_on_one_thread(project, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return StreamingHttpResponse(iter([b"x"]))
+
+    application = project(view).wsgi()
+    for _ in range(2):
+        WsgiExchange().serve(application)
+    journal.check_nothing_is_left()
+    assert len(set(journal.ids)) == len(journal.roots()) == 2
+
+
+@each_root
+@event_loops.each_loop
+def test_a_task_that_outlives_its_request_is_in_none(project, new_loop, journal):
+    task = None
+
+    async def outlive():
+        journal.note()
+        await is_over.wait()
+        journal.note()
+
+    async def view(request, item):  # noqa: ARG001
+        nonlocal task
+        task = asyncio.create_task(outlive())
+        await asyncio.sleep(0)
+        return HttpResponse("x")
+
+    application = project(view).asgi()
+    is_over = None
+
+    async def main():
+        nonlocal is_over
+        is_over = asyncio.Event()
+        await application(http("/items/7"), *Exchange().ends)
+        is_over.set()
+        await task
+
+    event_loops.run(main, new_loop)
+    (root,) = journal.roots()
+    assert journal.ids == [format(root.context.span_id, "016x"), None]
+
+
+@each_root
+def test_the_remote_parent_is_kept(project, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return HttpResponse("x")
+
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    WsgiExchange().serve(project(view).wsgi(), environ(HTTP_TRACEPARENT=traceparent))
+    root = journal.check()
+    assert format(root.context.trace_id, "032x") == "a" * 32
+    assert root.parent.is_remote
+
+
+def test_an_unsampled_request_has_no_profile(configure, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        assert request.pyroscope_profile_id is None
+        return StreamingHttpResponse(journal.note() or b"x" for _ in range(1))
+
+    off = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    configure(ROOT_URLCONF=Urls(view), pyroscope={"TRACER_PROVIDER": off})
+    exchange = WsgiExchange()
+    exchange.serve(WSGIHandler())
+    assert exchange.chunks == [b"x"]
+    assert journal.ids == [None, None]
+
+
+def label_of(configure, recorder, exporter, route, requested):
+    """Return the label `span_name` in a view, and the name of the span."""
+    labels = []
+
+    def view(request, **_):  # noqa: ARG001
+        labels.append(recorder.now()["span_name"])
+        return HttpResponse("x")
+
+    urls = Urls(view)
+    urls.urlpatterns = [path(route, view)]
+    configure(ROOT_URLCONF=urls)
+    WsgiExchange().serve(WSGIHandler(), environ(requested))
+    (span,) = exporter.get_finished_spans()
+    return labels[0], span.name
+
+
+def test_the_label_is_the_routes_name(configure, recorder, exporter):
+    label, name = label_of(configure, recorder, exporter, "items/<int:item>/", "/items/7/")
+    assert label == name == "GET items/<int:item>/"
+
+
+@pytest.mark.xfail(reason="the core takes a route without parameters for a raw path")
+def test_the_label_is_the_name_of_a_route_without_parameters(configure, recorder, exporter):
+    label, name = label_of(configure, recorder, exporter, "about/team/", "/about/team/")
+    assert name == "GET about/team/"
+    assert label == name
+
+
+# Files: the server may send them by itself.
+
+
+class Wrapper:
+    """A server's `wsgi.file_wrapper`."""
+
+    def __init__(self, file, block_size):
+        self.file = file
+        self.block_size = block_size
+
+    def __iter__(self):
+        return iter([self.file.read()])
+
+    def close(self):
+        self.file.close()
+
+
+class File:
+    """Such as a file of a remote storage, which takes CPU time to read."""
+
+    name = "file.txt"
+
+    def __init__(self, journal):
+        self._journal = journal
+        self._blocks = [b"x", b"y"]
+
+    def read(self, _size=-1):
+        self._journal.note()
+        return self._blocks.pop(0) if self._blocks else b""
+
+    def close(self):
+        self._journal.note_in_close()
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+@each_root
+@each_server
+def test_a_file_is_read_in_its_requests_profile(project, serve, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return FileResponse(File(journal))
+
+    assert serve(project(view)) == (200, b"xy")
+    root = journal.check()
+    assert set(journal.ids_in_close) == {format(root.context.span_id, "016x")}
+
+
+@each_root
+def test_a_file_that_the_server_sends_by_itself(project, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return FileResponse(File(journal))
+
+    bodies = []
+    application = project(view).wsgi()
+
+    def serve(request, start_response):
+        bodies.append(application(request, start_response))
+        return bodies[0]
+
+    request = environ()
+    request["wsgi.file_wrapper"] = Wrapper
+    WsgiExchange(iterate=False).serve(serve, request)
+    assert isinstance(bodies[0], Wrapper)
+    assert isinstance(bodies[0].file, File)
+    journal.check()
+
+
+# Our own failures.
+
+
+class OurError(Exception):
+    """Raised where our code runs, in place of a bug."""
+
+
+def fail(*_, **__):
+    raise OurError
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "where"),
+    [
+        (switch, "current_labels", "follow the current context"),
+        (Hold, "take", "find the profile of a span"),
+        (Hold, "close", "let go of a request's profile"),
+        (streaming, "_hold", "hold a streaming response"),
+    ],
+)
+@each_of(ours_first)
+@each_server
+def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0917
+    project, serve, owner, name, where, monkeypatch, caplog
+):
+    monkeypatch.setattr(failure, "reraise", False)
+    monkeypatch.setattr(failure, "_reported", set())
+    caplog.set_level(logging.ERROR, logger="pyroscope_otel")
+
+    async def chunks():
+        yield b"x"
+
+    def view(request, item):  # noqa: ARG001
+        return StreamingHttpResponse(chunks() if serve is asgi else iter([b"x"]))
+
+    application = project(view)
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, fail)
+        assert [serve(application), serve(application)] == [(200, b"x"), (200, b"x")]
+    places = [record.args[0] for record in caplog.records if record.exc_info[0] is OurError]
+    assert where in places
+    assert len(set(places)) == len(places)
