@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from started import started
+
+pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
 
 
 def test_a_streamed_report_is_in_its_requests_profile():

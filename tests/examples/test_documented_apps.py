@@ -11,6 +11,8 @@ import child
 import pytest
 from started import ROOT, started
 
+pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
+
 PAGES = ("asgi.md", "wsgi.md")
 
 

@@ -7,6 +7,8 @@ import json
 import pytest
 from started import started
 
+pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
+
 FILE = "example_apps/fastapi_app.py"
 
 
