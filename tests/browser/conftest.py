@@ -78,7 +78,8 @@ class Watch:
     """Notes what no page may do.
 
     Errors and warnings on the console (violations of the content security policy are
-    among them), uncaught exceptions, dialogs, and requests to elsewhere. What a test expects on the console goes into `page.expected`, as a part of it.
+    among them), uncaught exceptions, dialogs, and requests to elsewhere. What a test
+    expects on the console goes into `page.expected`, as a part of it.
     """
 
     def __init__(self, page, url):

@@ -27,6 +27,32 @@ def test_a_row_of_the_list_leads_to_the_request_and_back(shop, open_page):
     expect(page.locator(".numbers dd")).to_have_text(["300 ms", "30 ms", "10 %"])
     time = page.locator(".head time").inner_text()
     expect(page).to_have_title(f"POST /order, {time} \N{EN DASH} pyroscope-otel")
+    page.go_back()
+    expect(page.locator("table.requests tbody tr")).to_have_count(5)
+
+
+def test_the_waterfall_shows_the_whole_trace_as_a_tree(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.order}")
+    expect(spans(page)).to_have_count(3)
+    labels = spans(page).evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert labels == [
+        "POST /order, shop, after 0 ms, took 300 ms, 30 ms CPU, failed",
+        "GET, shop, after 20.0 ms, took 200 ms",
+        "GET /levels, stock, after 40.0 ms, took 150 ms, 90 ms CPU",
+    ]
+    levels = spans(page).evaluate_all("all => all.map(one => one.ariaLevel)")
+    assert levels == ["1", "2", "3"]
+
+
+def test_bars_stand_where_the_spans_were_in_time(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.order}")
+    found = page.locator(".span-bar").evaluate_all(
+        """bars => bars.map(bar => {
+          const track = bar.parentElement.getBoundingClientRect();
+          const box = bar.getBoundingClientRect();
+          return [(box.left - track.left) / track.width, box.width / track.width];
+        })"""
+    )
     expected = [[0, 1], [20 / 300, 200 / 300], [40 / 300, 150 / 300]]
     assert found == [pytest.approx(bar, abs=0.01) for bar in expected]
 
