@@ -76,8 +76,8 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
             "pyroscope_otel_django.E002",
             (
                 "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
-                "span for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
-                "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
+                "span for each request. Install it with: pip install 'pyroscope-otel[django]'. "
+                "Where something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
             ),
             None,
         )

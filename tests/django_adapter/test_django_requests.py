@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import event_loops
+import pyroscope
 import pytest
-from asgi_server import Exchange, http
+from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
@@ -22,6 +24,7 @@ from pyroscope_otel import failure
 from pyroscope_otel.attribution import Hold
 from pyroscope_otel.following import switch
 from pyroscope_otel_django import streaming
+from pyroscope_otel_django.asgi import get_asgi_application
 
 each_root = each_of(ours_first, contrib_above)
 
@@ -269,3 +272,35 @@ def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0
     places = [record.args[0] for record in caplog.records if record.exc_info[0] is OurError]
     assert where in places
     assert len(set(places)) == len(places)
+
+
+# The lifespan.
+
+
+def lifespan_of(application):
+    lifespan = Exchange(STARTUP, SHUTDOWN)
+    event_loops.run(partial(application, dict(LIFESPAN), *lifespan.ends))
+    return [message["type"] for message in lifespan.sent]
+
+
+def test_the_agent_lives_as_long_as_the_lifespan(configure, recorder, monkeypatch):
+    configure()
+    recorder.stop()  # no agent: ours is to start
+    done = []
+    monkeypatch.setattr(pyroscope, "configure", lambda **_: done.append("start") or True)
+    monkeypatch.setattr(pyroscope, "shutdown", lambda: done.append("stop"))
+    sent = lifespan_of(get_asgi_application())
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert done == ["start", "stop"]
+
+
+def test_requests_go_by_the_lifespan_to_django(configure, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return HttpResponse("x")
+
+    configure(ROOT_URLCONF=Urls(view))
+    exchange = Exchange()
+    event_loops.run(partial(get_asgi_application(), http("/items/7"), *exchange.ends))
+    assert exchange.statuses == [200]
+    journal.check()

@@ -15,11 +15,8 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "name",
     [
-        "django-prefork/plain",
         "django-gthread/stream",
         "django-gthread/async_view",
-        "django-asyncio/async_view",
-        "django-asyncio/plain",
         "django-asyncio/sync_to_async",
         "django-asyncio/async_stream",
     ],

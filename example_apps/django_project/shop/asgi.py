@@ -2,7 +2,8 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+# In place of django.core.asgi's: it uploads the last samples when the server stops.
+from pyroscope_otel_django.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
