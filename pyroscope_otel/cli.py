@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,11 +171,13 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument(
         "--server",
+        type=_url,
         metavar="URL",
         help="push to this Pyroscope server instead of the one in the settings",
     )
     parser.add_argument(
         "--read-from",
+        type=_url,
         metavar="URL",
         help=(
             "read profiles back from this server (default: the one that they are pushed to; "
@@ -255,6 +258,20 @@ def _size(text: str) -> int:
             f"{text!r} is no size; allowed is a whole number with KB, MB or GB, such as 500MB"
         )
     return int(found[1]) * _BYTES[found[2].upper()]
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or re.search(r"\s", text):
+        # Without it: it may have a password in it.
+        raise argparse.ArgumentTypeError(
+            "not a URL; it begins with http:// or https:// and names a host"
+        )
+    return text
 
 
 def _path(text: str) -> str:

@@ -86,6 +86,14 @@ def test_each_part_explains_itself(command, capsys):
             "'2TB' is no size; allowed is a whole number with KB, MB or GB, such as 500MB",
         ),
         (["doctor", "--path", "x"], "'x' is no path; it begins with / and is quoted as in a URL"),
+        *[
+            (
+                ["doctor", option, wrong],
+                f"{option}: not a URL; it begins with http:// or https:// and names a host",
+            )
+            for option in ("--server", "--read-from")
+            for wrong in ("me:pw@localhost", "ftp://host", "http://", "http://a b", "http://a:x")
+        ],
         (["doctor", "a:b", "c:d"], "unrecognized arguments: c:d"),
     ],
 )

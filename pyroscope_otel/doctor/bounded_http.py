@@ -42,9 +42,9 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body on one line, as it may be shown: its beginning, no control characters."""
-        words = " ".join(self.body[: _SHOWN_CHARACTERS * 4].decode(errors="replace").split())
-        return printable(words)[:_SHOWN_CHARACTERS]
+        """The beginning of the body, on one line."""
+        words = self.body[: _SHOWN_CHARACTERS * 4].decode(errors="replace").split()
+        return " ".join(words)[:_SHOWN_CHARACTERS]
 
 
 def send(
@@ -77,11 +77,6 @@ def send(
             return answer
         raise Unreachable(_in_words(answer)) from answer
     raise Unreachable(f"no answer in {_SECONDS:.0f} s")
-
-
-def printable(text: str) -> str:
-    """Return a text without what would steer a terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

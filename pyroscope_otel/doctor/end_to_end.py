@@ -36,7 +36,7 @@ def check_end_to_end(
             what happens in the process is judged.
         with_exporters: Whether to judge the exporters that the environment asks for.
     """
-    before = _service_nanoseconds(reader)
+    before = _service_total(reader)
     outcome = run_isolated(
         "end_to_end",
         {"settings": _arguments(settings), "burn_seconds": _BURN_SECONDS},
@@ -76,9 +76,9 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _service_nanoseconds(reader: Reader | None) -> int:
+def _service_total(reader: Reader | None) -> int:
     try:
-        return 0 if reader is None else reader.service_nanoseconds()
+        return 0 if reader is None else reader.service_total()
     except CannotRead:
         return 0  # It is told when the profile cannot be read either.
 
@@ -137,7 +137,7 @@ def _judge_profile(
     span_id, burned = facts["profile_id"], facts["burned_ns"]
     try:
         found = arrives(reader, span_id)
-        others = 0 if found else reader.service_nanoseconds() - before
+        others = 0 if found else reader.service_total() - before
     except CannotRead as error:
         return note(
             "end-to-end-cannot-read",

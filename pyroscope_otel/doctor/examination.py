@@ -10,7 +10,7 @@ from pyroscope_otel import tracing
 from pyroscope_otel.doctor.application import check_application
 from pyroscope_otel.doctor.end_to_end import check_end_to_end
 from pyroscope_otel.doctor.finding import Finding, Level
-from pyroscope_otel.doctor.masking import secrets_of, secrets_of_environment
+from pyroscope_otel.doctor.masking import secrets_of, secrets_of_address, secrets_of_environment
 from pyroscope_otel.doctor.names import check_names
 from pyroscope_otel.doctor.server import check_server
 from pyroscope_otel.doctor.settings import check_settings, shown
@@ -64,7 +64,9 @@ def examine(
         read_from: The address of the server to read profiles from, if it is another.
         progress: Called with what is being done, in words.
     """
-    found = Examination(secrets=list(secrets_of_environment(os.environ)))
+    found = Examination(
+        secrets=[*secrets_of_environment(os.environ), *secrets_of_address(read_from or "")]
+    )
     progress("Looking at what is installed")
     found.versions = versions()
     found.findings += check_versions()

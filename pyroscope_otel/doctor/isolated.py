@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pyroscope_otel.doctor.bounded_http import printable
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -81,7 +79,8 @@ def _wait(process: subprocess.Popen[bytes], payload: bytes, seconds: float) -> s
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.returncode < 0:
-        return f"it was ended by {signal.Signals(-process.returncode).name}"
+        number = -process.returncode
+        return f"it was ended by signal {number} ({signal.strsignal(number)})"
     return f"it ended with exit status {process.returncode}"
 
 
@@ -97,5 +96,5 @@ def _facts(result: Path) -> dict[str, Any] | None:
 def _last_lines(said: BinaryIO) -> str:
     end = said.seek(0, os.SEEK_END)
     said.seek(max(0, end - _SHOWN_BYTES))
-    lines = printable(said.read().decode(errors="replace")).strip().splitlines()
+    lines = said.read().decode(errors="replace").strip().splitlines()
     return "\n".join(lines[-_SHOWN_LINES:])

@@ -54,7 +54,7 @@ def secrets_of(settings: Mapping[str, Any]) -> Iterator[str]:
     headers = settings.get("http_headers")
     if isinstance(headers, dict):
         for value in headers.values():
-            yield from _of_header(str(value))
+            yield from secrets_of_header(str(value))
     yield from secrets_of_address(str(settings.get("server_address") or ""))
 
 
@@ -66,12 +66,12 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[str]:
     yield environ.get("PYROSCOPE_AUTH_TOKEN", "").strip()
     yield environ.get("PYROSCOPE_BASIC_AUTH_PASSWORD", "").strip()
     for text in re.findall(r':\s*"([^"]*)"', environ.get("PYROSCOPE_HTTP_HEADERS", "")):
-        yield from _of_header(text)
+        yield from secrets_of_header(text)
     for name, value in environ.items():
         if re.fullmatch(r"OTEL_EXPORTER_OTLP_(\w+_)?HEADERS", name):
             for pair in value.split(","):
-                yield from _of_header(unquote(pair.partition("=")[2].strip()))
-                yield from _of_header(pair.partition("=")[2].strip())
+                yield from secrets_of_header(unquote(pair.partition("=")[2].strip()))
+                yield from secrets_of_header(pair.partition("=")[2].strip())
         elif re.fullmatch(r"PYROSCOPE_SERVER_ADDRESS|OTEL_EXPORTER_OTLP_(\w+_)?ENDPOINT", name):
             yield from secrets_of_address(value)
 
@@ -89,7 +89,8 @@ def secrets_of_address(address: str) -> Iterator[str]:
     yield parts.query
 
 
-def _of_header(value: str) -> Iterator[str]:
+def secrets_of_header(value: str) -> Iterator[str]:
+    """Yield a header's value, and the credentials in it alone."""
     yield value
     # "Bearer abc": the token may come back alone.
     yield value.partition(" ")[2]

@@ -45,8 +45,8 @@ class Reader(Protocol):
             CannotRead: If the server does not let it be read.
         """
 
-    def service_nanoseconds(self) -> int:
-        """Return the CPU time in all of the doctor's profiles, of whatever span.
+    def service_total(self) -> int:
+        """Return a number that grows with the doctor's samples, whatever their span.
 
         Raises:
             CannotRead: If the server does not let it be read.
@@ -74,10 +74,10 @@ class LocalReader:
         graph = _json(self._target, f"/api/flamegraph?profile_id={span_id}")
         return _whole((graph or {}).get("total_ns"))
 
-    def service_nanoseconds(self) -> int:
-        """Return 0 or 1: the local server counts what no request claims for all services."""
+    def service_total(self) -> int:
+        """Return how many samples no request claims: the local server has no such sum."""
         status = _json(self._target, "/api/status") or {}
-        return min(1, _whole(status.get("samples_without_request")))
+        return _whole(status.get("samples_without_request"))
 
 
 class PyroscopeReader:
@@ -99,7 +99,7 @@ class PyroscopeReader:
             },
         )
 
-    def service_nanoseconds(self) -> int:
+    def service_total(self) -> int:
         """Return the CPU time in all of the doctor's profiles, of whatever span."""
         return self._total(
             "SelectMergeStacktraces", {"profileTypeID": CPU_TYPE, "labelSelector": _SELECTOR}
@@ -128,7 +128,7 @@ class PyroscopeReader:
         try:
             answer = send(
                 self._target.read_address + _QUERIER + method,
-                headers={**self._target.headers, "Content-Type": "application/json"},
+                headers={**self._target.read_headers, "Content-Type": "application/json"},
                 body=json.dumps({**query, **times}).encode(),
             )
         except Unreachable as error:
@@ -142,7 +142,7 @@ class PyroscopeReader:
 def _json(target: Target, path: str) -> dict[str, Any] | None:
     """Return what a GET of the local server's API returns; None if it is not that server."""
     try:
-        answer = send(target.read_address + path, headers=target.headers)
+        answer = send(target.read_address + path, headers=target.read_headers)
     except Unreachable:
         return None
     return _object(answer) if answer.status == _OK else None

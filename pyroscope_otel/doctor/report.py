@@ -39,7 +39,7 @@ def as_text(examination: Examination, mask: Callable[[str], str]) -> str:
     for finding in sorted(examination.findings, key=lambda one: order.index(one.level)):
         lines += _finding(finding)
     lines += ["", _verdict(examination.findings)]
-    return mask("\n".join(lines)) + "\n"
+    return _printable(mask("\n".join(lines))) + "\n"
 
 
 def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
@@ -61,6 +61,11 @@ def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
     }
     # Each text by itself: in the whole, a secret with a quote in it is escaped.
     return json.dumps(_masked(report, mask), indent=2) + "\n"
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would steer a terminal: a server's answer may have it."""
+    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def _masked(value: object, mask: Callable[[str], str]) -> object:

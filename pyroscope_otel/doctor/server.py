@@ -138,7 +138,7 @@ def _version(target: Target, reader: Reader) -> str:
     if isinstance(reader, LocalReader):
         return "pyroscope-otel serve"
     try:
-        answer = send(target.read_address + "/api/v1/status/buildinfo", headers=target.headers)
+        answer = send(target.read_address + "/api/v1/status/buildinfo", headers=target.read_headers)
         version = json.loads(answer.body)["data"]["version"]
     except (Unreachable, ValueError, RecursionError, LookupError, TypeError):
         return "of unknown version"

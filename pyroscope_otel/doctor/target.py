@@ -24,7 +24,8 @@ class Target:
         address: Its URL, without a user and without a slash at the end.
         read_address: The URL to read profiles from.
         shown: The address as it may be shown.
-        headers: Those of each request, credentials and tenant included.
+        headers: Those of each push, credentials and tenant included.
+        read_headers: Those of each query.
         labels: Those of the doctor's series: the settings' tags, as a server may
             refuse those, under the doctor's own service name.
     """
@@ -33,6 +34,7 @@ class Target:
     read_address: str
     shown: str
     headers: Mapping[str, str]
+    read_headers: Mapping[str, str]
     labels: Mapping[str, str]
 
 
@@ -41,23 +43,26 @@ def target_of(settings: Settings, read_from: str | None = None) -> Target:
 
     Args:
         settings: The settings.
-        read_from: The server to read from, if it is another.
+        read_from: The server to read from, if it is another. With a user in it, that
+            one's credentials are sent there instead of the settings'.
     """
     address, login = _without_login(settings.server_address)
     headers = {"User-Agent": SERVICE_NAME, **settings.http_headers}
     if settings.basic_auth_username:
         login = f"{settings.basic_auth_username}:{settings.basic_auth_password}"
     if login:
-        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        headers["Authorization"] = _basic(login)
     if settings.auth_token:
         headers["Authorization"] = f"Bearer {settings.auth_token}"
     if settings.tenant_id:
         headers["X-Scope-OrgID"] = settings.tenant_id
+    read_address, read_login = _without_login(read_from or address)
     return Target(
         address=address,
-        read_address=read_from.rstrip("/") if read_from else address,
+        read_address=read_address,
         shown=address,
         headers=headers,
+        read_headers={**headers, "Authorization": _basic(read_login)} if read_login else headers,
         labels={**doctor_tags(settings.tags), "service_name": SERVICE_NAME},
     )
 
@@ -74,3 +79,7 @@ def _without_login(address: str) -> tuple[str, str]:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")), login
+
+
+def _basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"

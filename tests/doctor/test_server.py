@@ -13,6 +13,8 @@ from pyroscope_otel.doctor.server import check_server
 from .judging import codes, target
 from .pyroscope_server import PUSH, serving
 
+TOKEN = {"auth_token": "abc"}
+
 
 def test_a_server_that_takes_a_push_and_separates_trace_ids(address, pyroscope_server):
     check = check_server(target(address, tags={"region": "eu"}), uses_trace_id=True)
@@ -64,6 +66,19 @@ def test_a_server_to_read_from_that_is_not_the_one_pushed_to(address, pyroscope_
         both = check_server(target(alloy, read_from=address + "/"), uses_trace_id=False)
     assert codes(alone.findings) == ["server-accepts-push", "trace-id-unknown"]
     assert codes(both.findings) == ["server-accepts-push", "trace-id-separated"]
+
+
+def test_a_server_to_read_from_with_credentials_of_its_own(pyroscope_server):
+    def answer(method, path, headers, body):
+        pyroscope_server.authorization = "Bearer abc" if path == PUSH else "Basic bWU6cHc="
+        return pyroscope_server.answer(method, path, headers, body)
+
+    with serving(answer) as guarded:
+        to_read = guarded.replace("//", "//me:pw@")
+        check = check_server(target(guarded, read_from=to_read, **TOKEN), uses_trace_id=False)
+        without = check_server(target(guarded, **TOKEN), uses_trace_id=False)
+    assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
+    assert codes(without.findings) == ["server-accepts-push", "trace-id-unknown"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
+from pyroscope_otel.doctor.masking import Mask, secrets_of_address, secrets_of_header
 from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.setting_kinds import mask_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace import SpanProcessor
 
@@ -51,17 +53,30 @@ class ExporterWatch:
             self._watched.append((exporter, results))
 
     def facts(self) -> list[dict[str, object]]:
-        """Return what is known of each exporter."""
+        """Return what is known of each exporter, without its credentials."""
         return [
             {
                 "type": type(exporter).__name__,
-                "module": type(exporter).__module__,
-                "endpoint": str(getattr(exporter, "_endpoint", "")),
-                "results": results,
-                "complaints": self._complaints.messages,
+                "endpoint": _shown(str(getattr(exporter, "_endpoint", "") or "")),
+                "results": [mask(result) for result in results],
+                "complaints": [mask(message) for message in self._complaints.messages],
             }
             for exporter, results in self._watched
+            for mask in [Mask(_secrets(exporter))]
         ]
+
+
+def _shown(endpoint: str) -> str:
+    return mask_address(endpoint).strip("'")
+
+
+def _secrets(exporter: Any) -> Iterator[str]:
+    """Yield the credentials that an application gave its exporter in its code."""
+    yield from secrets_of_address(str(getattr(exporter, "_endpoint", "") or ""))
+    headers = getattr(exporter, "_headers", None) or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    for _, value in pairs:
+        yield from secrets_of_header(str(value))
 
 
 def span_processors(provider: Any) -> tuple[Any, ...]:
