@@ -34,6 +34,12 @@ from pyroscope_otel.settings import SettingsError, read_settings
 logger = logging.getLogger("pyroscope_otel")
 
 _ENTRY_POINT = "pyroscope_otel"
+_FOR_OTHERS = (
+    *("skip_dep_check", "raise_exception_on_conflict"),
+    *("meter_provider", "logger_provider"),
+)
+"""What loaders and distributions tell every instrumentation, and is nothing to us."""
+
 _has_started = False
 
 
@@ -60,10 +66,9 @@ class PyroscopeInstrumentor:
         Args:
             **options: Settings, and what instrumentations are told besides.
         """
-        options.pop("skip_dep_check", None)
-        options.pop("raise_exception_on_conflict", None)
-        if options:
-            _start_once(options)
+        settings = {name: options[name] for name in options if name not in _FOR_OTHERS}
+        if settings:
+            _start_once(settings)
 
     def uninstrument(self, **_options: Any) -> None:
         """Upload what there is, stop the agent and take out what was set up."""
@@ -111,9 +116,11 @@ def _reason_not_to(options: dict[str, Any]) -> str | None:
     """
     if _ENTRY_POINT in _words("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"):
         return f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_ENTRY_POINT}"
-    if not options and not any(_words(name) for row in TABLE for name in row.environment):
+    settings = read_settings(options)  # Warns of a misspelt variable, be it the only one.
+    # A distribution may give its tracer provider to every instrumentation.
+    given = options.keys() - {"tracer_provider"}
+    if not given and not any(_words(name) for row in TABLE for name in row.environment):
         return "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"
-    settings = read_settings(options)
     if not settings.enabled:
         return f"enabled is False ({settings.sources['enabled']})"
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":

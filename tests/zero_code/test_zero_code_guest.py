@@ -11,6 +11,8 @@ from pyroscope_otel import configuration, failure, zero_code
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.zero_code import PyroscopeInstrumentor
 
+NOT_CONFIGURED = "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"
+
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
@@ -31,11 +33,8 @@ def log(caplog):
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        ({}, "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"),
-        (
-            {"PYROSCOPE_APPLICATION_NAME": " "},
-            "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do",
-        ),
+        ({}, NOT_CONFIGURED),
+        ({"PYROSCOPE_APPLICATION_NAME": " "}, NOT_CONFIGURED),
         (
             {"PYROSCOPE_ENABLED": "false"},
             "enabled is False (environment variable PYROSCOPE_ENABLED)",
@@ -62,6 +61,22 @@ def test_it_says_why_it_stays_out_in_one_line(environment, reason, monkeypatch, 
     assert configuration._process.installed is None
 
 
+def test_the_only_variable_may_be_misspelt(monkeypatch, log):
+    monkeypatch.setenv("PYROSCOPE_APPLICATON_NAME", "shop")
+    monkeypatch.setattr("pyroscope_otel.settings._warned_environment", set())
+    zero_code.start()
+    assert log() == [
+        (
+            "WARNING",
+            (
+                "Environment variable PYROSCOPE_APPLICATON_NAME is not read; "
+                "did you mean PYROSCOPE_APPLICATION_NAME?"
+            ),
+        ),
+        ("INFO", f"No profiles: {NOT_CONFIGURED}"),
+    ]
+
+
 @pytest.fixture
 def provider(recorder, exporter):  # noqa: ARG001  the recorder is the agent
     provider = TracerProvider(resource=Resource({"service.name": "shop"}), shutdown_on_exit=False)
@@ -84,10 +99,19 @@ def test_called_as_an_instrumentation_without_options_it_leaves_it_to_the_hook(l
     assert log() == []
 
 
+def test_a_distributions_providers_alone_are_no_reason_to_start(provider, log):
+    """It may give them to every instrumentation."""
+    PyroscopeInstrumentor().instrument(
+        tracer_provider=provider, meter_provider=object(), logger_provider=object()
+    )
+    assert not is_linked(provider)
+    assert log() == [("INFO", f"No profiles: {NOT_CONFIGURED}")]
+
+
 def test_called_with_options_it_sets_up_once_and_can_be_undone(provider, log):
     options = {"application_name": "shop", "tracer_provider": provider}
     instrumentor = PyroscopeInstrumentor()
-    instrumentor.instrument(skip_dep_check=True, **options)
+    instrumentor.instrument(skip_dep_check=True, meter_provider=object(), **options)
     assert is_linked(provider)
     assert PyroscopeInstrumentor().is_instrumented_by_opentelemetry
     PyroscopeInstrumentor().instrument(sample_rate=50, **options)
