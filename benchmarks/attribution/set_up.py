@@ -109,6 +109,15 @@ def instrument_django() -> None:
     _profile_by_hand(trace.get_tracer_provider())
 
 
+def django_asgi_application() -> Callable[..., Any]:
+    """Return the Django project's ASGI application."""
+    if _package() == "ours":
+        from pyroscope_otel_django.asgi import get_asgi_application
+    else:
+        from django.core.asgi import get_asgi_application
+    return get_asgi_application()
+
+
 def set_up_celery() -> None:
     """Trace and profile Celery tasks, with the contrib instrumentation."""
     from celery.signals import worker_process_init, worker_process_shutdown

@@ -36,10 +36,6 @@ WITH_MIDDLEWARE = [
     *(f"gunicorn-gthread/{way}" for way in ("plain", "stream", "thread_pool")),
     *(f"gunicorn-{server}/plain" for server in ("sync", "gevent", "preload")),
     "gunicorn-prefork/stream",
-    *(f"flask-gthread/{way}" for way in ("stream", "async_view")),
-    "flask-gevent/plain",
-    *(f"django-gthread/{way}" for way in ("stream", "async_view")),
-    *(f"django-asyncio/{way}" for way in ("async_view", "sync_to_async", "async_stream")),
 ]
 
 BY_HAND = ["fastapi-asyncio/async_def", "fastapi-uvloop/contrib_async_def", "gunicorn-gevent/plain"]
