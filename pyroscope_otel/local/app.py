@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers, MutableHeaders
+import anyio
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
@@ -44,14 +44,17 @@ _MEDIA_TYPES = {
 
 # What is shown was sent by others: whatever gets past the page's escaping runs
 # nothing, and loads nothing from elsewhere.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
@@ -136,9 +139,10 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                message["headers"] = [*message["headers"], *_HEADERS]
             if scope["method"] == "GET":
-                await asyncio.wait_for(send(message), _READING_SECONDS)
+                with anyio.fail_after(_READING_SECONDS):
+                    await send(message)
             else:
                 await send(message)  # a few bytes, which never wait for their reader
 
@@ -148,7 +152,7 @@ class _Guard:
             app = _json_error(421, "the Host header names another server than this one")
         try:
             await app(scope, receive, guarded_send)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             _logger.debug("A client did not read its answer in time: %s", scope["path"])
 
     def _is_ours(self, host: str) -> bool:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+import anyio
 
 from pyroscope_otel.local.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
 __all__ = ("Bodies",)
-
-_Result = TypeVar("_Result")
 
 
 class Bodies:
@@ -42,10 +42,10 @@ class Bodies:
             Refused: 400, 408, 413 or 503; see the reasons.
         """
         size = self._announced(request)
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        deadline = anyio.current_time() + self._seconds
         await self._take(size, deadline)
         try:
-            yield await self._before(deadline, self._read(request), 408, "the body came too slowly")
+            yield await self._read(request, deadline)
         finally:
             self._give_back(size)
 
@@ -65,32 +65,24 @@ class Bodies:
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self._most_bytes} bytes")
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request, deadline: float) -> bytes:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._most_bytes:
-                raise self._too_large()
-        return bytes(body)
-
-    async def _before(
-        self, deadline: float, awaitable: Awaitable[_Result], status: int, reason: str
-    ) -> _Result:
-        left = deadline - asyncio.get_running_loop().time()
-        try:
-            return await asyncio.wait_for(awaitable, left)
-        except asyncio.TimeoutError:
-            raise Refused(status, reason) from None
+        with anyio.CancelScope(deadline=deadline):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > self._most_bytes:
+                    raise self._too_large()
+            return bytes(body)
+        raise Refused(408, "the body came too slowly")
 
     async def _take(self, size: int, deadline: float) -> None:
         while self._room < size:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
-            try:
-                await self._before(deadline, turn, 503, "too much at once: try again later")
-            finally:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
+            with anyio.CancelScope(deadline=deadline):
+                await turn
+            if not turn.done() or turn.cancelled():
+                raise Refused(503, "too much at once: try again later")
         self._room -= size
 
     def _give_back(self, size: int) -> None:

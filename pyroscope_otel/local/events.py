@@ -12,28 +12,21 @@ __all__ = ("Changes",)
 
 
 class Changes:
-    """Counts changes, and lets others wait for the next one.
-
-    It belongs to the event loop it is made on.
-    """
+    """Lets others wait for the next change. It belongs to the event loop it is made on."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._closed = False
 
-    def note_from_thread(self) -> None:
-        """Note that something has changed; for other threads than the loop's."""
-        self._loop.call_soon_threadsafe(self._note)
-
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Note that something has changed."""
         self._changed.set()
         self._changed = asyncio.Event()  # those who wait hold the old one
 
     def close(self) -> None:
         """Let those who follow end."""
         self._closed = True
-        self._note()
+        self.note()
 
     async def follow(self, *, pause: float, heartbeat: float) -> AsyncIterator[bool]:
         """Yield True after a change, at most once a `pause`, and False when none came in time.

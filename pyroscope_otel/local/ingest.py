@@ -6,12 +6,12 @@ a thousand requests a second need few commits, and one body is expanded at a tim
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import sqlite3
 import threading
 import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     from pyroscope_otel.local.store import Store
 
+    _Job = tuple[Callable[[], Any], asyncio.Future[Any]]
+    _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
 __all__ = ("Ingest", "NotStored")
 
 _logger = logging.getLogger(__name__)
 
 _MOST_JOBS = 500  # of one transaction
+_GATHER_SECONDS = 0.005  # for more to come in, before a transaction begins
 _PRUNE_SECONDS = 5.0
 
 
@@ -34,34 +38,36 @@ class NotStored(Exception):  # noqa: N818 -- what happened to the request
 class Ingest:
     """Stores what is submitted, on a thread of its own.
 
+    It belongs to the event loop it is made on.
+
     Args:
         store: Where to.
-        on_commit: Called on that thread after each commit.
+        on_commit: Called on the loop after each commit.
     """
 
     def __init__(self, store: Store, on_commit: Callable[[], object]) -> None:
         self._store = store
         self._on_commit = on_commit
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="pyroscope-otel-ingest", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[], Any]) -> Future[Any]:
-        """Run a job that decodes and adds to the store.
+    async def run(self, job: Callable[[], Any]) -> Any:
+        """Run a job that decodes and adds to the store; return its result once it is committed.
 
-        The future has its result once that is committed, what it raised if it was
-        refused, or `NotStored`.
+        Raises:
+            NotStored: The file could not be written.
+            Exception: What the job raised. Nothing of it is stored.
         """
-        future: Future[Any] = Future()
+        future = self._loop.create_future()
         self._jobs.put((job, future))
-        return future
+        return await future
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Store what was submitted, then stop."""
         self._jobs.put(None)
-        self._thread.join()
+        await self._loop.run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
         prune_at = 0.0
@@ -74,15 +80,16 @@ class Ingest:
         """Store what waits; return whether there can be more. It holds on to nothing."""
         jobs, more = self._next_jobs(timeout)
         if jobs:
-            self._store_all(jobs)
+            outcomes = self._store_all(jobs)
+            # All at once: waking the loop for each would cost more than storing it.
+            self._loop.call_soon_threadsafe(self._answer, outcomes)
         return more
 
-    def _next_jobs(
-        self, timeout: float
-    ) -> tuple[list[tuple[Callable[[], Any], Future[Any]]], bool]:
-        jobs = []
+    def _next_jobs(self, timeout: float) -> tuple[list[_Job], bool]:
+        jobs: list[_Job] = []
         try:
             job = self._jobs.get(timeout=timeout)
+            time.sleep(_GATHER_SECONDS)
             while job is not None:
                 jobs.append(job)
                 if len(jobs) == _MOST_JOBS:
@@ -92,25 +99,17 @@ class Ingest:
             return jobs, True
         return jobs, False
 
-    def _store_all(self, jobs: list[tuple[Callable[[], Any], Future[Any]]]) -> None:
-        # From here on nobody can cancel: those who gave up before are left out.
-        jobs = [job for job in jobs if job[1].set_running_or_notify_cancel()]
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _store_all(self, jobs: list[_Job]) -> list[_Outcome]:
         try:
             with self._store.writing():
-                for job, future in jobs:
-                    outcomes.append((future, *self._attempt(job)))
+                # Who gave up, such as a request that was cut off, is left out.
+                return [
+                    (future, *self._attempt(job)) for job, future in jobs if not future.cancelled()
+                ]
         except Exception as error:
             _logger.exception("What was received could not be stored")
-            for _, future in jobs:
-                future.set_exception(NotStored(f"the file cannot be written: {error}"))
-            return
-        for future, result, refusal in outcomes:
-            if refusal is None:
-                future.set_result(result)
-            else:
-                future.set_exception(refusal)
-        self._on_commit()
+            refusal = NotStored(f"the file cannot be written: {error}")
+            return [(future, None, refusal) for _, future in jobs]
 
     def _attempt(self, job: Callable[[], Any]) -> tuple[Any, BaseException | None]:
         try:
@@ -120,6 +119,16 @@ class Ingest:
             raise  # the file, not the job
         except Exception as error:
             return None, error
+
+    def _answer(self, outcomes: list[_Outcome]) -> None:
+        for future, result, error in outcomes:
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        self._on_commit()
 
     def _prune(self) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,8 +89,9 @@ class Receiving:
         """Read, decode and store a body; return what was in it once that is committed."""
         async with self._bodies.read(request) as body:
             try:
-                future = self._ingest.submit(partial(_decode_and_add, body, decode, add))
-                result: _Rows | Refused = await asyncio.wrap_future(future)
+                result: _Rows | Refused = await self._ingest.run(
+                    partial(_decode_and_add, body, decode, add)
+                )
             except NotStored as error:
                 raise Refused(503, str(error)) from error
         if isinstance(result, Refused):

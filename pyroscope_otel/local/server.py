@@ -152,7 +152,7 @@ class LocalServer:
 
     async def _serve(self, store: Store, started: threading.Event) -> None:
         changes = Changes()
-        ingest = Ingest(store, changes.note_from_thread)
+        ingest = Ingest(store, changes.note)
         bodies = Bodies(
             most_bytes=_MOST_BODY_BYTES,
             most_bytes_together=_MOST_BODIES_BYTES,
@@ -182,7 +182,7 @@ class LocalServer:
         try:
             await self._server.serve(self._sockets)
         finally:
-            await asyncio.get_running_loop().run_in_executor(None, ingest.close)
+            await ingest.close()
 
 
 class _Server(uvicorn.Server):

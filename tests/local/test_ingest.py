@@ -1,5 +1,6 @@
 """The thread that writes."""
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -27,97 +28,141 @@ def names(store):
         return [name for (name,) in db.execute("SELECT name FROM services ORDER BY name")]
 
 
+def ingesting(store, steps, on_commit=lambda: None):
+    """Run `await steps(ingest)` on a loop, and end the ingest."""
+
+    async def run():
+        ingest = Ingest(store, on_commit)
+        try:
+            return await asyncio.wait_for(steps(ingest), 30)
+        finally:
+            await ingest.close()
+
+    return asyncio.run(run())
+
+
+class Blocking:
+    """A job that keeps the thread busy until it is told to go on."""
+
+    def __init__(self):
+        self._entered, self._go_on = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self._entered.set()
+        self._go_on.wait(timeout=30)
+
+    async def entered(self):
+        await asyncio.to_thread(self._entered.wait, 30)
+
+    def go_on(self):
+        self._go_on.set()
+
+
 def test_answer_comes_after_the_commit(store):
-    seen = []
-    ingest = Ingest(store, lambda: None)
-    future = ingest.submit(lambda: insert(store, "a") or "done")
-    future.add_done_callback(lambda _future: seen.append(names(store)))
-    assert future.result(timeout=30) == "done"
-    ingest.close()
-    assert seen == [["a"]]
+    async def steps(ingest):
+        result = await ingest.run(lambda: insert(store, "a") or "done")
+        return result, names(store)
+
+    assert ingesting(store, steps) == ("done", ["a"])
 
 
 def test_what_waits_goes_into_one_transaction(store):
     commits = []
-    entered, go_on = threading.Event(), threading.Event()
-    ingest = Ingest(store, lambda: commits.append(names(store)))
-    first = ingest.submit(lambda: (entered.set(), go_on.wait(), insert(store, "0")))
-    assert entered.wait(timeout=30)
-    rest = [ingest.submit(lambda n=n: insert(store, str(n))) for n in range(1, 6)]
-    go_on.set()
-    for future in (first, *rest):
-        future.result(timeout=30)
-    ingest.close()
-    assert commits == [["0"], ["0", "1", "2", "3", "4", "5"]]
+
+    async def steps(ingest):
+        busy = Blocking()
+        first = asyncio.ensure_future(ingest.run(busy))
+        await busy.entered()
+        rest = [ingest.run(lambda n=n: insert(store, str(n))) for n in range(5)]
+        together = asyncio.gather(*rest)
+        await asyncio.sleep(0)
+        busy.go_on()
+        await asyncio.gather(first, together)
+
+    ingesting(store, steps, lambda: commits.append(names(store)))
+    assert commits == [[], ["0", "1", "2", "3", "4"]]
 
 
 def test_job_that_fails_fails_alone(store):
-    ingest = Ingest(store, lambda: None)
-
     def lost():
         insert(store, "lost")
         raise ZeroDivisionError
 
-    futures = [ingest.submit(job) for job in (lambda: insert(store, "a"), lost)]
-    futures[0].result(timeout=30)
-    with pytest.raises(ZeroDivisionError):
-        futures[1].result(timeout=30)
-    ingest.close()
-    assert names(store) == ["a"]
+    async def steps(ingest):
+        jobs = (lambda: insert(store, "a"), lost, lambda: insert(store, "b"))
+        return await asyncio.gather(*map(ingest.run, jobs), return_exceptions=True)
+
+    results = ingesting(store, steps)
+    assert [type(result) for result in results] == [type(None), ZeroDivisionError, type(None)]
+    assert names(store) == ["a", "b"]
 
 
 def test_file_that_cannot_be_written_is_said_to_all_and_logged(store, caplog):
-    ingest = Ingest(store, lambda: None)
-
     def fail():
         raise sqlite3.OperationalError("database or disk is full")
 
-    entered, go_on = threading.Event(), threading.Event()
-    first = ingest.submit(lambda: (entered.set(), go_on.wait()))
-    assert entered.wait(timeout=30)
-    futures = [ingest.submit(job) for job in (lambda: insert(store, "a"), fail)]
-    go_on.set()
-    first.result(timeout=30)
-    for future in futures:
-        with pytest.raises(
-            NotStored, match=r"^the file cannot be written: database or disk is full$"
-        ):
-            future.result(timeout=30)
-    ingest.submit(lambda: insert(store, "b")).result(timeout=30)  # it goes on
-    ingest.close()
+    async def steps(ingest):
+        jobs = (lambda: insert(store, "a"), fail)
+        results = await asyncio.gather(*map(ingest.run, jobs), return_exceptions=True)
+        await ingest.run(lambda: insert(store, "b"))  # it goes on
+        return results
+
+    results = ingesting(store, steps)
+    assert [type(result) for result in results] == [NotStored, NotStored]
+    assert str(results[0]) == "the file cannot be written: database or disk is full"
     assert names(store) == ["b"]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert record.message == "What was received could not be stored"
 
 
 def test_job_given_up_before_its_turn_is_not_run(store):
-    ingest = Ingest(store, lambda: None)
-    entered, go_on = threading.Event(), threading.Event()
-    first = ingest.submit(lambda: (entered.set(), go_on.wait()))
-    assert entered.wait(timeout=30)
-    given_up = ingest.submit(lambda: insert(store, "given up"))
-    assert given_up.cancel()
-    go_on.set()
-    first.result(timeout=30)
-    ingest.close()
+    async def steps(ingest):
+        busy = Blocking()
+        first = asyncio.ensure_future(ingest.run(busy))
+        await busy.entered()
+        given_up = asyncio.ensure_future(ingest.run(lambda: insert(store, "given up")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        busy.go_on()
+        await first
+
+    ingesting(store, steps)
     assert names(store) == []
 
 
+def test_job_given_up_during_its_turn_harms_nobody(store):
+    async def steps(ingest):
+        busy = Blocking()
+        given_up = asyncio.ensure_future(ingest.run(busy))
+        await busy.entered()
+        given_up.cancel()
+        await asyncio.sleep(0)
+        busy.go_on()
+        await ingest.run(lambda: insert(store, "a"))
+
+    ingesting(store, steps)
+    assert names(store) == ["a"]
+
+
 def test_close_stores_what_was_submitted(store):
-    ingest = Ingest(store, lambda: None)
-    futures = [ingest.submit(lambda n=n: insert(store, f"{n:04}")) for n in range(1200)]
-    ingest.close()
-    assert all(future.done() for future in futures)
+    async def steps(ingest):
+        together = asyncio.gather(
+            *[ingest.run(lambda n=n: insert(store, f"{n:04}")) for n in range(1200)]
+        )
+        await asyncio.sleep(0)
+        return together  # not awaited: the ingest is closed before
+
+    ingesting(store, steps)
     assert len(names(store)) == 1200
 
 
-def test_it_prunes_without_being_asked(monkeypatch):
+def test_it_prunes_without_being_asked(store, monkeypatch):
     monkeypatch.setattr(ingest_module, "_PRUNE_SECONDS", 0.05)
     pruned = threading.Semaphore(0)
-    store = Store(None, keep_seconds=3600, max_bytes=2**30)
     monkeypatch.setattr(store, "prune", pruned.release)
-    ingest = Ingest(store, lambda: None)
-    for _ in range(3):
-        assert pruned.acquire(timeout=30)
-    ingest.close()
-    store.close()
+
+    async def steps(_ingest):
+        return [await asyncio.to_thread(pruned.acquire, timeout=30) for _ in range(3)]
+
+    assert ingesting(store, steps) == [True, True, True]
