@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,18 @@ def address(pyroscope_server):
 def local_server():
     with LocalServer(port=0, otlp_port=0) as server:
         yield server
+
+
+@pytest.fixture
+def zero_code(monkeypatch):
+    """What `opentelemetry-instrument` does to the processes that it starts."""
+    import opentelemetry.instrumentation.auto_instrumentation as started
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(started.__file__).parent))
+    for signal in ("TRACES", "METRICS", "LOGS"):
+        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "celery,django,fastapi,starlette")
+    monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "shop")
 
 
 @pytest.fixture

@@ -170,6 +170,43 @@ def test_by_hand_with_nothing_wrong_but_a_short_request(check):
     assert set(checked.sources.values()) == {"the application's call of pyroscope.configure"}
 
 
+@pytest.mark.usefixtures("zero_code")
+def test_below_zero_code_instrumentation(check):
+    plain = (
+        "from flask import Flask\napp = Flask('shop')\napp.add_url_rule('/', view_func=lambda: '')"
+    )
+    checked = check(plain)
+    assert codes(checked.findings) == [
+        "app-one-local-root",
+        "names-differ!",
+        "app-profile-short",
+        "app-no-exporter!",
+    ]
+    assert checked.sources["application_name"] == (
+        "environment variable PYROSCOPE_APPLICATION_NAME"
+    )
+
+
+def test_the_credentials_that_an_exporter_has_in_the_code(check):
+    def refuse(_method, path, headers, _body):
+        return 401, f"{path} {headers['Authorization']}", {"X-Reason": "no"}
+
+    with serving(refuse) as address:
+        exporter = f"""
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(
+    endpoint={address.replace("//", "//me:pa55word@") + "/v1/traces?key=k3yk3y"!r},
+    headers={{"authorization": "Bearer t0ken-of-mine"}},
+)))
+"""
+        findings = check(PROVIDER, exporter, GLOBAL, PLAIN, MIDDLEWARE).findings
+    found = the("traces-credentials-refused", findings)
+    assert f"to {address.replace('//', '//***@')}/v1/traces?***" in found.summary
+    assert "401" in found.detail
+    for secret in ("pa55word", "k3yk3y", "t0ken-of-mine"):
+        assert secret not in repr(findings)
+
+
 def test_names_that_differ_and_an_agent_that_drops_labels(check):
     wrong = """
 import pyroscope

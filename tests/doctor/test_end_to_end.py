@@ -50,6 +50,11 @@ def test_credentials_and_tenant_reach_the_agent(address, pyroscope_server):
     assert codes(findings) == ["end-to-end"]
 
 
+@pytest.mark.usefixtures("zero_code")
+def test_below_zero_code_instrumentation(address):
+    assert codes(check(address)) == ["end-to-end"]
+
+
 def test_a_server_that_loses_the_link(address, pyroscope_server):
     pyroscope_server.drops_span_id = True
     assert codes(check(address)) == ["end-to-end-samples-unlinked!"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import SpanProcessor
 
-_MOST_MESSAGES = 5
+_MOST_MESSAGES = 2
 
 
 class _Complaints(logging.Handler):
