@@ -14,6 +14,8 @@ from pyroscope_otel.demo.failure import DemoFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyroscope_otel.demo.traffic import Request
+
 __all__ = ("Result", "hottest", "results", "table")
 
 _TIMEOUT_SECONDS = 30.0
@@ -36,12 +38,14 @@ class Result(NamedTuple):
     cpu_ms: float
 
 
-def results(url: str) -> list[Result]:
-    """Return the newest requests of the shop, oldest first."""
-    found = _ask(url, "requests", service="shop", limit=str(_MOST_REQUESTS))["requests"]
+def results(url: str, sent: Iterable[Request]) -> list[Result]:
+    """Return what the server knows of these requests, among the newest, oldest first."""
+    traces = {one.trace_id for one in sent}
+    found = _ask(url, "requests", limit=str(_MOST_REQUESTS))["requests"]
     return [
         Result(one["trace_id"], one["route"], one["profile_id"], (one["cpu_ns"] or 0) / 1e6)
         for one in reversed(found)
+        if one["trace_id"] in traces
     ]
 
 

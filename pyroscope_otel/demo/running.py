@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pyroscope_otel.demo import words
 from pyroscope_otel.demo.failure import DemoFailed
 from pyroscope_otel.demo.results import results
-from pyroscope_otel.demo.shop_process import ShopProcess
+from pyroscope_otel.demo.shop_process import ShopProcess, require_packages
 from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests, send_together
 
@@ -83,6 +83,7 @@ def _signals_as_interrupt() -> Iterator[None]:
 
 
 def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) -> None:
+    require_packages()
     terminal.progress("Starting the local server ...")
     with _server(terminal, port, data) as server:
         terminal.say(f"Local server  {server.url}")
@@ -90,14 +91,20 @@ def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) 
         with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url) as shop:
             terminal.say(f"Example shop  {shop.url}")
             try:
-                first = _send_first(terminal, shop)
+                pair, mixed = pair_of_requests(), round_of_requests(1)
+                _send_first(terminal, shop, pair, mixed)
                 if not once:
-                    found = _first_results(terminal, server.url, first)
-                    terminal.say(words.look(server.url, shop.url, found))
+                    first = _first_results(terminal, server.url, shop, [*pair, mixed[0]])
+                    terminal.say(words.look(server.url, shop.url, first))
                     _send_on(terminal, shop)
             finally:
                 terminal.progress("Stopping the shop, which sends its last samples ...")
-        terminal.say(words.once(server.url, results(server.url), data))
+        arrived = results(server.url, [*pair, *mixed])
+        terminal.say(words.once(server.url, arrived, data))
+        if missing := len(pair) + len(mixed) - len(arrived):
+            raise DemoFailed(
+                f"{missing} of the requests did not arrive at the local server.{shop.last_words()}"
+            )
 
 
 @contextmanager
@@ -144,9 +151,10 @@ def _why_not(error: OSError) -> str:
     return reason
 
 
-def _send_first(terminal: Terminal, shop: ShopProcess) -> list[Request]:
-    """Send the pair, then a round of mixed requests; return the pair and the slow one."""
-    pair, mixed = pair_of_requests(), round_of_requests(1)
+def _send_first(
+    terminal: Terminal, shop: ShopProcess, pair: Sequence[Request], mixed: Sequence[Request]
+) -> None:
+    """Send the pair, with nothing beside it, and then the mixed requests."""
     total = len(pair) + len(mixed)
     answered = 0
 
@@ -158,22 +166,22 @@ def _send_first(terminal: Terminal, shop: ShopProcess) -> list[Request]:
     _send(shop, pair, show)
     _send(shop, mixed, show)
     terminal.say(f"Requests      {total} answered")
-    return [*pair, mixed[0]]
 
 
-def _first_results(terminal: Terminal, url: str, requests: Sequence[Request]) -> list[Result]:
-    """Wait for the profiles of these requests, and return them in order."""
-    traces = [one.trace_id for one in requests]
+def _first_results(
+    terminal: Terminal, url: str, shop: ShopProcess, requests: Sequence[Request]
+) -> list[Result]:
+    """Wait for the profiles of these requests, and return them, oldest first."""
+    terminal.progress("Waiting for their profiles, which come once a second ...")
     give_up_at = time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < give_up_at:
-        terminal.progress("Waiting for their profiles, which come once a second ...")
-        arrived = [one for one in results(url) if one.trace_id in traces and one.cpu_ms]
+        arrived = [one for one in results(url, requests) if one.cpu_ms]
         if len(arrived) == len(requests):
             return arrived
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(
         f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:.0f} s. "
-        "To see what is wrong, run: pyroscope-otel doctor"
+        f"To see what is wrong, run: pyroscope-otel doctor.{shop.last_words()}"
     )
 
 

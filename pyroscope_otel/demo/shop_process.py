@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO
 
-__all__ = ("ShopProcess",)
+__all__ = ("ShopProcess", "require_packages")
 
 _STOP_SECONDS = 15
 _REAP_SECONDS = 1  # from the end of its connections to that of the process
@@ -43,8 +43,7 @@ class ShopProcess:
         traces_to: The address for its traces.
 
     Raises:
-        DemoFailed: A package that it needs is not installed, it does not start, or it
-            does not stop when it is asked to.
+        DemoFailed: It does not start, or does not stop when it is asked to.
     """
 
     def __init__(self, *, profiles_to: str, traces_to: str) -> None:
@@ -54,7 +53,6 @@ class ShopProcess:
 
     def __enter__(self) -> ShopProcess:  # noqa: PYI034 -- typing.Self begins with Python 3.11
         """Start it, and wait until it answers."""
-        _require()
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             descriptor = listening.fileno()
@@ -76,7 +74,7 @@ class ShopProcess:
             send(self.url, health, sampled=False)
         except OSError as error:
             self._end()
-            raise DemoFailed(f"The shop did not start: {error}.{self._last_words()}") from error
+            raise DemoFailed(f"The shop did not start: {error}.{self.last_words()}") from error
         except BaseException:
             self._end()
             raise
@@ -93,7 +91,7 @@ class ShopProcess:
         if kind is None and self._process.returncode:
             raise DemoFailed(
                 f"The shop did not stop in good order (status {self._process.returncode}), "
-                f"so that samples may be missing.{self._last_words()}"
+                f"so that samples may be missing.{self.last_words()}"
             )
 
     def check(self) -> None:
@@ -103,17 +101,18 @@ class ShopProcess:
         except subprocess.TimeoutExpired:
             return
         self._reader.join()
-        raise DemoFailed(f"The shop has ended, with status {status}.{self._last_words()}")
+        raise DemoFailed(f"The shop has ended, with status {status}.{self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return the last lines that it printed, as an end for an error message."""
+        text = "".join(self._printed).rstrip()
+        return f" It printed:\n\n{text}" if text else " It printed nothing."
 
     def _read(self, output: IO[bytes]) -> None:
         # To the end, or it would wait for somebody to read.
         with output:
             for line in output:
                 self._printed.append(line.decode(errors="replace"))
-
-    def _last_words(self) -> str:
-        text = "".join(self._printed).rstrip()
-        return f" It printed:\n\n{text}" if text else " It printed nothing."
 
     def _end(self, grace_seconds: float = 0.0) -> None:
         assert self._process.stdin is not None  # noqa: S101  it is a pipe; for the type checker
@@ -129,11 +128,12 @@ class ShopProcess:
             self._reader.join()
 
 
-def _require() -> None:
+def require_packages() -> None:
+    """Raise DemoFailed if a package that the shop needs is not installed."""
     for module, package in _NEEDED.items():
         try:
             found = importlib.util.find_spec(module) is not None
-        except ModuleNotFoundError:
+        except ModuleNotFoundError:  # not even what it is in
             found = False
         if not found:
             raise DemoFailed(

@@ -65,8 +65,8 @@ class Demo:
         return self.wait_for(r"Example shop +(http://\S+)")
 
     def end_by(self, number):
-        """Send a signal to it alone, and return the exit status."""
-        os.kill(self.process.pid, number)
+        """Send a signal as a terminal does, to its process group, and return the exit status."""
+        os.killpg(self.process.pid, number)
         return self.process.wait(PATIENCE_SECONDS)
 
 
