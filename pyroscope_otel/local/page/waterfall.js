@@ -17,6 +17,8 @@ export class Waterfall {
    */
   constructor({ spans, profiles, profileId, onSelect }) {
     this.rows = spanTree(spans);
+    this.byId = new Map(this.rows.map((row) => [row.span.span_id, row]));
+    this.services = new Set(spans.map((span) => span.service)).size;
     this.extent = extent(spans);
     this.cpu = new Map(profiles.map((profile) => [profile.profile_id, profile.cpu_ns]));
     this.profileId = profileId;
@@ -49,7 +51,8 @@ export class Waterfall {
     const width = (100 * Math.max(0, span.duration_ns)) / 1e6 / whole;
     const burnt = span.profile_id ? this.cpu.get(span.profile_id) ?? null : null;
     const failed = span.status === "error";
-    const above = this.rows.find((each) => each.span.span_id === row.parent);
+    const above = this.byId.get(row.parent ?? "");
+    const namesService = this.services > 1 && above?.span.service !== span.service;
     const label = [
       span.name || "(no name)", span.service, `after ${duration((span.start_ms - this.extent.from) * 1e6)}`,
       `took ${duration(span.duration_ns)}`, burnt !== null && `${cpu(burnt)} CPU`, failed && "failed",
@@ -64,7 +67,7 @@ export class Waterfall {
         h("span", { class: "twist", "aria-hidden": "true" }, row.hasChildren ? "▾" : ""),
         failed && h("span", { class: "failed", "aria-hidden": "true" }, "✕ "),
         h("span", { class: "text" }, span.name || "(no name)"),
-        (!above || above.span.service !== span.service) && h("span", { class: "service" }, span.service)),
+        namesService && h("span", { class: "service" }, span.service)),
       h("span", { class: "track" },
         h("span", {
           class: `span-bar${span.profile_id ? " root" : ""}${failed ? " failed" : ""}`,
@@ -96,7 +99,7 @@ export class Waterfall {
    * @param {boolean} byReader
    */
   choose(spanId, byReader) {
-    const row = this.rows.find((each) => each.span.span_id === spanId) ?? this.rows[0];
+    const row = this.byId.get(spanId) ?? this.rows[0];
     if (!row) return;
     const old = this.items.get(this.selected);
     old?.setAttribute("aria-selected", "false");
