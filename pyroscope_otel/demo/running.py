@@ -103,7 +103,8 @@ def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) 
         terminal.say(words.once(server.url, arrived, data))
         if missing := len(pair) + len(mixed) - len(arrived):
             raise DemoFailed(
-                f"{missing} of the requests did not arrive at the local server.{shop.last_words()}"
+                f"{missing} of the shop's requests did not arrive at the local server."
+                f"{shop.last_words()}"
             )
 
 
@@ -180,8 +181,8 @@ def _first_results(
             return arrived
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(
-        f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:.0f} s. "
-        f"To see what is wrong, run: pyroscope-otel doctor.{shop.last_words()}"
+        f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:g} s. "
+        f"What pyroscope-otel doctor says may help.{shop.last_words()}"
     )
 
 

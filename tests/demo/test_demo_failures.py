@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -9,9 +10,13 @@ import sys
 import pytest
 from demo_process import PATIENCE_SECONDS
 
+from pyroscope_otel.demo import running
 from pyroscope_otel.demo.failure import DemoFailed
 from pyroscope_otel.demo.running import run
 from pyroscope_otel.demo.shop_process import ShopProcess
+from pyroscope_otel.demo.terminal import Terminal
+from pyroscope_otel.demo.traffic import pair_of_requests
+from pyroscope_otel.local import LocalServer
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -64,6 +69,29 @@ def test_a_shop_that_does_not_start_has_its_own_words_shown():
     assert " It printed:\n\n" in message
     assert "server_address must be" in message
     assert shop._process.returncode is not None
+
+
+def test_spans_that_do_not_arrive_are_an_error_with_the_shops_words(capfd, monkeypatch):
+    monkeypatch.setattr(LocalServer, "otlp_url", "http://127.0.0.1:9")
+    assert run(port=0, once=True) == 1
+    error = capfd.readouterr().err
+    assert error.startswith(
+        "pyroscope-otel: 11 of the shop's requests did not arrive at the local server. "
+        "It printed:\n\n"
+    )
+    assert "exporting spans" in error
+
+
+def test_profiles_that_do_not_arrive_are_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(running, "_ARRIVAL_SECONDS", 0.5)
+    message = (
+        "The shop answered, but its profiles did not arrive within 0.5 s. "
+        "What pyroscope-otel doctor says may help. It printed nothing."
+    )
+    with LocalServer(port=0, otlp_port=None) as server:
+        shop = ShopProcess(profiles_to=server.url, traces_to=server.url)
+        with pytest.raises(DemoFailed, match=f"^{re.escape(message)}$"):
+            running._first_results(Terminal(), server.url, shop, pair_of_requests())
 
 
 def test_nothing_is_started_by_importing_it():
