@@ -5,20 +5,25 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test lint clean
+# Those against real servers and a real sampler have the machine to themselves.
+REAL_TESTS = tests/real
+
+.PHONY: help demo test fast-test real-test lint clean
 
 help:
-	@echo "make demo   a service, requests, and what each request spent its CPU time on"
-	@echo "make test   the tests"
-	@echo "make lint   ruff and mypy"
-	@echo "make clean  remove the virtual environment and what tools left behind"
+	@echo "make demo       a service, requests, and the flame graph of each on a page of its own"
+	@echo "make test       the tests, which are:"
+	@echo "make fast-test  all but those below"
+	@echo "make real-test  real servers, a real sampler"
+	@echo "make lint       ruff and mypy"
+	@echo "make clean      remove the virtual environment and what tools left behind"
 	@echo "PYTHON=python3.13 makes the environment with another Python."
 
 # Rebuilt when what it is made from changes.
 $(VENV)/installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -m pip install --quiet --editable ".[local]" --group test
 	touch $@
 
 $(VENV)/linted: $(VENV)/installed
@@ -26,10 +31,15 @@ $(VENV)/linted: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python -m example_apps.demo
+	$(BIN)/pyroscope-otel demo $(DEMO_ARGS)
 
-test: $(VENV)/installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: fast-test real-test
+
+fast-test: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses=2 --ignore=$(REAL_TESTS) $(PYTEST_ARGS)
+
+real-test: $(VENV)/installed
+	$(BIN)/python -m pytest $(REAL_TESTS) $(PYTEST_ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check
