@@ -1,0 +1,195 @@
+"""Puts load on the local server, kills it, and counts what it had acknowledged.
+
+    python -m benchmarks.local
+
+Spans of 1,000 requests a second, each an export of its own, and pushes from 50
+processes, for a minute; then the server is killed (SIGKILL) and started again on
+its file, where every profile id that was acknowledged is looked for. Then the file
+is filled up to 100,000 requests, and the page and each part of the API are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from benchmarks.local.senders import Sent, send_exports, send_pushes
+from pyroscope_otel.local.schema import from_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SERVE = """
+import sys
+from pyroscope_otel.local import serve
+serve(lambda server: print(server.url, flush=True), port=0, otlp_port=None, data=sys.argv[1])
+"""
+
+
+class Server:
+    """The local server in a process of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, str(data)], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+
+    def get(self, path: str, **query: Any) -> bytes:
+        """Return the body of an answer."""
+        with urllib.request.urlopen(f"{self.url}{path}?{urlencode(query)}", timeout=60) as answer:  # noqa: S310 -- ours
+            content: bytes = answer.read()
+        return content
+
+    def peak_mebibytes(self) -> float:
+        """Return the most memory it has had (resident)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+
+    def kill(self) -> None:
+        """End it without a chance to say anything."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def serving(data: Path) -> Iterator[Server]:
+    """Run the server."""
+    server = Server(data)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def main() -> None:
+    """Run it all."""
+    options = _parser().parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "data")
+        with serving(data) as server:
+            sent = _load(server, options)
+        with serving(data) as server:
+            _count(data, sent)
+            _fill(server, options.stored)
+            _time(server, options.rounds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.local", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--seconds", type=float, default=60, help="of load (default: 60)")
+    parser.add_argument("--rate", type=float, default=1000, help="requests a second (1000)")
+    parser.add_argument("--processes", type=int, default=50, help="that push (50)")
+    parser.add_argument("--interval", type=float, default=10, help="seconds between pushes (10)")
+    parser.add_argument("--samples", type=int, default=100, help="in a push (100)")
+    parser.add_argument("--stored", type=int, default=100_000, help="requests for timing (100000)")
+    parser.add_argument("--rounds", type=int, default=10, help="of timing (10)")
+    return parser
+
+
+def _load(server: Server, options: argparse.Namespace) -> list[Sent]:
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(options.processes + 1, mp_context=context) as pool:
+        exports = pool.submit(send_exports, server.url, options.rate, options.seconds, 50)
+        pushes = [
+            pool.submit(
+                send_pushes, server.url, number, options.seconds, options.interval, options.samples
+            )
+            for number in range(options.processes)
+        ]
+        begun = time.monotonic()
+        spans = exports.result()
+        took = time.monotonic() - begun
+        pushed = [each.result() for each in pushes]
+    print(f"{len(spans.acknowledged):,} exports acknowledged in {took:.1f} s, {spans.refused} not")
+    _print_seconds("answer to an export", spans.seconds)
+    acknowledged = sum(len(each.acknowledged) for each in pushed)
+    answers = [seconds for each in pushed for seconds in each.seconds]
+    refused = sum(each.refused for each in pushed)
+    print(f"{len(answers)} pushes with {acknowledged:,} samples acknowledged, {refused} not")
+    _print_seconds("answer to a push", answers)
+    print(f"server: {server.cpu_seconds():.1f} s of CPU, peak {server.peak_mebibytes():.0f} MiB")
+    return [spans, *pushed]
+
+
+def _print_seconds(what: str, seconds: list[float]) -> None:
+    cuts = statistics.quantiles(seconds, n=100)
+    print(
+        f"  {what}: median {cuts[49] * 1e3:.0f} ms, 99 % {cuts[98] * 1e3:.0f} ms, "
+        f"longest {max(seconds) * 1e3:.0f} ms"
+    )
+
+
+def _count(data: Path, sent: list[Sent]) -> None:
+    """Look for every profile id that was acknowledged, after the kill."""
+    connection = sqlite3.connect(f"{data.as_uri()}?mode=ro", uri=True)
+    for what, column, senders in (
+        ("requests", "start_ns", sent[:1]),
+        ("profiles", "cpu_ns", sent[1:]),
+    ):
+        query = f"SELECT profile_id FROM requests WHERE {column} IS NOT NULL"  # noqa: S608 -- ours
+        stored = {from_key(key) for (key,) in connection.execute(query)}
+        acknowledged = {key for each in senders for key in each.acknowledged}
+        # What was on its way when the server was killed may be there unacknowledged.
+        print(
+            f"after SIGKILL: {len(stored):,} {what} stored, "
+            f"{len(acknowledged - stored)} acknowledged and lost"
+        )
+    connection.close()
+
+
+def _fill(server: Server, stored: int) -> None:
+    while (missing := stored - json.loads(server.get("/api/status"))["requests"]) > 0:
+        send_exports(server.url, min(missing, 5000), 1, 20)
+
+
+def _time(server: Server, rounds: int) -> None:
+    status = json.loads(server.get("/api/status"))
+    print(f"with {status['requests']:,} requests, {status['spans']:,} spans stored:")
+    newest = json.loads(server.get("/api/requests"))["requests"][0]
+    route = {"service": newest["service"], "route": newest["route"]}
+    profile = {"profile_id": newest["profile_id"]}
+    for path, query in (
+        ("/", {}),
+        ("/api/status", {}),
+        ("/api/requests", {}),
+        ("/api/requests", {**route, "min_ms": 40}),
+        ("/api/requests", {"min_ms": 100_000}),
+        ("/api/routes", {}),
+        (f"/api/requests/{newest['profile_id']}", {}),
+        ("/api/flamegraph", profile),
+        ("/api/flamegraph", route),
+        ("/api/difference", {**profile, "against_route": 1}),
+    ):
+        seconds = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            server.get(path, **query)
+            seconds.append((time.perf_counter() - start) * 1e3)
+        name = f"{path}?{urlencode(query)}" if query else path
+        print(f"  {statistics.median(seconds):6.0f} ms, {max(seconds):6.0f} at most  {name}")
+    print(f"server: peak {server.peak_mebibytes():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Processes that send: exports at a rate, and pushes as an agent has them."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from benchmarks.local.payloads import Exports, push
+
+_TYPE = "application/x-protobuf"
+
+
+@dataclass
+class Sent:
+    """What a sender has to tell."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    """The profile ids of what was answered 200."""
+    refused: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """How long each answer took."""
+
+
+def send_exports(url: str, rate: float, seconds: float, connections: int) -> Sent:
+    """Send exports at a rate, on several connections that are kept alive."""
+    return asyncio.run(_send_exports(url, rate, seconds, connections))
+
+
+async def _send_exports(url: str, rate: float, seconds: float, connections: int) -> Sent:
+    sent = Sent()
+    make = Exports()
+    begun = time.perf_counter()
+    turns = iter(range(round(rate * seconds)))
+
+    async def connection() -> None:
+        parts = urlsplit(url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        for turn in turns:  # shared: each turn is one connection's
+            # A rate that is held to: who is late does not wait.
+            await asyncio.sleep(begun + turn / rate - time.perf_counter())
+            body, profile_id = make()
+            head = (
+                f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+                f"Content-Type: {_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            start = time.perf_counter()
+            writer.write(head.encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+            await reader.readexactly(int(length))
+            sent.seconds.append(time.perf_counter() - start)
+            if answer.startswith(b"HTTP/1.1 200 "):
+                sent.acknowledged.append(profile_id)
+            else:
+                sent.refused += 1
+        writer.close()
+
+    await asyncio.gather(*[connection() for _ in range(connections)])
+    return sent
+
+
+def send_pushes(url: str, number: int, seconds: float, interval: float, samples: int) -> Sent:
+    """Push at an interval, each time the samples of as many requests."""
+    sent = Sent()
+    parts = urlsplit(url)
+    time.sleep(interval * number / 50)  # processes do not start at the same moment
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        profile_ids = [os.urandom(8).hex() for _ in range(samples)]
+        body = push(profile_ids, f"worker-{number % 5}")
+        start = time.perf_counter()
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        headers = {"Content-Type": _TYPE}
+        connection.request("POST", "/push.v1.PusherService/Push", body, headers)
+        status = connection.getresponse().status
+        connection.close()
+        sent.seconds.append(time.perf_counter() - start)
+        if status == http.HTTPStatus.OK:
+            sent.acknowledged += profile_ids
+        else:
+            sent.refused += 1
+        time.sleep(max(0.0, interval - (time.perf_counter() - start)))
+    return sent
