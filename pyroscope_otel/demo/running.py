@@ -193,7 +193,7 @@ def _send_on(terminal: Terminal, shop: ShopProcess) -> NoReturn:
     def show(more: int = 1) -> None:
         nonlocal answered
         answered += more
-        terminal.progress(f"{answered} more requests answered. Ctrl-C ends the demo.")
+        terminal.progress(f"{answered} more answered ...")
 
     show(0)
     number = 1

@@ -65,6 +65,7 @@ def look(server: str, shop: str, first: Sequence[Result]) -> str:
         f"  curl {shop}/invoice/9001",
         "",
         _elsewhere(),
+        "More requests follow. Ctrl-C ends the demo.",
     ]
     return "\n".join(lines)
 
