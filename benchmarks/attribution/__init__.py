@@ -3,7 +3,9 @@
 Real servers, the real agent. `python -m benchmarks.attribution --help`.
 
     cases     which application runs under which server
-    apps_*    the applications
+    programs  the servers: how each is started, and how it ends
+    apps_*    the applications, and django_shop
+    ways      in which they spend their time
     set_up    how an application sets up tracing and profiling, per package
     burn      CPU time whose stack says whose it is
     spans     what the application exported, which span is whose root

@@ -23,7 +23,7 @@ of a sample says which request it belongs to, and its labels are compared with t
 precision = right / labelled, recall = right / all samples of requests.
 """
 _EPILOG = f"""
-Everything at the default slice of 20 ms takes 15 to 20 minutes on two idle cores. Slices of other
+Everything at the default slice of 20 ms takes about half an hour on two idle cores. Slices of other
 lengths are measured on {len(SMALL_SELECTION)} cases only, unless --case names others:
 {", ".join(SMALL_SELECTION)}. The sampler itself lags, as it reads the stack first and the labels a
 moment later: the shorter the slices and the busier the machine, the more samples are wrong whatever
@@ -128,7 +128,8 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Case, float, Package]]:
 
 
 def _document(results: list[Attribution]) -> dict[str, object]:
-    packages = ("pyroscope-io", "opentelemetry-sdk", "fastapi", "uvicorn", "gunicorn", "gevent")
+    packages = ["pyroscope-io", "opentelemetry-sdk", "fastapi", "django", "flask", "celery"]
+    packages += ["uvicorn", "gunicorn", "gevent", "hypercorn"]
     return {
         "python": sys.version.split()[0],
         "versions": {package: version(package) for package in packages},

@@ -69,11 +69,6 @@ def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "sh
     return Case(f"fastapi-{loop}/{way}", UVICORN, options, f"/{path or way}", clients=6)
 
 
-def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
-    options = ("--workers", f"{workers}", *options, f"{_WSGI}:app")
-    return Case(f"gunicorn-{name}/{way}", GUNICORN, options, f"/{way}", clients=4, workers=workers)
-
-
 def _asgi(
     name: str, program: Program, *options: str, way: str = "async_def", workers: int = 1
 ) -> Case:
@@ -82,6 +77,11 @@ def _asgi(
 
 def _wsgi(name: str, program: Program, *options: str, way: str = "plain", workers: int = 1) -> Case:
     return Case(f"{name}/{way}", program, options, f"/{way}", clients=4, workers=workers)
+
+
+def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
+    options = ("--workers", f"{workers}", *options, f"{_WSGI}:app")
+    return _wsgi(f"gunicorn-{name}", GUNICORN, *options, way=way, workers=workers)
 
 
 def _cases() -> list[Case]:
@@ -105,8 +105,8 @@ def _cases() -> list[Case]:
     for way in ("plain", "stream", "thread_pool"):
         cases += [
             _gunicorn("sync", way),
-            _gunicorn("gthread", way, "--worker-class", "gthread", "--threads", "4"),
-            _gunicorn("gevent", way, "--worker-class", "gevent"),
+            _gunicorn("gthread", way, *_GTHREAD),
+            _gunicorn("gevent", way, *_GEVENT),
             _gunicorn("prefork", way, workers=2),
             _gunicorn("preload", way, "--preload", workers=2),
         ]
@@ -126,18 +126,18 @@ def _servers() -> list[Case]:
         _asgi("hypercorn-asyncio", HYPERCORN, "--worker-class", "asyncio", shop),
         _asgi("hypercorn-trio", HYPERCORN, "--worker-class", "trio", shop, way="anyio"),
     ]
-    for start, options in {"prefork": (), "preload": ("--preload",)}.items():
-        gthread = ("--worker-class", "gthread", "--threads", "4", *options)
-        gevent = ("--worker-class", "gevent", *options)
-        uvicorn = ("--worker-class", "uvicorn_worker.UvicornWorker", "--workers", "2", *options)
+    for start, options in _START.items():
+        gthread = (*options, *_GTHREAD, f"{_WSGI}:app")
+        gevent = (*options, *_GEVENT, f"{_WSGI}:app")
+        uvicorn = (*options, "--worker-class", "uvicorn_worker.UvicornWorker", shop)
         cases += [
-            _gunicorn(f"gthread-{start}", "plain", *gthread, workers=2),
-            _gunicorn(f"gevent-{start}", "plain", *gevent, workers=2),
-            _asgi(f"gunicorn-uvicorn-{start}", GUNICORN, *uvicorn, shop, workers=2),
+            _wsgi(f"gunicorn-gthread-{start}", GUNICORN, *gthread, workers=2),
+            _wsgi(f"gunicorn-gevent-{start}", GUNICORN, *gevent, workers=2),
+            _asgi(f"gunicorn-uvicorn-{start}", GUNICORN, *uvicorn, workers=2),
         ]
     for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
-        cases.append(Case(f"uwsgi-{start}/plain", UWSGI, uwsgi, "/plain", clients=4, workers=2))
+        cases.append(_wsgi(f"uwsgi-{start}", UWSGI, *uwsgi, workers=2))
     celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
     cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", clients=4, workers=2))
     return cases
