@@ -42,7 +42,8 @@ def look(server: str, shop: str, first: Sequence[Result]) -> str:
         first: The two requests that share a trace, and one that is slower than others
             of its route.
     """
-    left, right, slow = first
+    *pair, slow = first
+    left, right = sorted(pair, key=lambda one: one.route)
     lines = [
         _LOOK,
         *(

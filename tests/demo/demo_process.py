@@ -15,7 +15,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 COMMAND = (sys.executable, "-m", "pyroscope_otel", "demo")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # on a busy machine it is ten times as slow
 
 # What a shell may be set up for, and must not matter.
 FOREIGN = {

@@ -18,7 +18,7 @@ from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests
 from pyroscope_otel.local import LocalServer
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):

@@ -16,7 +16,7 @@ from demo_process import COMMAND, PATIENCE_SECONDS, ask, environment, get, stack
 from pyroscope_otel.demo import shop
 from pyroscope_otel.local import LocalServer
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 # Where the work of each route is. What a stack has beside these is not the shop's.
 WORK = {

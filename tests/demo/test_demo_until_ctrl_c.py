@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from demo_process import ask, is_served, running_demo, stacks, wait_until
+from demo_process import PATIENCE_SECONDS, ask, is_served, running_demo, stacks, wait_until
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_shop_that_ends_is_reported(tmp_path):
         url = demo.wait_for(r"Local server +(http://\S+)")
         demo.shop()
         os.kill(child_of(demo.process.pid), signal.SIGKILL)
-        assert demo.process.wait(60) == 1
+        assert demo.process.wait(PATIENCE_SECONDS) == 1
         assert "\npyroscope-otel: The shop has ended, with status -9. It printed" in demo.printed
         assert not is_served(url)
         assert list((tmp_path / "temporary").iterdir()) == []
