@@ -116,6 +116,8 @@ def test_search_counts_and_marks_what_matches(graph):
     assert "find=RANKING.py" in graph.url
     box.fill("nowhere")
     expect(graph.locator(".found")).to_have_text("no match")
+    assert (colour(graph, 5, 0.3), colour(graph, 5, 0.7)) == before
+    box.fill("ranking")
     box.press("Escape")
     expect(box).to_have_value("")
     expect(flame(graph)).to_be_focused()

@@ -61,6 +61,9 @@ export class Refused extends Error {
   }
 }
 
+/** No answer: the server is not there, or went away in the middle of it. */
+export class Unreachable extends Error {}
+
 /**
  * Ask the server.
  *
@@ -69,7 +72,7 @@ export class Refused extends Error {
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  * @throws {Refused} when the server refuses
- * @throws {TypeError} when there is no server
+ * @throws {Unreachable} when there is no server
  */
 export async function ask(path, params = {}, signal) {
   const query = new URLSearchParams();
@@ -77,11 +80,18 @@ export async function ask(path, params = {}, signal) {
     if (value !== null && value !== undefined && value !== "") query.set(name, String(value));
   }
   const text = query.toString();
-  const answer = await fetch(`/api/${path}${text ? `?${text}` : ""}`, { signal });
-  if (answer.ok) return answer.json();
+  let answer;
+  let body;
+  try {
+    answer = await fetch(`/api/${path}${text ? `?${text}` : ""}`, { signal });
+    body = await answer.text();
+  } catch (error) {
+    throw signal?.aborted ? error : new Unreachable(String(error));
+  }
+  if (answer.ok) return JSON.parse(body);
   let words = `The server answered ${answer.status}.`;
   try {
-    const { error } = await answer.json();
+    const { error } = JSON.parse(body);
     if (typeof error === "string") words = error;
   } catch {
     // Not JSON: the status has to do.

@@ -51,6 +51,8 @@ export function diagnose(status, origin) {
         "Traces arrive within seconds, profiles every 10 seconds.",
         "Still nothing? Let the doctor look at it:",
         { code: "pyroscope-otel doctor app:app" },
+        "Or see it with an example shop first:",
+        { code: "pyroscope-otel demo" },
       ],
     };
   }
@@ -88,6 +90,7 @@ export function diagnose(status, origin) {
         "Tell the application where to send profiles, before it starts:",
         { code: `PYROSCOPE_SERVER_ADDRESS=${origin}` },
         "An agent that is started before the server forks its workers is dead in each of them: start it after the fork, or leave that to the middleware.",
+        "Not clear? Let the doctor look at it:",
         { code: "pyroscope-otel doctor app:app" },
       ],
     };

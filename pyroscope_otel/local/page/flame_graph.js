@@ -55,6 +55,7 @@ export class FlameGraph {
     this.from = 0; // what is seen of the whole, from 0 to 1
     this.to = 1;
     this.width = 0;
+    this.sliding = 0;
     this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, folds: "", total: 0, self: 0, left: null, right: null, children: [] });
     const sizes = new ResizeObserver(() => this.resize());
     sizes.observe(this.scroller);
@@ -67,6 +68,7 @@ export class FlameGraph {
    * @param {string} label
    */
   setTree(root, label) {
+    cancelAnimationFrame(this.sliding);
     this.layout = new FlameLayout(root);
     this.selected = 0;
     this.zoomed = 0;
@@ -109,7 +111,7 @@ export class FlameGraph {
    * @param {number} to
    */
   slide(from, to) {
-    cancelAnimationFrame(this.sliding ?? 0);
+    cancelAnimationFrame(this.sliding);
     if (still.matches || !this.scroller.isConnected) {
       this.from = from;
       this.to = to;

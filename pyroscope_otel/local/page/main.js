@@ -1,6 +1,6 @@
 /** Starts the page, and shows what the address says. */
 
-import { ask, listen, Refused } from "./api.js";
+import { ask, listen, Refused, Unreachable } from "./api.js";
 import { parse, withView } from "./address.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
@@ -93,14 +93,16 @@ function showError(error) {
     ], { href: "#/", text: "All requests" }));
   } else if (error instanceof Refused) {
     fill(main, message("The server refused", [error.message], { href: "#/", text: "All requests" }));
-  } else {
-    console.info(error);
+  } else if (error instanceof Unreachable) {
     fill(main, message("No answer from the server", [
       "Is it still running? Start it again with:",
       h("code", { class: "block" }, "pyroscope-otel serve"),
       "This page goes on when it is back.",
     ]));
     if (shown) shown.key = "failed";
+  } else {
+    console.error(error);
+    fill(main, message("This page has a mistake", ["What it was is on the browser's console."], { href: "#/", text: "All requests" }));
   }
 }
 
@@ -163,5 +165,6 @@ addEventListener("click", (event) => {
   if (/** @type {Element} */ (event.target).closest?.("a[href^='#']")) keepScroll();
 }, true);
 addEventListener("popstate", go);
+addEventListener("hashchange", go); // not every browser has a popstate for it
 go();
 listen(changed, showConnection);

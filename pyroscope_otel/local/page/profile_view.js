@@ -133,7 +133,7 @@ export class ProfileView {
       return;
     }
     const { hits, covered } = this.graph.layout.search(text);
-    this.graph.highlight(hits);
+    this.graph.highlight(hits.size ? hits : null);
     this.found.textContent = hits.size ? `${count(hits.size, "frame")}, ${share(covered, 1)}` : "no match";
   }
 

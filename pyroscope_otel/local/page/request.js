@@ -1,7 +1,7 @@
 /** A request: the waterfall of its trace, and beside it the flame graph of each local root. */
 
 import { ask } from "./api.js";
-import { differenceAddress, requestAddress, routeAddress } from "./address.js";
+import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
 import { copyButton, fill, h } from "./dom.js";
 import { withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
@@ -33,7 +33,6 @@ class RequestPage {
   constructor(place, around) {
     this.id = place.id;
     this.around = around;
-    this.params = place.params;
     this.asking = false;
     /** @type {any} */
     this.trace = null;
@@ -50,10 +49,7 @@ class RequestPage {
     this.trace = trace;
     this.waterfall = new Waterfall({
       spans: trace.spans, profiles: trace.profiles, profileId: this.id,
-      onSelect: (span) => {
-        this.params.set("span", span);
-        this.around.setView({ span });
-      },
+      onSelect: (span) => this.around.setView({ span }),
     });
     this.notice = h("div", { "aria-live": "polite" });
     fill(this.around.main, this.head(), this.notice,
@@ -65,7 +61,7 @@ class RequestPage {
         h("section", { class: "panel", "aria-labelledby": "profile-title" },
           h("h2", { id: "profile-title" }, "Flame graph ", h("span", { class: "quiet" }, count(profile.samples, "sample"))),
           this.tabs(), this.body(profile))));
-    this.apply(this.params);
+    this.apply(parse(location.hash).params);
   }
 
   /** @param {any} profile */
@@ -83,7 +79,6 @@ class RequestPage {
 
   /** @param {URLSearchParams} params */
   apply(params) {
-    this.params = params;
     this.view?.apply(params);
     const here = this.trace.spans.find((/** @type {any} */ span) => span.profile_id === this.id);
     const span = params.get("span") ?? here?.span_id ?? "";

@@ -1,6 +1,7 @@
 /** The list of recent requests, live as they arrive. */
 
-import { ask } from "./api.js";
+import { ask, Refused, Unreachable } from "./api.js";
+import { parse } from "./address.js";
 import { fill, h } from "./dom.js";
 import { diagnose, showFinding } from "./empty.js";
 import { count } from "./format.js";
@@ -39,7 +40,8 @@ class RequestList {
     this.live = true;
     this.asking = false;
     this.again = false;
-    this.missing = "";
+    this.missing = ""; // what is said about it
+    this.whole = false; // nothing is missing
     this.table = new RequestTable();
     this.notice = h("div");
     this.controls = this.makeControls();
@@ -74,7 +76,6 @@ class RequestList {
     ]);
     if (this.around.signal.aborted) return;
     this.routes = routes;
-    this.services = status.services;
     fill(this.around.main, h("h1", { class: "unseen" }, "Requests"), this.notice, this.controls, this.empty,
       h("div", { class: "scroll" }, this.table.element), this.more, this.arrived);
     this.showControls();
@@ -91,6 +92,7 @@ class RequestList {
   show(answer, status) {
     this.table.replace(answer.requests);
     this.next = answer.next;
+    this.more.hidden = !this.next;
     this.showMissing(status);
     this.setPending(0);
   }
@@ -99,6 +101,7 @@ class RequestList {
   showMissing(status) {
     const finding = diagnose(status, location.origin);
     const none = this.table.rows.size === 0;
+    this.whole = finding === null && !none;
     const filtered = FILTERS.some((name) => this.params.get(name));
     const started = status.requests > 0;
     // Redrawn only when it says something else: somebody may be reading or copying it.
@@ -114,13 +117,28 @@ class RequestList {
         filtered && h("p", {}, h("a", { href: "#/" }, "Clear the filters"))));
     this.controls.hidden = !started;
     this.table.element.hidden = none;
-    this.more.hidden = none || !this.next;
+  }
+
+  /**
+   * Do what needs the server. That it is gone is said at the top of the page, and the list
+   * stays as it is.
+   *
+   * @param {() => Promise<void>} action
+   */
+  async attempt(action) {
+    try {
+      await action();
+    } catch (error) {
+      const usual = error instanceof Unreachable || error instanceof Refused || this.around.signal.aborted;
+      if (!usual) throw error;
+    }
   }
 
   showControls() {
     const service = this.params.get("service") ?? "";
     const route = this.params.get("route") ?? "";
-    const services = new Set([...this.services, ...(service ? [service] : [])]);
+    const services = new Set(this.routes.map((/** @type {any} */ each) => each.service));
+    if (service) services.add(service);
     const names = new Set(this.routes.filter((/** @type {any} */ each) => !service || each.service === service)
       .map((/** @type {any} */ each) => each.route));
     if (route) names.add(route);
@@ -141,14 +159,15 @@ class RequestList {
     const slower = Number(value(this.slower)) > 0 ? value(this.slower) : "";
     const changes = { service, route, min_ms: slower, status: value(this.status) };
     this.around.setView(changes, true);
-    this.filter(new URLSearchParams(Object.entries(changes).filter(([, text]) => text)));
+    this.filter(parse(location.hash).params);
   }
 
   /** @param {URLSearchParams} params */
   async filter(params) {
+    if (params.toString() === this.params.toString()) return;
     this.params = params;
     this.showControls();
-    await this.reload();
+    await this.attempt(() => this.reload());
   }
 
   async reload() {
@@ -159,18 +178,16 @@ class RequestList {
   }
 
   async loadMore() {
-    if (!this.next) return;
     this.more.disabled = true;
-    try {
+    await this.attempt(async () => {
       const params = this.params;
-      const answer = await this.ask({ before: this.next });
+      const answer = await this.ask({ before: /** @type {string} */ (this.next) });
       if (params !== this.params) return;
       this.table.add(answer.requests.filter((/** @type {any} */ request) => !this.table.rows.has(request.profile_id)));
       this.next = answer.next;
       this.more.hidden = !this.next;
-    } finally {
-      this.more.disabled = false;
-    }
+    });
+    this.more.disabled = false;
   }
 
   /** The server has something new: at most one question at a time. */
@@ -180,29 +197,24 @@ class RequestList {
       return;
     }
     this.asking = true;
-    try {
-      do {
-        this.again = false;
-        await this.refresh();
-      } while (this.again);
-    } catch (error) {
-      if (!this.around.signal.aborted) console.info("The list could not be brought up to date:", error);
-    } finally {
-      this.asking = false;
-    }
+    do {
+      this.again = false;
+      await this.attempt(() => this.refresh());
+    } while (this.again);
+    this.asking = false;
   }
 
   async refresh() {
     const params = this.params;
-    const [answer, status, { routes }] = await Promise.all([
-      this.ask(), ask("status", {}, this.around.signal), ask("routes", {}, this.around.signal),
+    // Once nothing is missing, it need not be looked for with every request that comes.
+    const [answer, status] = await Promise.all([
+      this.ask(), this.whole ? null : ask("status", {}, this.around.signal),
     ]);
-    if (params !== this.params || this.around.signal.aborted) return;
-    if (JSON.stringify([routes.map(nameOf), status.services]) !== JSON.stringify([this.routes.map(nameOf), this.services])) {
-      this.routes = routes;
-      this.services = status.services;
-      this.showControls();
+    if (answer.requests.some((/** @type {any} */ request) => !this.knows(request))) {
+      this.routes = (await ask("routes", {}, this.around.signal)).routes;
+      if (params === this.params) this.showControls();
     }
+    if (params !== this.params || this.around.signal.aborted) return;
     const fresh = this.table.refresh(answer.requests);
     const newest = [...this.table.rows.values()][0]?.request.start_ms ?? -Infinity;
     if (this.table.rows.size === 0 && fresh.length) {
@@ -214,13 +226,19 @@ class RequestList {
       const gap = fresh.length === answer.requests.length;
       // A span that took long arrives after later ones: it belongs further down.
       const inOrder = fresh.every((request) => request.start_ms >= newest);
-      if (gap || !inOrder || this.table.rows.size > MOST) this.show(answer, status);
-      else {
-        this.table.insert(fresh);
-        this.setPending(0);
-      }
+      if (gap || !inOrder || this.table.rows.size > MOST) {
+        this.table.replace(answer.requests);
+        this.next = answer.next;
+      } else this.table.insert(fresh);
+      this.setPending(0);
     } else this.setPending(fresh.length);
-    this.showMissing(status);
+    if (status) this.showMissing(status);
+    this.more.hidden = !this.next;
+  }
+
+  /** @param {import("./api.js").Request} request */
+  knows(request) {
+    return this.routes.some((/** @type {any} */ each) => each.service === request.service && each.route === request.route);
   }
 
   /** Whether rows may move without taking the page from under the reader's eyes or pointer. */
@@ -236,9 +254,11 @@ class RequestList {
   }
 
   async showArrived() {
-    await this.reload();
-    scrollTo(0, 0);
-    this.table.element.querySelector("a")?.focus({ preventScroll: true });
+    await this.attempt(async () => {
+      await this.reload();
+      scrollTo(0, 0);
+      this.table.element.querySelector("a")?.focus({ preventScroll: true });
+    });
   }
 
   toggleLive() {
@@ -246,11 +266,6 @@ class RequestList {
     this.pause.setAttribute("aria-pressed", String(this.live));
     if (this.live) this.changed();
   }
-}
-
-/** @param {any} each */
-function nameOf(each) {
-  return [each.service, each.route];
 }
 
 /**
