@@ -13,8 +13,10 @@ from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
-from django_project import Urls, contrib_above, each_of, ours_first
+from django_project import OF_OURS, Urls, contrib_above, each_of, ours_first
 from django_servers import asgi, each_server
+from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from wsgi_server import Exchange as WsgiExchange
@@ -118,6 +120,29 @@ def test_the_remote_parent_is_kept(project, journal):
     root = journal.check()
     assert format(root.context.trace_id, "032x") == "a" * 32
     assert root.parent.is_remote
+
+
+@each_of(*OF_OURS)
+def test_a_span_that_another_request_left_behind_is_no_parent(project, provider, journal):
+    def view(request, item):  # noqa: ARG001
+        journal.note()
+        return HttpResponse("x")
+
+    application = project(view).wsgi()
+    left_behind = provider.get_tracer("tests").start_span("before")
+    left_behind.end()
+    token = otel_context.attach(trace.set_span_in_context(left_behind))
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    try:
+        application(environ(HTTP_TRACEPARENT=traceparent), lambda *_: None).close()
+        assert trace.get_current_span() is left_behind
+    finally:
+        otel_context.detach(token)
+    journal.check_nothing_is_left()
+    _, root = journal.roots()
+    assert root.kind is trace.SpanKind.SERVER
+    assert format(root.context.trace_id, "032x") == "a" * 32
+    assert journal.ids == [format(root.context.span_id, "016x")]
 
 
 def test_an_unsampled_request_has_no_profile(configure, journal):
