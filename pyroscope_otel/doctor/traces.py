@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _EXTRA = "pip install 'pyroscope-otel[otlp]'"
+_RESULTS = ("SUCCESS", "FAILURE")
 _LOCAL_ONLY = ("ConsoleSpanExporter", "InMemorySpanExporter")
 
 # What OTLP exporters log, over HTTP ("Failed to export ... code: 401, reason: ...")
@@ -71,7 +72,9 @@ def _judge(exporter: Mapping[str, Any]) -> Finding:
     endpoint = exporter["endpoint"]
     called = f"{exporter['type']} to {endpoint}" if endpoint else str(exporter["type"])
     results = exporter["results"]
-    words = "; ".join([*exporter["complaints"], *(one for one in results if one != "SUCCESS")])
+    # An exporter that raises says more than FAILURE.
+    said = [*exporter["complaints"], *(one for one in results if one not in _RESULTS)]
+    words = "\n".join(dict.fromkeys(said))
     if exporter["type"] in _LOCAL_ONLY:
         return note(
             "traces-stay-here",

@@ -61,7 +61,7 @@ def zero_code(monkeypatch):
     """What `opentelemetry-instrument` does to the processes that it starts."""
     import opentelemetry.instrumentation.auto_instrumentation as started
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(started.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(started.__file__).parent), prepend=os.pathsep)
     for signal in ("TRACES", "METRICS", "LOGS"):
         monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "celery,django,fastapi,starlette")

@@ -125,8 +125,8 @@ class PyroscopeServer:
 def serving(answer):
     """Serve over HTTP on a free port; yield the address.
 
-    `answer(method, path, headers, body)` returns the status and what goes out as
-    JSON (bytes and text as they are), and headers if there are any.
+    `answer(method, path, headers, body)` returns the status (or it and its reason) and
+    what goes out as JSON (bytes and text as they are), and headers if there are any.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,7 +139,7 @@ def serving(answer):
                 content = content.encode()
             if not isinstance(content, bytes):
                 content = json.dumps(content).encode()
-            self.send_response(status)
+            self.send_response(*(status if isinstance(status, tuple) else (status,)))
             for name, value in dict(*headers).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 
+from pyroscope_otel.doctor.bounded_http import send
 from pyroscope_otel.doctor.end_to_end import check_end_to_end
 from pyroscope_otel.doctor.reading import reader_for
 from pyroscope_otel.doctor.server import check_server
@@ -30,6 +34,9 @@ def test_through_the_local_server_with_its_trace(local_server, monkeypatch):
     findings = check(local_server.url, with_exporters=True, application_name="shop")
     assert codes(findings) == ["end-to-end", "traces-accepted"]
     assert f"to {local_server.otlp_url}/v1/traces was told" in findings[1].summary
+    (request,) = json.loads(send(f"{local_server.url}/api/requests", headers={}).body)["requests"]
+    assert (request["service"], request["route"]) == ("pyroscope-otel-doctor", "doctor")
+    assert request["cpu_ns"] > 0
 
 
 def test_through_pyroscopes_query_api(address, pyroscope_server):
@@ -61,6 +68,9 @@ def test_a_server_that_loses_the_link(address, pyroscope_server):
 
 
 def test_a_server_that_takes_all_and_keeps_nothing(address, pyroscope_server):
+    check_server(target(address), uses_trace_id=False)
+    # What there is by now, is no sign that the agent's samples arrived.
+    assert pyroscope_server.stored
     pyroscope_server.keeps = lambda _: False
     assert codes(check(address)) == ["end-to-end-not-arrived!"]
 
@@ -82,8 +92,10 @@ def test_what_cannot_be_read_back(address, pyroscope_server):
     assert codes(check(address)) == ["end-to-end-cannot-read"]
 
 
-def test_few_samples_a_second_are_no_reason_to_miss_the_span(address):
+def test_few_samples_a_second_are_no_reason_to_miss_the_span(address, pyroscope_server):
     assert codes(check(address, sample_rate=1)) == ["end-to-end"]
+    # At one a second, each sample would stand for a second.
+    assert all(value % 1_000_000_000 for _, _, value in pyroscope_server.stored)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +121,7 @@ def test_a_process_that_comes_to_no_end(address, monkeypatch):
 def test_a_process_that_crashes_says_how(address, monkeypatch, tmp_path):
     crash = "import os, sys; sys.stderr.write('it hurts\\n'); sys.stderr.flush(); os.abort()"
     (tmp_path / "sitecustomize.py").write_text(crash)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (finding,) = check(address)
     assert codes([finding]) == ["end-to-end-failed!"]
     assert "it was ended by signal 6 (Aborted)" in finding.summary
@@ -124,7 +136,7 @@ def test_a_span_that_may_have_no_attributes(address, monkeypatch):
 def test_an_agent_that_does_not_start(address, monkeypatch, tmp_path):
     refuse = "import pyroscope; pyroscope.configure = lambda **_: False"
     (tmp_path / "sitecustomize.py").write_text(refuse)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (finding,) = check(address)
     assert codes([finding]) == ["end-to-end-no-agent!"]
     assert "The Pyroscope agent did not start" in finding.detail

@@ -35,6 +35,11 @@ USER_AND_PASSWORD = base64.b64encode(b"me:p/w-long").decode()
         # A short one is no reason to take letters out of words.
         ({"auth_token": "a"}, "a man, 'a'", "*** man, '***'"),
         ({"auth_token": "abcd-x", "tenant_id": "abcd"}, "abcd abcd-x", "abcd ***"),
+        # One that is part of another.
+        *[
+            ({"auth_token": one, "basic_auth_password": other}, "long long-er", "*** ***")
+            for one, other in [("long", "long-er"), ("long-er", "long")]
+        ],
         ({}, "nothing to hide", "nothing to hide"),
         ({"server_address": "http://[broken"}, "http://[broken", "http://[broken"),
     ],

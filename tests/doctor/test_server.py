@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -160,6 +161,29 @@ def test_a_server_that_never_answers(monkeypatch):
         check = check_server(target(address), uses_trace_id=False)
     assert codes(check.findings) == ["server-unreachable!"]
     assert "answer" in check.findings[0].detail
+
+
+def test_a_server_that_never_comes_to_the_end_of_its_answer(monkeypatch):
+    monkeypatch.setattr("pyroscope_otel.doctor.bounded_http._SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip():
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not is_over.wait(0.05):
+                    connection.sendall(b"x")
+
+        is_over = threading.Event()
+        thread = threading.Thread(target=drip)
+        thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        check = check_server(target(address), uses_trace_id=False)
+        was_dripping = thread.is_alive()
+        is_over.set()
+        thread.join()
+    assert codes(check.findings) == ["server-unreachable!"]
+    assert was_dripping
 
 
 def test_plain_http_where_tls_is_asked_for(address):
