@@ -212,7 +212,9 @@ def _known(name: str, called: Callable[[str], str]) -> Setting:
     row = BY_NAME.get(name)
     if row is not None:
         return row
-    nearest = difflib.get_close_matches(name.lower(), BY_NAME, n=1)
+    nearest = _named_as_in_the_environment(name) or difflib.get_close_matches(
+        name.lower(), BY_NAME, n=1
+    )
     meant = (
         f"did you mean {called(nearest[0])}?"
         if nearest
@@ -220,6 +222,11 @@ def _known(name: str, called: Callable[[str], str]) -> Setting:
     )
     # Without its value: it may be a secret whose name is misspelt.
     raise SettingsError(f"{called(name)} is not a setting; {meant}")
+
+
+def _named_as_in_the_environment(name: str) -> list[str]:
+    variable = f"PYROSCOPE_{name.upper()}"
+    return [row.name for row in TABLE if variable in row.environment]
 
 
 def _checked(row: Setting, value: object, source: str, text: str | None = None) -> Any:

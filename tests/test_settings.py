@@ -239,6 +239,14 @@ def test_unknown_django_setting():
     )
 
 
+def test_a_setting_named_as_in_the_environment():
+    message = refusal(framework={"labels": {}}, framework_name="Flask setting PYROSCOPE_{}")
+    assert message == (
+        "Flask setting PYROSCOPE_LABELS is not a setting; "
+        "did you mean Flask setting PYROSCOPE_TAGS?"
+    )
+
+
 def test_unknown_flask_setting():
     message = refusal(
         framework={"auth_tokn": "hunter2"}, framework_name="Flask setting PYROSCOPE_{}"
