@@ -27,6 +27,8 @@ class _Installed(NamedTuple):
     provider: Any
     processor: SpanProcessor | None
     """None where the application registered its own."""
+    gives_way: bool
+    """Whether a later call may set other settings."""
 
 
 class _Process:
@@ -135,6 +137,8 @@ def apply(
     arguments: Mapping[str, object],
     framework: Mapping[str, object] | None = None,
     framework_name: str = "framework setting {}",
+    *,
+    gives_way: bool = False,
 ) -> Settings | None:
     """Configure this process. What `configure` and all adapters call.
 
@@ -142,6 +146,8 @@ def apply(
         arguments: See `read_settings`.
         framework: See `read_settings`.
         framework_name: See `read_settings`.
+        gives_way: Whether a later call with other settings takes the place of this
+            one, as the application's own does of what was set up without code.
 
     Returns:
         The settings in force; None where `enabled` is False.
@@ -163,11 +169,20 @@ def apply(
             resource=tracing.resource_attributes(provider),
         )
         if installed is not None:
-            _refuse_differences(installed, settings)
-            return installed.settings
+            differences = _differences(installed, settings)
+            if not differences:
+                _process.installed = installed._replace(gives_way=installed.gives_way and gives_way)
+                return installed.settings
+            if not installed.gives_way:
+                raise SettingsError(
+                    "pyroscope_otel is configured already, with other settings: "
+                    f"{'; '.join(differences)}. Call pyroscope_otel.shutdown() first"
+                )
+            _uninstall()
+            agent.stop()
         if not settings.enabled:
             return None
-        _process.installed = _install(settings)
+        _process.installed = _install(settings, gives_way=gives_way)
         agent.arm(settings)
     return settings
 
@@ -186,24 +201,28 @@ def shutdown(timeout: float = 5.0) -> bool:
         Whether the agent has stopped.
     """
     with _process.lock:
-        installed, _process.installed = _process.installed, None
-        agent.disarm()
-        if installed is not None and installed.processor is not None:
-            tracing.unregister_processor(installed.provider, installed.processor)
+        _uninstall()
     return agent.stop(timeout)
 
 
-def _install(settings: Settings) -> _Installed:
+def _uninstall() -> None:
+    installed, _process.installed = _process.installed, None
+    agent.disarm()
+    if installed is not None and installed.processor is not None:
+        tracing.unregister_processor(installed.provider, installed.processor)
+
+
+def _install(settings: Settings, *, gives_way: bool) -> _Installed:
     provider = tracing.tracer_provider_for(settings)
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
     _warn_where_the_link_breaks(settings, tracing.resource_attributes(provider))
-    return _Installed(settings, provider, processor)
+    return _Installed(settings, provider, processor, gives_way)
 
 
-def _refuse_differences(installed: _Installed, wanted: Settings) -> None:
-    """Refuse what this call gives another value; what it leaves out is as it was."""
+def _differences(installed: _Installed, wanted: Settings) -> list[str]:
+    """Return what this call gives another value; what it leaves out is as it was."""
     current = installed.settings
     differences = []
     for name in sorted(wanted.given):
@@ -213,11 +232,7 @@ def _refuse_differences(installed: _Installed, wanted: Settings) -> None:
                 f"{name}: {current.shown(name)} ({current.sources[name]}) → "
                 f"{wanted.shown(name)} ({wanted.sources[name]})"
             )
-    if differences:
-        raise SettingsError(
-            f"pyroscope_otel is configured already, with other settings: {'; '.join(differences)}. "
-            "Call pyroscope_otel.shutdown() first"
-        )
+    return differences
 
 
 def _warn_where_the_link_breaks(settings: Settings, resource: Mapping[str, Any]) -> None:

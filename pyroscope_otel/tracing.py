@@ -113,11 +113,25 @@ def _processors(provider: Any) -> tuple[Any, ...]:
     return processors if isinstance(processors, tuple) else ()
 
 
-def _make_provider(application_name: str) -> TracerProvider:
-    resource = Resource.create()
+def name_service(provider: Any, application_name: str) -> None:
+    """Give the resource of a provider a service name, unless it has one.
+
+    OpenTelemetry has no way to do this. A provider that is not built like the
+    SDK's keeps what it has, and so do tracers that exist already.
+    """
+    resource = getattr(provider, "_resource", None)
+    if isinstance(resource, Resource):
+        provider._resource = _named(resource, application_name)  # noqa: SLF001  as it says
+
+
+def _named(resource: Resource, application_name: str) -> Resource:
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith(UNKNOWN_SERVICE):
-        resource = resource.merge(Resource({SERVICE_NAME: application_name}))
-    provider = TracerProvider(resource=resource)
+        return resource.merge(Resource({SERVICE_NAME: application_name}))
+    return resource
+
+
+def _make_provider(application_name: str) -> TracerProvider:
+    provider = TracerProvider(resource=_named(Resource.create(), application_name))
     exporter = _make_exporter()
     if exporter is not None:
         provider.add_span_processor(BatchSpanProcessor(exporter))

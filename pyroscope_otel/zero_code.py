@@ -43,6 +43,24 @@ _FOR_OTHERS = (
 _has_started = False
 
 
+def name_service() -> None:
+    """Call the service by its application name, where OpenTelemetry has no name for it.
+
+    The hook that runs before all instrumentations, which take the resource over
+    from the tracer provider. What the distribution has made carries the name of
+    `OTEL_SERVICE_NAME`; without one, Grafana's link would find no profile.
+    """
+    try:
+        settings = None if _reason_not_to({}) else read_settings({})
+        provider = tracing.provider_in_use()
+        if provider is not None and settings is not None:
+            tracing.name_service(provider, settings.application_name)
+    except SettingsError:
+        pass  # `start` reports it.
+    except Exception:
+        failure.report("name the service")
+
+
 def start() -> None:
     """Set up from the environment. The hook that runs after all instrumentations."""
     _start_once({})
@@ -95,7 +113,7 @@ def _start(options: dict[str, Any]) -> None:
         if reason is not None:
             logger.info("No profiles: %s", reason)
         elif tracing.provider_in_use(options.get("tracer_provider")) is not None:
-            configuration.apply(options)
+            configuration.apply(options, gives_way=True)
         else:
             logger.warning(
                 "No profiles until the application sets a tracer provider: OpenTelemetry has none. "

@@ -30,6 +30,33 @@ def test_one_variable_is_enough():
     assert done.log == []
 
 
+@pytest.mark.parametrize("quick", [{}, QUICK], ids=["instrumentations", "none"])
+def test_the_application_name_alone_names_the_traces_too(quick):
+    """The distribution has made its provider by then, without a name."""
+    done = run(
+        """
+with trace.get_tracer("test").start_as_current_span("root") as span:
+    say(service=span.resource.attributes["service.name"])
+""",
+        {name: value for name, value in PROFILED.items() if name != "OTEL_SERVICE_NAME"} | quick,
+    )
+    assert done.said == [{"service": "shop"}]
+    assert done.log == []
+
+
+def test_a_name_that_opentelemetry_has_stays_the_traces_name():
+    done = run(
+        """
+with trace.get_tracer("test").start_as_current_span("root") as span:
+    say(service=span.resource.attributes["service.name"])
+""",
+        PROFILED | QUICK | {"OTEL_SERVICE_NAME": "cart"},
+    )
+    assert done.said == [{"service": "cart"}]
+    (warning,) = done.log
+    assert "Profiles have service_name 'shop', traces have service.name 'cart'" in warning
+
+
 def test_a_forked_worker_has_an_agent_of_its_own_and_its_master_none():
     done = run(
         """
@@ -189,14 +216,6 @@ def test_the_application_may_give_the_same_settings_again():
     assert done.log == []
 
 
-GIVES_WAY = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="configuration.apply refuses other settings, also those of the application itself",
-)
-
-
-@GIVES_WAY
 def test_the_applications_own_settings_take_the_place_of_the_environments():
     done = run(
         """
