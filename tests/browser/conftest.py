@@ -8,31 +8,12 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import sync_playwright
 from sending import Span, send_request
-from waiting import eventually
+from shop_stacks import SERVE, search_stacks
+from waiting import go
 
 from pyroscope_otel.local import LocalServer
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-LIBRARY = "/srv/venv/lib/python3.12/site-packages"
-SERVE = [
-    ("run", "/usr/lib/python3.12/asyncio/runners.py", 190),
-    ("main", f"{LIBRARY}/uvicorn/main.py", 410),
-    ("app", f"{LIBRARY}/starlette/routing.py", 73),
-]
-SEARCH = ("search", "/srv/shop/api.py", 31)
-RANK = ("rank_results", "/srv/shop/ranking.py", 58)
-TOKENISE = ("tokenise", "/srv/shop/text.py", 17)
-FINDITER = ("finditer", "/usr/lib/python3.12/re/__init__.py", 223)
-
-
-def search_stacks(rank, tokenise):
-    return [
-        ([*SERVE, SEARCH, RANK], rank),
-        ([*SERVE, SEARCH, TOKENISE, FINDITER], tokenise),
-        ([*SERVE, SEARCH], 2),
-    ]
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +26,7 @@ def chromium():
         pytest.skip(why)
     # Chromium refuses to run as root with its sandbox.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
@@ -56,14 +37,6 @@ LAPTOP = {
     "color_scheme": "light",
     "reduced_motion": "reduce",
 }
-
-
-def go(page, url):
-    """Go to an address; on the server that the page is of, nothing is loaded anew."""
-    page.goto(url)
-    shown = page.locator("main[aria-busy=false]")
-    address = page.evaluate("location.hash")
-    eventually(lambda: shown.get_attribute("data-address"), address)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from conftest import SEARCH
 from playwright.sync_api import expect
 from sending import Span, send_request, send_samples, send_spans
+from shop_stacks import SEARCH
 
 from pyroscope_otel.local import LocalServer
 

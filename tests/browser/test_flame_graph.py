@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import LIBRARY
 from playwright.sync_api import expect
 from sending import Span, send_request
+from shop_stacks import LIBRARY
 from waiting import eventually
 
 ROW = 21  # pixels

@@ -1,4 +1,4 @@
-"""Waits for what the page does not show as an element.
+"""Waits for addresses, and for what the page does not show as an element.
 
 Playwright's own `wait_for_function` evaluates a string in the page, which the
 content security policy forbids.
@@ -17,3 +17,11 @@ def eventually(value, expected):
     while (found := value()) != expected:
         assert time.monotonic() < deadline, f"{found!r} never became {expected!r}"
         time.sleep(0.02)
+
+
+def go(page, url):
+    """Go to an address; on the server that the page is of, nothing is loaded anew."""
+    page.goto(url)
+    shown = page.locator("main[aria-busy=false]")
+    address = page.evaluate("location.hash")
+    eventually(lambda: shown.get_attribute("data-address"), address)
