@@ -34,6 +34,7 @@ class Attribution:
         without: Requests that have none.
         tracebacks: Those in the server's log.
         workers: The processes that samples came from which are right.
+        pushes: How often an agent pushed samples.
     """
 
     case: str
@@ -48,6 +49,7 @@ class Attribution:
     without: int = 0
     tracebacks: int = 0
     workers: set[str] = field(default_factory=set)
+    pushes: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -107,6 +109,7 @@ def judge(recording: Recording, result: Attribution) -> None:
     for profile in recording.profiles:
         if profile.sample_type != "cpu":
             continue
+        result.pushes += 1
         for sample in profile.samples:
             count = sample.value // _SAMPLE_NANOSECONDS
             order = request_of(sample)
