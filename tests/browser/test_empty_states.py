@@ -126,3 +126,13 @@ def test_the_server_goes_away_and_comes_back(open_page):
     with LocalServer(port=int(url.rpartition(":")[2]), otlp_port=None):
         expect(page.locator("#connection")).to_have_text("connected", timeout=15_000)
         expect(page.locator("[data-finding=nothing]")).to_be_visible()
+
+
+def test_a_server_that_refuses_for_a_while_is_asked_again(shop, open_page):
+    page = open_page(shop.url, viewport={"width": 1280, "height": 700})
+    page.expected.append("503 (Service Unavailable)")
+    page.route("**/api/events", lambda route: route.fulfill(status=503))
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("server gone")
+    page.unroute("**/api/events")
+    expect(page.locator("#connection")).to_have_text("connected", timeout=15_000)
