@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from functools import partial
 
 import event_loops
@@ -13,7 +14,7 @@ from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
-from django_project import OF_OURS, Urls, contrib_above, each_of, ours_first
+from django_project import OF_OURS, Project, Urls, contrib_above, each_of, ours_first
 from django_servers import asgi, each_server
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -143,6 +144,26 @@ def test_a_span_that_another_request_left_behind_is_no_parent(project, provider,
     assert root.kind is trace.SpanKind.SERVER
     assert format(root.context.trace_id, "032x") == "a" * 32
     assert journal.ids == [format(root.context.span_id, "016x")]
+
+
+@each_server
+def test_a_root_span_of_the_views_own_is_held_as_well(configure, provider, serve, journal):
+    async def chunks():
+        journal.note()
+        yield b"x"
+
+    async def view(request, item):  # noqa: ARG001
+        assert request.pyroscope_profile_id is None
+        with provider.get_tracer("shop").start_as_current_span("own"):
+            journal.note()
+            assert request.pyroscope_profile_id == journal.ids[-1]
+        return StreamingHttpResponse(chunks())
+
+    configure(ROOT_URLCONF=Urls(view), pyroscope={"INSTRUMENT": False})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Django's, of an async iterator under WSGI
+        assert serve(Project()) == (200, b"x")
+    journal.check()
 
 
 def test_an_unsampled_request_has_no_profile(configure, journal):
