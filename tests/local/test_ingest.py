@@ -159,10 +159,11 @@ def test_close_stores_what_was_submitted(store):
 
 def test_it_prunes_without_being_asked(store, monkeypatch):
     monkeypatch.setattr(ingest_module, "_PRUNE_SECONDS", 0.05)
-    pruned = threading.Semaphore(0)
-    monkeypatch.setattr(store, "prune", pruned.release)
 
     async def steps(_ingest):
-        return [await asyncio.to_thread(pruned.acquire, timeout=30) for _ in range(3)]
+        loop, pruned = asyncio.get_running_loop(), asyncio.Semaphore(0)
+        monkeypatch.setattr(store, "prune", lambda: loop.call_soon_threadsafe(pruned.release))
+        for _ in range(3):
+            await pruned.acquire()
 
-    assert ingesting(store, steps) == [True, True, True]
+    ingesting(store, steps)

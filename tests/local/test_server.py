@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pyroscope_otel.local import ForeignFile, LocalServer, connection
+from pyroscope_otel.local import ForeignFile, LocalServer, connection, queries
 from pyroscope_otel.local import server as server_module
+from pyroscope_otel.local.store import Store
 
 from .exports import JSON, PROTOBUF, PUSH_PATH, TRACES_PATH, Client, export, push, span
 
@@ -230,6 +232,36 @@ def test_every_answer_carries_the_headers(client, path):
 @pytest.mark.parametrize("name", ["..", "../app.py", "..%2fapp.py", "%2e%2e/app.py", "x.js", ""])
 def test_nothing_but_the_page_is_served(client, name):
     assert client.request("GET", f"/page/{name}")[0] == 404
+
+
+# What goes wrong on its own side
+
+
+def test_failure_of_ours_is_said_and_logged(client, monkeypatch, caplog):
+    def fail(_db):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(queries, "status", fail)
+    status, reason = client.refused("/api/status")
+    assert (status, reason) == (500, "the local server failed; its log says why")
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.getMessage() == "The local server failed on /api/status"
+    assert "ZeroDivisionError: ours" in caplog.text
+
+
+def test_file_that_cannot_be_written_means_later(client, monkeypatch):
+    def fail(_store, _rows):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "add_traces", fail)
+    monkeypatch.setattr(Store, "add_samples", fail)
+    reason = "the file cannot be written: database or disk is full"
+    status, headers, body = client.send_traces(b"{}", JSON)
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert json.loads(body) == {"code": 14, "message": reason}
+    status, headers, body = client.send_push(push([]))
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert json.loads(body) == {"error": reason}
 
 
 # What it bounds
