@@ -120,9 +120,11 @@ def _servers() -> list[Case]:
     """Return the servers that fork or spawn their workers, and the rarer ones, a case each."""
     shop = f"{_ASGI}:shop()"
     factory = ("--factory", f"{_ASGI}:shop")
+    two = _START["prefork"]
     cases = [
         _asgi("uvicorn-workers", UVICORN, *factory, "--workers", "2", workers=2),
         _asgi("uvicorn-reload", UVICORN, *factory, "--reload", "--reload-dir", "benchmarks"),
+        _asgi("gunicorn-asgi-prefork", GUNICORN, *two, "--worker-class", "asgi", shop, workers=2),
         _asgi("hypercorn-asyncio", HYPERCORN, "--worker-class", "asyncio", shop),
         _asgi("hypercorn-trio", HYPERCORN, "--worker-class", "trio", shop, way="anyio"),
     ]

@@ -27,6 +27,7 @@ SERVERS = [
     "gunicorn-gevent-preload/plain",
     "gunicorn-uvicorn-prefork/async_def",
     "gunicorn-uvicorn-preload/async_def",
+    "gunicorn-asgi-prefork/async_def",
     "fastapi-asyncio/async_def",
     "fastapi-uvloop/async_def",
     "uvicorn-workers/async_def",
