@@ -6,8 +6,6 @@
  * as markup; and a link leads nowhere but to this page or its API.
  */
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child lists are flattened */
 
 /**
@@ -21,31 +19,11 @@ const SVG = "http://www.w3.org/2000/svg";
  * @returns {any}
  */
 export function h(tag, attributes, ...children) {
-  return build(document.createElement(tag), attributes, children);
-}
-
-/**
- * Make an SVG element, as `h` does an HTML one.
- *
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...Child} children
- * @returns {any}
- */
-export function svg(tag, attributes, ...children) {
-  return build(document.createElementNS(SVG, tag), attributes, children);
-}
-
-/**
- * @param {any} element
- * @param {Record<string, any> | undefined} attributes
- * @param {any[]} children
- */
-function build(element, attributes, children) {
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "on") {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, /** @type {any} */ (listener));
     } else if (name === "style") {
       for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
     } else {

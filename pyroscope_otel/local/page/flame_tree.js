@@ -156,7 +156,7 @@ export function identity(frame) {
  *
  * @param {string} file
  */
-export function packageOf(file) {
+function packageOf(file) {
   const installed = /[/\\](?:site|dist)-packages[/\\]([^/\\]+)/.exec(file);
   if (installed) return installed[1].replace(/\.py$/, "");
   return file ? "python" : "";
