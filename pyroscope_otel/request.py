@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -45,7 +45,10 @@ def held(hold: Hold) -> Iterator[None]:
     try:
         yield
     finally:
-        INHERITED.reset(token)
+        # Refused where a coroutine that nobody finishes is destroyed: that is in
+        # another context than it ran in.
+        with suppress(ValueError):
+            INHERITED.reset(token)
         follow_current()
 
 
