@@ -135,7 +135,10 @@ def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | N
         if not path:
             continue
         is_known = True
-        if path.endswith(spellings) or unquote(path).endswith(spellings):
+        # A path begins with its slash: "GET about/team" is a route of Django's.
+        if before[-1:] in ("", " ") and (
+            path.endswith(spellings) or unquote(path).endswith(spellings)
+        ):
             return before
         if name.endswith(path):
             return name[: -len(path)]

@@ -201,7 +201,6 @@ def test_the_label_is_the_routes_name(configure, recorder, exporter):
     assert label == name == "GET items/<int:item>/"
 
 
-@pytest.mark.xfail(reason="the core takes a route without parameters for a raw path")
 def test_the_label_is_the_name_of_a_route_without_parameters(configure, recorder, exporter):
     label, name = label_of(configure, recorder, exporter, "about/team/", "/about/team/")
     assert name == "GET about/team/"
