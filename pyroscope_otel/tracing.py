@@ -85,7 +85,7 @@ def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> Span
     Returns:
         The processor, or None where the application had registered one itself.
     """
-    if any(isinstance(one, PyroscopeSpanProcessor) for one in _processors(provider)):
+    if any(isinstance(one, PyroscopeSpanProcessor) for one in span_processors(provider)):
         return None
     processor = make()
     provider.add_span_processor(processor)
@@ -98,15 +98,15 @@ def unregister_processor(provider: Any, processor: SpanProcessor) -> None:
     OpenTelemetry has no way to do this. In a provider that is not built like
     the SDK's it stays, and is idle without an agent.
     """
-    if processor in _processors(provider):
+    if processor in span_processors(provider):
         registered = provider._active_span_processor  # noqa: SLF001  it has no public name
         with registered._lock:  # noqa: SLF001  same
-            others = [one for one in _processors(provider) if one is not processor]
+            others = [one for one in span_processors(provider) if one is not processor]
             registered._span_processors = tuple(others)  # noqa: SLF001  same
     processor.shutdown()
 
 
-def _processors(provider: Any) -> tuple[Any, ...]:
+def span_processors(provider: Any) -> tuple[Any, ...]:
     """Return a provider's span processors, as far as they can be seen."""
     registered = getattr(provider, "_active_span_processor", None)
     processors = getattr(registered, "_span_processors", None)

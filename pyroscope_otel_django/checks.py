@@ -151,7 +151,7 @@ def _exports(provider: Any | None) -> bool:
         return any(os.environ.get(name, "").strip() for name in endpoints)
     if not hasattr(provider, "_active_span_processor"):
         return True
-    processors = tracing._processors(provider)  # noqa: SLF001  of this distribution
+    processors = tracing.span_processors(provider)
     return any(not isinstance(one, PyroscopeSpanProcessor) for one in processors)
 
 

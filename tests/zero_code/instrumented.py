@@ -49,7 +49,7 @@ def is_hooked():
     return any(hook.active for hook in following.HOOKS)
 
 def processors():
-    registered = tracing._processors(trace.get_tracer_provider())
+    registered = tracing.span_processors(trace.get_tracer_provider())
     return sum(isinstance(one, PyroscopeSpanProcessor) for one in registered)
 
 def say(**facts):
