@@ -175,7 +175,7 @@ def test_a_server_that_never_comes_to_the_end_of_its_answer(monkeypatch):
                     connection.sendall(b"x")
 
         is_over = threading.Event()
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         check = check_server(target(address), uses_trace_id=False)

@@ -23,6 +23,9 @@ def install(tmp_path, monkeypatch):
         (folder / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
+        for file in files:  # From CPython 3.12 on, those that are missing are passed over.
+            (tmp_path / file).parent.mkdir(parents=True)
+            (tmp_path / file).touch()
         (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
     return install

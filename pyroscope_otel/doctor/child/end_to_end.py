@@ -24,8 +24,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     # The agent's own log says what the server answered: to stderr, from this level on.
     logging.getLogger("pyroscope").setLevel(logging.WARNING)
-    # Zero-code instrumentation, if the doctor was started by it, came before us.
-    pyroscope_otel.shutdown()
     pyroscope_otel.configure(**told["settings"])
     provider = trace.get_tracer_provider()
     exporters = ExporterWatch()
