@@ -78,12 +78,7 @@ export class Waterfall {
           class: "event", title: event.name,
           style: { "inset-inline-start": `${start + event.offset_ns / 1e4 / whole}%` },
         })),
-        h("span", {
-          class: `took${start + width > 72 ? " before" : ""}`,
-          style: start + width > 72
-            ? { "inset-inline-end": `${start > 28 ? 100 - start : 100 - start - width}%` }
-            : { "inset-inline-start": `${start + width}%` },
-        }, duration(span.duration_ns))));
+        h("span", tookPlace(start, width), duration(span.duration_ns))));
     this.items.set(span.span_id, item);
     return item;
   }
@@ -176,6 +171,19 @@ export class Waterfall {
         attributes({ "span id": span.span_id, "parent span id": span.parent_span_id ?? "none", ...span.attributes }),
         copyButton(JSON.stringify(span, null, 2), "span as JSON")));
   }
+}
+
+/**
+ * Where a bar's duration stands: after it, before it, or in it where neither has room.
+ *
+ * @param {number} start in percent of the track
+ * @param {number} width
+ */
+function tookPlace(start, width) {
+  const end = start + width;
+  if (end <= 72) return { class: "took", style: { "inset-inline-start": `${end}%` } };
+  if (start > 28) return { class: "took", style: { "inset-inline-end": `${100 - start}%` } };
+  return { class: "took inside", style: { "inset-inline-end": `${100 - end}%` } };
 }
 
 /** @param {Record<string, any>} values */
