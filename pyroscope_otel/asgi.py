@@ -43,7 +43,7 @@ class PyroscopeMiddleware:
     and background tasks.
 
     The agent starts with the lifespan, or with the first request; it flushes at
-    the end of the lifespan.
+    the end of the lifespan, and so does the tracer provider if it was made here.
 
     Args:
         app: The application.
@@ -146,7 +146,7 @@ def _stopping(send: Send) -> Send:
         # in the end, without the interpreter's exit handlers: this is the last
         # chance to push what was sampled.
         if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-            agent.stop()
+            configuration.flush()
         await send(message)
 
     return stop_agent
@@ -198,7 +198,12 @@ def _named_after_route(app: Application) -> Application:
                 _name(span, scope)
             await send(message)
 
-        await app(scope, receive, name_and_send)
+        try:
+            await app(scope, receive, name_and_send)
+        except BaseException:
+            # An endpoint that raised has sent nothing yet.
+            _name(span, scope)
+            raise
 
     return call
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroscope_otel import agent, tracing
@@ -203,6 +204,23 @@ def shutdown(timeout: float = 5.0) -> bool:
     with _process.lock:
         _uninstall()
     return agent.stop(timeout)
+
+
+def flush(timeout: float = 5.0) -> None:
+    """Upload what there is, where this may be the last chance to: at the end of a lifespan.
+
+    Stops the agent, which starts again if it is needed, and exports the spans of
+    the tracer provider if that was made here. Another's are its maker's affair.
+
+    Args:
+        timeout: Seconds to wait. It goes on in the background if a server takes
+            longer, and is lost if the process ends first.
+    """
+    deadline = time.monotonic() + timeout
+    exporting = tracing.start_to_flush()
+    agent.stop(timeout)
+    if exporting is not None:
+        exporting.join(max(0.0, deadline - time.monotonic()))
 
 
 def _uninstall() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -27,6 +28,9 @@ logger = logging.getLogger("pyroscope_otel")
 
 UNKNOWN_SERVICE = "unknown_service"
 """How OpenTelemetry's default for `service.name` begins."""
+
+_made: TracerProvider | None = None
+"""The provider made here, if there is one."""
 
 _EXPORTERS = {
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
@@ -61,9 +65,11 @@ def tracer_provider_for(settings: Settings) -> Any:
     Raises:
         SettingsError: If the provider takes no span processors.
     """
+    global _made  # noqa: PLW0603  as the global provider is
     provider = provider_in_use(settings.tracer_provider)
     if provider is None:
-        trace.set_tracer_provider(_make_provider(settings.application_name))
+        _made = _make_provider(settings.application_name)
+        trace.set_tracer_provider(_made)
         # Not the one just made: another thread's may have come first.
         provider = trace.get_tracer_provider()
     try:
@@ -73,6 +79,19 @@ def tracer_provider_for(settings: Settings) -> Any:
             f"tracer_provider must be {TRACER_PROVIDER.allowed}; "
             f"the global tracer provider is {TRACER_PROVIDER.show(provider)}"
         ) from None
+
+
+def start_to_flush() -> threading.Thread | None:
+    """Begin to export the spans of the provider made here; None if there is none.
+
+    Returns:
+        The thread that does so. It does not keep the process alive.
+    """
+    if _made is None:
+        return None
+    thread = threading.Thread(target=_made.force_flush, name="pyroscope-otel-flush", daemon=True)
+    thread.start()
+    return thread
 
 
 def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> SpanProcessor | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core import asgi
 
-from pyroscope_otel import agent
+from pyroscope_otel import agent, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -42,5 +42,5 @@ async def _live(receive: Receive, send: Send) -> None:
     agent.ensure_running()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    agent.stop()
+    configuration.flush()
     await send({"type": "lifespan.shutdown.complete"})

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, each_loop, start_and_stop
 from asgi_variants import bare, each_variant
+from child import run as run_in_child
 from journal import AppError, raises_just
 
 from pyroscope_otel.agent import AGENT
@@ -80,3 +81,57 @@ def test_no_root_span(run, assemble, journal):
 
     run(partial(start_and_stop, assemble(endpoint)))
     assert journal.starts.spans == []
+
+
+def test_the_end_exports_the_last_spans_of_the_provider_made_here():
+    """Servers often end by the signal that ended them, without exit handlers."""
+    lines = run_in_child(
+        """
+import http.server
+from functools import partial
+
+posts = []
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        posts.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+
+from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http as request, run_asyncio
+from pyroscope_otel.asgi import PyroscopeMiddleware
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+middleware = PyroscopeMiddleware(
+    app, application_name="shop", server_address="http://127.0.0.1:9"
+)
+
+async def main():
+    await middleware(request("/"), *Exchange().ends)
+    print(len(posts))
+    await middleware(dict(LIFESPAN), *Exchange(STARTUP, SHUTDOWN).ends)
+    print(len(posts), b"pyroscope.profile.id" in posts[0])
+    sys.stdout.flush()
+    os._exit(0)
+
+run_asyncio(main)
+""",
+        env={"OTEL_BSP_SCHEDULE_DELAY": "600000"},
+    )
+    assert lines == ["0", "1 True"]
