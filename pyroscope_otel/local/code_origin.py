@@ -11,9 +11,14 @@ __all__ = ("is_own",)
 _LIBRARY = re.compile(
     r"^<"  # <frozen importlib._bootstrap>, <string>
     r"|(?:^|[/\\])(?:site|dist)-packages[/\\]"
-    r"|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?[/\\]",
+    r"|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?[/\\]"
+    # This package in a checkout of it.
+    r"|[/\\]pyroscope_otel(?:_django|_flask)?[/\\]",
     re.IGNORECASE,
 )
+
+_DEMO = re.compile(r"[/\\]pyroscope_otel[/\\]demo[/\\]shop\.py$")
+"""The demo's application, wherever it is installed."""
 
 # Of this process. The application's may be another Python, which the pattern is
 # for; this is for one that keeps its library elsewhere.
@@ -29,4 +34,6 @@ _PREFIXES = tuple(
 @lru_cache(maxsize=10_000)
 def is_own(file: str) -> bool:
     """Return whether a file is the application's own code, as far as its path tells."""
+    if _DEMO.search(file):
+        return True
     return bool(file) and not _LIBRARY.search(file) and not file.startswith(_PREFIXES)

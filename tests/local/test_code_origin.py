@@ -17,6 +17,8 @@ LIBRARY = [
     "<string>",
     "",
     json.__file__,
+    "/home/me/pyroscope-otel/pyroscope_otel/asgi.py",
+    "/home/me/pyroscope-otel/pyroscope_otel_django/middleware.py",
     sysconfig.get_path("stdlib") + "/threading.py",
 ]
 OWN = [
@@ -24,6 +26,7 @@ OWN = [
     "views.py",
     "/home/me/lib/python_things/views.py",
     "/srv/library/site-packages-of-mine.py",
+    "/srv/venv/lib/python3.12/site-packages/pyroscope_otel/demo/shop.py",
     __file__,
 ]
 
