@@ -14,10 +14,8 @@ _ID_BYTES = 8
 
 
 def shortened(text: str, most: int = _MOST_CHARACTERS) -> str:
-    """Return text no longer than `most`, and without lone surrogates, which SQLite refuses."""
-    if len(text) > most:
-        text = text[: most - 1] + "…"
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Return text no longer than `most`. It came out of protobuf, so it is valid Unicode."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def profile_key(value: object) -> int | None:
