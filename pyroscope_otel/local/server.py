@@ -217,6 +217,8 @@ def _bind(host: str, ports: list[int]) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(address)
+                # At once: two that have bound the same port find out here.
+                listener.listen()
             except OSError as error:
                 raise OSError(
                     error.errno, f"cannot listen on {host}, port {port}: {error.strerror}"
