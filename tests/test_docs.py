@@ -189,7 +189,15 @@ def test_each_case_has_its_tests_where_the_list_says(root):
 
 @pytest.mark.parametrize(
     "module",
-    ["pyroscope_otel", "pyroscope_otel.asgi", "pyroscope_otel.wsgi", "pyroscope_otel.receiver"],
+    [
+        "pyroscope_otel",
+        "pyroscope_otel.asgi",
+        "pyroscope_otel.local",
+        "pyroscope_otel.receiver",
+        "pyroscope_otel.wsgi",
+        "pyroscope_otel_django.asgi",
+        "pyroscope_otel_flask",
+    ],
 )
 def test_all_public_names_exist(module):
     imported = importlib.import_module(module)
