@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import pathlib
+import subprocess
 import sys
 
 import pyroscope
@@ -71,5 +72,11 @@ for middleware, extra in ((AsgiMiddleware, "asgi"), (WsgiMiddleware, "wsgi")):
         assert f"pip install 'pyroscope-otel[{extra}]'" in str(error), error  # noqa: PT017  same
     else:
         raise AssertionError(f"{extra} middleware was made without its extra")
+
+# The command is there with the core alone, and says what else it needs.
+command = pathlib.Path(sys.executable).with_name("pyroscope-otel")
+served = subprocess.run([command, "serve"], capture_output=True, text=True, check=False)
+assert served.returncode == 1, served
+assert "pip install 'pyroscope-otel[local]'" in served.stderr, served
 
 print("1 passed, 0 failed")
