@@ -5,18 +5,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Those against real servers and a real sampler have the machine to themselves.
-REAL_TESTS = tests/real
-
-.PHONY: help demo test fast-test real-test lint clean
+.PHONY: help demo test fast-test real-test browser-test lint clean
 
 help:
-	@echo "make demo       a service, requests, and the flame graph of each on a page of its own"
-	@echo "make test       the tests, which are:"
-	@echo "make fast-test  all but those below"
-	@echo "make real-test  real servers, a real sampler"
-	@echo "make lint       ruff and mypy"
-	@echo "make clean      remove the virtual environment and what tools left behind"
+	@echo "make demo          a service, requests, and the flame graph of each on a page of its own"
+	@echo "make test          the tests, which are:"
+	@echo "make fast-test     all but those below"
+	@echo "make real-test     real servers, a real sampler"
+	@echo "make browser-test  the local server's page, in Chromium if there is one"
+	@echo "make lint          ruff and mypy"
+	@echo "make clean         remove the virtual environment and what tools left behind"
 	@echo "PYTHON=python3.13 makes the environment with another Python."
 
 # Rebuilt when what it is made from changes.
@@ -33,13 +31,19 @@ $(VENV)/linted: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/pyroscope-otel demo $(DEMO_ARGS)
 
-test: fast-test real-test
+test: fast-test real-test browser-test
 
 fast-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 --ignore=$(REAL_TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 \
+		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
+# A sampler wants the machine for itself.
 real-test: $(VENV)/installed
-	$(BIN)/python -m pytest $(REAL_TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/real $(PYTEST_ARGS)
+
+# What drives the browser leaves an event loop on the thread, which no other test may meet.
+browser-test: $(VENV)/installed
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check
