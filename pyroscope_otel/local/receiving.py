@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyroscope_otel.local.bodies import Bodies
     from pyroscope_otel.local.ingest import Ingest
+    from pyroscope_otel.local.samples import PushRows
     from pyroscope_otel.local.store import Store
 
 __all__ = ("PUSH_PATH", "TRACES_PATH", "Receiving")
@@ -61,8 +62,11 @@ class Receiving:
         """Take an agent's push."""
         content_type = _content_type(request, _PUSH_TYPES)
         decode = partial(decode_samples, max_bytes=self._most_bytes, gzipped=_is_gzipped(request))
-        await self._stored(request, decode, self._store.add_samples)
-        return Response(b"", media_type=content_type)  # an empty message: push.v1.PushResponse
+
+        def answer(_push: PushRows) -> Response:
+            return Response(b"", media_type=content_type)  # an empty message: push.v1.PushResponse
+
+        return await self._stored(request, decode, self._store.add_samples, answer)
 
     async def traces(self, request: Request) -> Response:
         """Take an OTLP trace export, and answer in its encoding."""
@@ -75,22 +79,23 @@ class Receiving:
                 gzipped=_is_gzipped(request),
                 as_json=as_json,
             )
-            traces = await self._stored(request, decode, self._store.add_traces)
+            answer = partial(_otlp_answer, as_json=as_json)
+            return await self._stored(request, decode, self._store.add_traces, answer)
         except Refused as refused:
             return _otlp_refusal(refused, as_json=as_json)
-        return _otlp_answer(traces, as_json=as_json)
 
     async def _stored(
         self,
         request: Request,
         decode: Callable[[bytes], _Rows],
         add: Callable[[_Rows], object],
-    ) -> _Rows:
-        """Read, decode and store a body; return what was in it once that is committed."""
+        answer: Callable[[_Rows], Response],
+    ) -> Response:
+        """Read, decode and store a body; return the answer once what was in it is committed."""
         async with self._bodies.read(request) as body:
             try:
-                result: _Rows | Refused = await self._ingest.run(
-                    partial(_decode_and_add, body, decode, add)
+                result: Response | Refused = await self._ingest.run(
+                    partial(_decode_and_add, body, decode, add, answer)
                 )
             except NotStored as error:
                 raise Refused(503, str(error)) from error
@@ -100,8 +105,11 @@ class Receiving:
 
 
 def _decode_and_add(
-    body: bytes, decode: Callable[[bytes], _Rows], add: Callable[[_Rows], object]
-) -> _Rows | Refused:
+    body: bytes,
+    decode: Callable[[bytes], _Rows],
+    add: Callable[[_Rows], object],
+    answer: Callable[[_Rows], Response],
+) -> Response | Refused:
     # A refusal is returned, not raised: a traceback would keep alive all that the
     # body had been expanded to, while the next one is.
     try:
@@ -111,7 +119,7 @@ def _decode_and_add(
     except (MalformedPush, MalformedTraces) as error:
         return Refused(400, str(error))
     add(rows)
-    return rows
+    return answer(rows)  # not the rows: they would stay, expanded, until the commit
 
 
 def _media_type(request: Request) -> str:
@@ -134,8 +142,8 @@ def _is_gzipped(request: Request) -> bool:
 
 def _otlp_answer(traces: Traces, *, as_json: bool) -> Response:
     if as_json:
-        partial = {"rejectedSpans": str(traces.rejected), "errorMessage": traces.reason}
-        answer = {"partialSuccess": partial} if traces.rejected else {}
+        rejected = {"rejectedSpans": str(traces.rejected), "errorMessage": traces.reason}
+        answer = {"partialSuccess": rejected} if traces.rejected else {}
         return Response(json.dumps(answer), media_type=_JSON)
     message = ExportTraceServiceResponse()
     if traces.rejected:

@@ -1,6 +1,7 @@
 """The server's life, whom it answers, what every answer carries, and what it bounds."""
 
 import contextlib
+import gc
 import gzip
 import http.client
 import json
@@ -20,7 +21,9 @@ import pytest
 
 from pyroscope_otel.local import ForeignFile, LocalServer, connection, queries
 from pyroscope_otel.local import server as server_module
+from pyroscope_otel.local.samples import PushRows
 from pyroscope_otel.local.store import Store
+from pyroscope_otel.local.traces import Traces
 
 from .exports import JSON, PROTOBUF, PUSH_PATH, TRACES_PATH, Client, export, push, span
 
@@ -395,6 +398,27 @@ def test_room_is_given_back_when_clients_go_away(monkeypatch):
             with connect(client.url) as gone:
                 gone.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
         assert client.send_traces(b"{}" + b" " * 998, JSON)[0] == 200
+
+
+@PATHS
+def test_what_a_body_expands_to_is_gone_before_the_commit(client, monkeypatch, path):
+    """Five hundred of them may be in one transaction."""
+    kept, writing = [], Store.writing
+
+    def expanded():
+        return [one for one in gc.get_objects() if isinstance(one, (Traces, PushRows))]
+
+    @contextlib.contextmanager
+    def looking_at_the_commit(store):
+        with writing(store):
+            yield
+            kept.extend(expanded())
+
+    assert expanded() == []
+    monkeypatch.setattr(Store, "writing", looking_at_the_commit)
+    bodies = {PUSH_PATH: push([("00000000000000ab", [], 10)]), TRACES_PATH: export(span())}
+    assert client.request("POST", path, bodies[path], PROTOBUF)[0] == 200
+    assert kept == []
 
 
 HOSTILE = {
