@@ -215,33 +215,42 @@ class Store:
         if time.monotonic() >= self._sweep_at:
             self._sweep()
         while self.stored_bytes() > self.max_bytes:
-            cutoff = self._oldest_share()
-            if cutoff is None:
+            share = self._oldest_share()
+            if share is None:
                 return
-            self._delete_until(cutoff)
+            self._delete_until(*share)
             self._sweep()
 
     def stored_bytes(self) -> int:
         """Return how much of the file is in use."""
         return stored_bytes(self._writer)
 
-    def _oldest_share(self) -> int | None:
-        """Return when the oldest share of all rows had arrived, or None if there are none."""
-        cutoffs = [
-            row[0]
+    def _oldest_share(self) -> tuple[int, str, int] | None:
+        """Return the last row of the oldest share: its arrival, table and id; None if none is left.
+
+        It is one table's, the other's share being younger.
+        """
+        shares = [
+            (arrived, table, row_id)
             for table in ("spans", "requests")
-            if (
-                row := self._writer.execute(
-                    f"SELECT arrived FROM {table} ORDER BY id LIMIT 1"  # noqa: S608 -- ours
-                    f" OFFSET (SELECT COUNT(*) FROM {table}) / {_SHARE}"
-                ).fetchone()
+            for arrived, row_id in self._writer.execute(
+                f"SELECT arrived, id FROM {table} ORDER BY id LIMIT 1"  # noqa: S608 -- ours
+                f" OFFSET (SELECT COUNT(*) FROM {table}) / {_SHARE}"
             )
         ]
-        return min(cutoffs, default=None)
+        return min(shares, default=None)
 
-    def _delete_until(self, cutoff: int) -> None:
+    def _delete_until(self, cutoff: int, at_least: str = "", last: int = 0) -> None:
+        """Delete what had arrived by then, and from one table at least up to an id.
+
+        A clock that was set back leaves rows that seem to have arrived later than
+        those after them; without the id, nothing would go.
+        """
         with self.writing():
-            spans, requests = (self._last_until(table, cutoff) for table in ("spans", "requests"))
+            spans, requests = (
+                max(self._last_until(table, cutoff), last if table == at_least else 0)
+                for table in ("spans", "requests")
+            )
             self._writer.execute("DELETE FROM spans WHERE id <= ?", (spans,))
             self._writer.execute("DELETE FROM samples WHERE request_id <= ?", (requests,))
             self._writer.execute("DELETE FROM requests WHERE id <= ?", (requests,))

@@ -1,6 +1,7 @@
 """The file: whose it may be, and what goes when it is too much."""
 
 import contextlib
+import itertools
 import sqlite3
 import stat
 
@@ -221,6 +222,28 @@ def test_oldest_goes_first_while_the_file_is_too_large(clock):
     assert used == there
     assert counts(stored)["frames"] == 50 * len(names)
     stored.close()
+
+
+def test_oldest_goes_although_the_clock_was_set_back(clock):
+    stored = Store(None, keep_seconds=10**6, max_bytes=2**20)
+    for number in range(100):
+        clock.now -= 1
+        add(stored, span(f"{number}", values={"filler": "x" * 16_000}))
+        prune_within_bounds(stored)
+        assert stored.stored_bytes() <= 2**20
+    with stored.reading() as db:
+        names = [int(name) for (name,) in db.execute("SELECT name FROM spans ORDER BY id")]
+    assert names == list(range(names[0], 100))
+    assert 20 < len(names) < 80
+    stored.close()
+
+
+def prune_within_bounds(stored):
+    """Prune; raise OperationalError rather than go on for ever."""
+    steps = itertools.count()
+    stored._writer.set_progress_handler(lambda: next(steps) > 10_000, 1000)
+    stored.prune()
+    stored._writer.set_progress_handler(None, 0)
 
 
 def test_file_that_is_too_large_with_nothing_in_it_is_left():
