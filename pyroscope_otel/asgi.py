@@ -125,7 +125,8 @@ def _is_built_by_starlette(app: Any) -> bool:
 async def _refuse_to_start(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Tell the server why it must not start; where it does not ask, fail the request."""
     if scope["type"] != "lifespan":
-        raise error
+        # The same object for each request: without the frames of those before.
+        raise error.with_traceback(None)
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})
 

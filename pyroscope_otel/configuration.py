@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroscope_otel import agent, tracing
+from pyroscope_otel import agent, failure, tracing
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError, read_settings
 
@@ -28,8 +28,10 @@ class _Installed(NamedTuple):
     provider: Any
     processor: SpanProcessor | None
     """None where the application registered its own."""
+    arguments: Mapping[str, object]
     gives_way: bool
-    """Whether a later call may set other settings."""
+    """Whether a later call may set other settings. What it leaves out is then as
+    the arguments were."""
 
 
 class _Process:
@@ -140,6 +142,7 @@ def apply(
     framework_name: str = "framework setting {}",
     *,
     gives_way: bool = False,
+    with_agent: bool = True,
 ) -> Settings | None:
     """Configure this process. What `configure` and all adapters call.
 
@@ -149,6 +152,7 @@ def apply(
         framework_name: See `read_settings`.
         gives_way: Whether a later call with other settings takes the place of this
             one, as the application's own does of what was set up without code.
+        with_agent: Whether the agent is to start, when `start` says.
 
     Returns:
         The settings in force; None where `enabled` is False.
@@ -158,8 +162,10 @@ def apply(
     """
     with _process.lock:
         installed = _process.installed
-        if installed is None:
-            given = arguments.get("tracer_provider") or (framework or {}).get("tracer_provider")
+        if installed is not None and installed.gives_way:
+            arguments = _with_those_before(arguments, framework or {}, installed.arguments)
+        given = arguments.get("tracer_provider") or (framework or {}).get("tracer_provider")
+        if installed is None or (installed.gives_way and given is not None):
             provider = tracing.provider_in_use(given)
         else:
             provider = installed.provider
@@ -173,6 +179,8 @@ def apply(
             differences = _differences(installed, settings)
             if not differences:
                 _process.installed = installed._replace(gives_way=installed.gives_way and gives_way)
+                if with_agent:
+                    agent.arm(installed.settings)
                 return installed.settings
             if not installed.gives_way:
                 raise SettingsError(
@@ -183,8 +191,9 @@ def apply(
             agent.stop()
         if not settings.enabled:
             return None
-        _process.installed = _install(settings, gives_way=gives_way)
-        agent.arm(settings)
+        _process.installed = _install(settings, arguments, gives_way=gives_way)
+        if with_agent:
+            agent.arm(settings)
     return settings
 
 
@@ -201,9 +210,16 @@ def shutdown(timeout: float = 5.0) -> bool:
     Returns:
         Whether the agent has stopped.
     """
-    with _process.lock:
+    deadline = time.monotonic() + timeout
+    lock = _process.lock
+    # Not for ever: a signal's handler may call this on the thread that has it.
+    if not lock.acquire(timeout=max(0.0, timeout)):
+        return False
+    try:
         _uninstall()
-    return agent.stop(timeout)
+    finally:
+        lock.release()
+    return agent.stop(max(0.0, deadline - time.monotonic()))
 
 
 def flush(timeout: float = 5.0) -> None:
@@ -217,7 +233,12 @@ def flush(timeout: float = 5.0) -> None:
             longer, and is lost if the process ends first.
     """
     deadline = time.monotonic() + timeout
-    exporting = tracing.start_to_flush()
+    exporting = None
+    try:
+        exporting = tracing.start_to_flush()
+    except Exception:
+        # Where no thread can be started any more.
+        failure.report("export the last spans")
     agent.stop(timeout)
     if exporting is not None:
         exporting.join(max(0.0, deadline - time.monotonic()))
@@ -230,13 +251,24 @@ def _uninstall() -> None:
         tracing.unregister_processor(installed.provider, installed.processor)
 
 
-def _install(settings: Settings, *, gives_way: bool) -> _Installed:
+def _with_those_before(
+    arguments: Mapping[str, object], framework: Mapping[str, object], before: Mapping[str, object]
+) -> Mapping[str, object]:
+    kept = {
+        name: value
+        for name, value in before.items()
+        if arguments.get(name) is None and framework.get(name) is None
+    }
+    return {**arguments, **kept}
+
+
+def _install(settings: Settings, arguments: Mapping[str, object], *, gives_way: bool) -> _Installed:
     provider = tracing.tracer_provider_for(settings)
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
     _warn_where_the_link_breaks(settings, tracing.resource_attributes(provider))
-    return _Installed(settings, provider, processor, gives_way)
+    return _Installed(settings, provider, processor, arguments, gives_way)
 
 
 def _differences(installed: _Installed, wanted: Settings) -> list[str]:

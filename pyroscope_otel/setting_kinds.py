@@ -130,6 +130,11 @@ def _address(value: Any) -> str:
 
 def mask_address(value: object) -> str:
     """Return the `repr` of a server address without its user, password and query."""
+    if isinstance(value, (bytes, bytearray)) or not isinstance(
+        value, (str, int, float, type(None))
+    ):
+        # It may be the address in another form, with a password in it.
+        return _show_type(value)
     if not isinstance(value, str):
         return repr(value)
     # Not urlsplit: what is shown here may be what urlsplit could not read. The

@@ -159,20 +159,35 @@ def _make_provider(application_name: str) -> TracerProvider:
 
 def _make_exporter() -> Any | None:
     """Return an OTLP exporter, where the environment asks for one. It reads the rest itself."""
-    endpoint = _variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    names = (_variable("OTEL_TRACES_EXPORTER") or "otlp").split(",")
-    if not endpoint or "otlp" not in map(str.strip, names):
+    if not _wants_otlp():
         return None
-    protocol = _variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    modules = [_EXPORTERS[protocol]] if protocol in _EXPORTERS else list(_EXPORTERS.values())
-    installed = next(filter(None, map(_import, modules)), None)
-    if installed is not None:
-        return installed.OTLPSpanExporter()
+    module = otlp_module()
+    if module is not None:
+        return module.OTLPSpanExporter()
     logger.warning(
         "An OTLP endpoint is set, but no OTLP exporter for it is installed; traces go nowhere. "
         "Needed: pip install 'pyroscope-otel[otlp]', or opentelemetry-exporter-otlp-proto-grpc"
     )
     return None
+
+
+def otlp_module() -> Any | None:
+    """Return the module of the OTLP exporter that the environment asks for.
+
+    Returns:
+        None where it asks for none, or for one that is not installed.
+    """
+    if not _wants_otlp():
+        return None
+    protocol = _variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    modules = [_EXPORTERS[protocol]] if protocol in _EXPORTERS else list(_EXPORTERS.values())
+    return next(filter(None, map(_import, modules)), None)
+
+
+def _wants_otlp() -> bool:
+    endpoint = _variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    names = (_variable("OTEL_TRACES_EXPORTER") or "otlp").split(",")
+    return bool(endpoint) and "otlp" in map(str.strip, names)
 
 
 def _import(module: str) -> Any | None:

@@ -41,6 +41,8 @@ _FOR_OTHERS = (
 """What loaders and distributions tell every instrumentation, and is nothing to us."""
 
 _has_started = False
+_waiting: Patch | None = None
+"""What waits for the application to set a tracer provider, where there is none."""
 
 
 def name_service() -> None:
@@ -51,9 +53,11 @@ def name_service() -> None:
     `OTEL_SERVICE_NAME`; without one, Grafana's link would find no profile.
     """
     try:
-        settings = None if _reason_not_to({}) else read_settings({})
         provider = tracing.provider_in_use()
-        if provider is not None and settings is not None:
+        if provider is None or _reason_not_to({}):
+            return
+        settings = read_settings({})
+        if settings.sources["application_name"] != "default":
             tracing.name_service(provider, settings.application_name)
     except SettingsError:
         pass  # `start` reports it.
@@ -92,6 +96,8 @@ class PyroscopeInstrumentor:
         """Upload what there is, stop the agent and take out what was set up."""
         global _has_started  # noqa: PLW0603  as the process has one agent
         _has_started = False
+        if _waiting is not None:
+            _waiting.remove()
         configuration.shutdown()
 
     @property
@@ -159,11 +165,12 @@ def _start_with_the_provider(options: dict[str, Any]) -> None:
         @wraps(set_tracer_provider)
         def set_and_start(*arguments: Any, **named: Any) -> None:
             set_tracer_provider(*arguments, **named)
-            patch.remove()
+            waiting.remove()
             # Held: it is our own `configure` that sets it, for whoever called that.
             if not configuration._process.lock.locked():  # noqa: SLF001  the package's own
                 _start(options)
 
         return set_and_start
 
-    patch = Patch(trace, "set_tracer_provider", wrap)
+    global _waiting  # noqa: PLW0603  as above
+    _waiting = waiting = Patch(trace, "set_tracer_provider", wrap)

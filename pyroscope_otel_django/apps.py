@@ -7,7 +7,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from pyroscope_otel.settings import SettingsError
-from pyroscope_otel_django.configuration import configure, follow_override, prepare
+from pyroscope_otel_django.configuration import (
+    configure,
+    follow_override,
+    prepare,
+    withhold_agent,
+)
 from pyroscope_otel_django.process import management_command
 
 
@@ -33,6 +38,8 @@ class PyroscopeConfig(AppConfig):
 
         setting_changed.connect(follow_override, dispatch_uid="pyroscope_otel_django")
         is_command = management_command() is not None
+        if is_command:
+            withhold_agent()
         try:
             prepare() if is_command else configure()
         except (SettingsError, ImportError) as error:

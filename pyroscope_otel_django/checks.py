@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -147,8 +146,7 @@ def _settings_in_force() -> Settings | None:
 def _exports(provider: Any | None) -> bool:
     """Return False for a provider whose spans, as far as can be seen, go nowhere."""
     if provider is None:
-        endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-        return any(os.environ.get(name, "").strip() for name in endpoints)
+        return tracing.otlp_module() is not None
     if not hasattr(provider, "_active_span_processor"):
         return True
     processors = tracing.span_processors(provider)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings as django_settings
 
@@ -110,11 +110,18 @@ def configure() -> bool:
     _state.is_wanted = True
     prepare()
     without_agent = is_without_agent()
-    arguments: dict[str, Any] = {"start": "lazy"} if without_agent else {}
-    settings = configuration.apply(arguments, read_project().given, _called("{}"))
     if without_agent:
-        agent.disarm()
+        withhold_agent()
+    settings = configuration.apply(
+        {}, read_project().given, _called("{}"), with_agent=not without_agent
+    )
     return settings is not None
+
+
+def withhold_agent() -> None:
+    """See to it that no agent runs in this process, also where it was set up without code."""
+    agent.disarm()
+    agent.stop()
 
 
 class _State:

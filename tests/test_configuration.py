@@ -377,3 +377,88 @@ print(shutdown(20))
     assert "started" in output
     assert "PYROSCOPE_AUTH_TOKN" in output
     assert "hunter" not in output
+
+
+# What was set up without code gives way
+
+
+def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
+    assert run(
+        BEGIN
+        + """
+use(service_name="shop")
+apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, gives_way=True)
+later = apply({"sample_rate": 50, "tags": {"region": "us"}})
+print(later.server_address, later.tags, later.sample_rate)
+refused(sample_rate=60)
+"""
+    ) == [
+        "http://127.0.0.1:9 {'region': 'us'} 50",
+        (
+            "pyroscope_otel is configured already, with other settings: sample_rate: 50 (argument "
+            "sample_rate) → 60 (argument sample_rate). Call pyroscope_otel.shutdown() first"
+        ),
+    ]
+
+
+def test_what_gives_way_is_read_anew_for_another_provider():
+    assert run(
+        BEGIN
+        + """
+use(service_name="old")
+apply({"server_address": "http://127.0.0.1:9"}, gives_way=True)
+provider = TracerProvider(resource=Resource.create({"service.name": "new"}))
+print(apply({"tracer_provider": provider}).application_name)
+"""
+    ) == ["new"]
+
+
+# An agent is not for every process
+
+
+def test_without_an_agent_it_is_not_armed_whatever_start_says():
+    assert run(
+        BEGIN
+        + """
+settings = {"application_name": "shop", "server_address": "http://127.0.0.1:9", "start": "now"}
+apply(settings, with_agent=False)
+apply(settings, with_agent=False)
+print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
+apply(settings)
+print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
+"""
+    ) == ["False False ['PyroscopeSpanProcessor']", "False True ['PyroscopeSpanProcessor']"]
+
+
+# Ends
+
+
+def test_shutdown_inside_of_configure_does_not_wait_for_ever():
+    """As a signal's handler may call it, on the thread that configures."""
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel import configuration
+with configuration._process.lock:
+    print(shutdown(0.1))
+print(shutdown(0.1))
+"""
+    ) == ["False", "True"]
+
+
+def test_flush_where_no_thread_can_be_started_still_stops_the_agent():
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel.configuration import flush
+
+def refuse(self):
+    raise RuntimeError("can't start new thread")
+
+configure(application_name="shop", server_address="http://127.0.0.1:9", start="now")
+print(thread_labels.agent_is_running())
+threading.Thread.start = refuse
+flush(20)
+print(thread_labels.agent_is_running())
+"""
+    )[-1:] == ["False"]

@@ -307,6 +307,11 @@ DURATION = (
         ("server_address", "http://[::1", ADDRESS + "argument server_address is 'http://[::1'"),
         ("server_address", 4040, ADDRESS + "argument server_address is 4040"),
         (
+            "server_address",
+            b"http://user:hunter2@p",
+            ADDRESS + "argument server_address is a builtins.bytes",
+        ),
+        (
             "application_name",
             "",
             "application_name must be text that is not empty; argument application_name is ''",

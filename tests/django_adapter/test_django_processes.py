@@ -81,6 +81,25 @@ for command in (
     assert lines.count("nothing") == 10
 
 
+@pytest.mark.parametrize("start", ["lazy", "now"])
+def test_a_management_command_has_no_agent_though_set_up_without_code(start):
+    lines = run(
+        PROJECT
+        + f"""
+from pyroscope_otel import configuration
+configuration.apply(
+    {{"application_name": "shop", "server_address": "http://127.0.0.1:9", "start": {start!r}}},
+    gives_way=True,
+)
+set_up()
+execute_from_command_line(["manage.py", "check"])
+root_span()
+state()
+"""
+    )
+    assert lines[-1] == "configured"
+
+
 SERVE_ONE = """
 import io
 from django.core.management.commands import runserver
@@ -109,6 +128,20 @@ execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreadin
 """
     )
     assert lines[-4:] == [before, "b'x'", "configured running", "True 1"]
+
+
+def test_runserver_serves_what_was_set_up_without_code():
+    lines = run(
+        PROJECT
+        + SERVE_ONE
+        + """
+from pyroscope_otel import configuration
+configuration.apply({"application_name": "shop"}, gives_way=True)
+set_up()
+execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreading"])
+"""
+    )
+    assert lines[-4:] == ["configured armed", "b'x'", "configured running", "True 1"]
 
 
 def test_runservers_reloader_sets_up_nothing():

@@ -44,6 +44,17 @@ with trace.get_tracer("test").start_as_current_span("root") as span:
     assert done.log == []
 
 
+def test_without_any_name_opentelemetrys_default_stays():
+    done = run(
+        """
+with trace.get_tracer("test").start_as_current_span("root") as span:
+    say(default=span.resource.attributes["service.name"].startswith("unknown_service:"))
+""",
+        {"PYROSCOPE_SERVER_ADDRESS": PROFILED["PYROSCOPE_SERVER_ADDRESS"]} | QUICK,
+    )
+    assert done.said == [{"default": True}]
+
+
 def test_a_name_that_opentelemetry_has_stays_the_traces_name():
     done = run(
         """
@@ -185,6 +196,21 @@ say(processors=processors())
         *NO_PROVIDER_LOG,
         *["Overriding of current TracerProvider is not allowed"] * 2,
     ]
+
+
+def test_undone_it_waits_for_no_provider():
+    done = run(
+        """
+from opentelemetry.sdk.trace import TracerProvider
+from pyroscope_otel.zero_code import PyroscopeInstrumentor
+
+PyroscopeInstrumentor().uninstrument()
+trace.set_tracer_provider(TracerProvider())
+say(processors=processors())
+""",
+        PROFILED | QUICK | NO_DISTRO,
+    )
+    assert done.said == [{"processors": 0}]
 
 
 def test_a_wrong_setting_is_reported_though_there_is_no_provider_yet():

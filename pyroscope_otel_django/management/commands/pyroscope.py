@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from pyroscope_otel import thread_labels, tracing
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.settings import SettingsError
-from pyroscope_otel_django.configuration import INSTRUMENT, read, read_project
+from pyroscope_otel_django.configuration import INSTRUMENT, SETTING, read, read_project
 from pyroscope_otel_django.instrumentation import MIDDLEWARE
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 def _instrument(*, does_instrument: bool) -> tuple[str, str, str]:
-    is_given = getattr(django_settings, "PYROSCOPE", {}).get(INSTRUMENT) is not None
-    source = f"Django setting PYROSCOPE['{INSTRUMENT}']" if is_given else "default"
+    is_given = getattr(django_settings, SETTING, {}).get(INSTRUMENT) is not None
+    source = f"Django setting {SETTING}[{INSTRUMENT!r}]" if is_given else "default"
     return INSTRUMENT, repr(does_instrument), source
 
 
