@@ -8,7 +8,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ("make_app",)
 
 _logger = logging.getLogger(__name__)
-
-_READING_SECONDS = 30.0  # for a client to read what it asked for
 
 _PAGE = Path(__file__).parent / "page"
 _MEDIA_TYPES = {
@@ -140,20 +137,13 @@ class _Guard:
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_HEADERS]
-            if scope["method"] == "GET":
-                with anyio.fail_after(_READING_SECONDS):
-                    await send(message)
-            else:
-                await send(message)  # a few bytes, which never wait for their reader
+            await send(message)
 
         app = self._app
         scope["app"] = self  # lets Starlette raise what it refuses, not answer it as it likes
         if not self._is_ours(Headers(scope=scope).get("host", "")):
             app = _json_error(421, "the Host header names another server than this one")
-        try:
-            await app(scope, receive, guarded_send)
-        except TimeoutError:
-            _logger.debug("A client did not read its answer in time: %s", scope["path"])
+        await app(scope, receive, guarded_send)
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 __all__ = ("Connection",)
 
 _SECONDS = 10.0
+_READING_SECONDS = 30.0  # for a client to read what it asked for
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, closed where a request's head does not come in time.
+    """uvicorn's connection, closed where a request's head or an answer's reader is too slow.
 
     uvicorn itself has a limit only between two requests; a client that connects
     and says nothing, or a byte now and then, would keep its place for ever. The
@@ -28,6 +29,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._due: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -42,7 +44,19 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._forget_due()
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the reader, whose answer is kept in memory meanwhile."""
+        super().pause_writing()
+        # Not close, which would go on waiting.
+        self._unread = self.loop.call_later(_READING_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting for the reader."""
+        self._forget_unread()
+        super().resume_writing()
 
     def _set_due(self) -> None:
         if not self._awaits_head():
@@ -59,6 +73,11 @@ class Connection(H11Protocol):
         if self._due is not None:
             self._due.cancel()
             self._due = None
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _too_slow(self) -> None:
         self._due = None

@@ -367,6 +367,37 @@ def test_client_that_sends_its_second_head_byte_by_byte_is_let_go(monkeypatch):
             pytest.fail("it was never let go")
 
 
+# More than the system takes off the server's hands.
+LARGE_ANSWER = "x" * (32 * MEBIBYTE)
+
+
+def test_client_that_does_not_read_its_answer_is_let_go(monkeypatch):
+    monkeypatch.setattr(connection, "_READING_SECONDS", 0.3)
+    monkeypatch.setattr(queries, "status", lambda _db: {"filler": LARGE_ANSWER})
+    with running() as client, connect(client.url) as opened:
+        opened.sendall(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                opened.sendall(b"X")  # fails once the other side is gone
+                time.sleep(0.05)
+            pytest.fail("it was never let go")
+
+
+def test_client_that_reads_its_answer_is_not_waited_for_any_more(monkeypatch):
+    cancelled, resume = [], connection.Connection.resume_writing
+
+    def noting(self):
+        timer = self._unread
+        resume(self)
+        cancelled.append(timer.cancelled())
+
+    monkeypatch.setattr(connection.Connection, "resume_writing", noting)
+    monkeypatch.setattr(queries, "status", lambda _db: {"filler": LARGE_ANSWER})
+    with running() as client:
+        assert client.get("/api/status")["filler"] == LARGE_ANSWER
+    assert cancelled == [True]
+
+
 def test_too_much_at_once_waits_its_turn(monkeypatch):
     """While one client holds all the room there is, others wait; then all are served."""
     monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
