@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import signal
 import socket
 import sys
 import time
@@ -16,6 +15,7 @@ from pyroscope_otel.demo.results import results
 from pyroscope_otel.demo.shop_process import ShopProcess, require_packages
 from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests, send_together
+from pyroscope_otel.interrupts import signals_as_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
     """
     terminal = Terminal()
     try:
-        with _signals_as_interrupt():
+        with signals_as_interrupt():
             _run(terminal, port, data, once=once)
     except KeyboardInterrupt:
         terminal.say("Stopped.")
@@ -58,28 +58,6 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
         print(f"pyroscope-otel: {error}", file=sys.stderr)  # noqa: T201  a command talks
         return 1
     return 0
-
-
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """Take the signals that ask a program to end for Ctrl-C."""
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # Not those that are ignored (nohup), or that somebody else handles.
-    ours = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in ours:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) -> None:

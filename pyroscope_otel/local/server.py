@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import signal
 import socket
 import threading
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from pyroscope_otel.interrupts import signals_as_interrupt
 from pyroscope_otel.local.api import Api
 from pyroscope_otel.local.app import make_app
 from pyroscope_otel.local.bodies import Bodies
@@ -240,22 +241,14 @@ def _url(bound: socket.socket) -> str:
 
 
 def serve(on_start: Callable[[LocalServer], object] = lambda _server: None, **options: Any) -> None:
-    """Run a `LocalServer` until Ctrl-C or SIGTERM.
+    """Run a `LocalServer` until Ctrl-C, SIGTERM or SIGHUP.
+
+    A handler that the caller has set for one of these signals stays.
 
     Args:
         on_start: Called with the server once it listens.
         options: Those of `LocalServer`.
     """
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        with LocalServer(**options) as server:
-            on_start(server)
-            server.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with suppress(KeyboardInterrupt), signals_as_interrupt(), LocalServer(**options) as server:
+        on_start(server)
+        server.wait()

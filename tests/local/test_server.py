@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pyroscope_otel.local import ForeignFile, LocalServer, connection, queries
+from pyroscope_otel.local import ForeignFile, LocalServer, connection, queries, serve
 from pyroscope_otel.local import server as server_module
 from pyroscope_otel.local.samples import PushRows
 from pyroscope_otel.local.store import Store
@@ -142,7 +142,7 @@ def served(data):
         process.stdout.close()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_ends_cleanly(how, tmp_path):
     with served(tmp_path / "data") as (process, url):
         Client(url).add(span())
@@ -150,6 +150,22 @@ def test_serve_ends_cleanly(how, tmp_path):
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == "ended\n"
     assert [path.name for path in tmp_path.iterdir()] == ["data"]  # no -wal: all is in it
+
+
+def test_serve_leaves_a_handler_of_its_caller():
+    def handle(_signal, _frame):
+        raise NotImplementedError
+
+    def interrupt(_server):
+        seen.append(signal.getsignal(signal.SIGTERM))
+        raise KeyboardInterrupt
+
+    seen, before = [], signal.signal(signal.SIGTERM, handle)
+    try:
+        serve(interrupt, port=0, otlp_port=0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [handle]
 
 
 def send_without_pause(url, acknowledged, *, pushes):
