@@ -118,11 +118,14 @@ def create_or_check(connection: sqlite3.Connection, path: Path) -> None:
 
     Raises:
         ForeignFile: The file is not SQLite, not ours, or of another version.
+        sqlite3.OperationalError: It cannot be read or written.
     """
     try:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        raise  # it may be ours, but locked
     except sqlite3.DatabaseError as error:
         raise ForeignFile(
             f"{path} is no SQLite file, so none that the local server has made"

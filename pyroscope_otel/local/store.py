@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sqlite3
 import tempfile
 import time
 from contextlib import closing, contextmanager
@@ -18,7 +19,6 @@ from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
 from pyroscope_otel.local.text import shortened
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from pyroscope_otel.local.samples import ProfileRow, PushRows
@@ -72,12 +72,15 @@ class Store:
             raise ForeignFile(f"{self.path} is in use by another local server") from error
 
     def _open(self) -> sqlite3.Connection:
-        writer = connect(self.path)
         try:
-            create_or_check(writer, self.path)
-        except BaseException:
-            writer.close()
-            raise
+            writer = connect(self.path)
+            try:
+                create_or_check(writer, self.path)
+            except BaseException:
+                writer.close()
+                raise
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self.path} cannot be used: {error}") from error
         return writer
 
     def close(self) -> None:
@@ -114,10 +117,12 @@ class Store:
         try:
             yield
         except BaseException:
-            self._writer.execute("ROLLBACK TO part")
+            # On a full disk, SQLite has undone the whole transaction itself.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK TO part")
+                self._writer.execute("RELEASE part")
             raise
-        finally:
-            self._writer.execute("RELEASE part")
+        self._writer.execute("RELEASE part")
 
     def add_traces(self, traces: Traces) -> None:
         """Add the spans of an export. One that is there already is replaced."""

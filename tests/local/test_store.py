@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from pyroscope_otel.local import ForeignFile, store
+from pyroscope_otel.local import ForeignFile, schema, store
 from pyroscope_otel.local.samples import decode_samples
 from pyroscope_otel.local.store import Store
 from pyroscope_otel.local.traces import decode_traces
@@ -127,6 +127,39 @@ def test_file_of_another_version_is_refused(tmp_path):
     Store(path, **PLENTY).close()  # nothing of the refused attempt holds it
 
 
+def test_file_that_another_program_has_locked(tmp_path, monkeypatch):
+    path = tmp_path / "data"
+    Store(path, **PLENTY).close()
+    impatient(monkeypatch)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match=f"^{path} cannot be used: database is locked$"):
+            Store(path, **PLENTY)
+    Store(path, **PLENTY).close()
+
+
+def test_new_file_that_cannot_be_written(tmp_path, monkeypatch):
+    path = tmp_path / "data"
+    impatient(monkeypatch)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # it may be read, and is empty
+        with pytest.raises(OSError, match=f"^{path} cannot be used: database is locked$"):
+            Store(path, **PLENTY)
+    Store(path, **PLENTY).close()
+
+
+def impatient(monkeypatch):
+    """Do not wait until somebody else's lock is gone."""
+
+    def connect(path, **options):
+        connection = schema.connect(path, **options)
+        connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    monkeypatch.setattr(store, "connect", connect)
+
+
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         Store(tmp_path / "missing" / "data", **PLENTY)
@@ -155,6 +188,23 @@ def test_part_that_fails_leaves_nothing_and_the_rest_stays():
             _add_in_place(stored, span("kept"))
     with stored.reading() as db:
         assert db.execute("SELECT name FROM spans").fetchall() == [("kept",)]
+    stored.close()
+
+
+def test_full_disk_is_called_so():
+    """SQLite then undoes the whole transaction, and the part's savepoint with it."""
+    stored = Store(None, **PLENTY)
+    (pages,) = stored._writer.execute("PRAGMA page_count").fetchone()
+    stored._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with (
+        pytest.raises(sqlite3.OperationalError, match=r"^database or disk is full$"),
+        stored.writing(),
+        stored.part(),
+    ):
+        _add_in_place(stored, *(span(values={"filler": "x" * 16_000}) for _ in range(10)))
+    stored._writer.execute("PRAGMA max_page_count = 1000000")
+    add(stored, span())  # and goes on
+    assert counts(stored)["spans"] == 1
     stored.close()
 
 
