@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pyroscope_otel.local.text import UNKNOWN_SERVICE, profile_key, shortened
 from pyroscope_otel.receiver import Frame, MalformedPush, decode_push
 
-__all__ = ("ProfileRow", "PushRows", "decode_samples")
+__all__ = ("LARGEST_VALUE", "ProfileRow", "PushRows", "decode_samples")
 
 _CPU = ("cpu", "nanoseconds")
 _MOST_FRAMES = 1024
-_LARGEST_VALUE = 2**53  # so that sums are exact in a browser too
+LARGEST_VALUE = 2**53  # so that sums are exact in a browser too
 _CUT = Frame(function="(further callers left out)", file="", line=0)
 
 
@@ -43,14 +43,20 @@ def decode_samples(body: bytes, *, max_bytes: int, gzipped: bool) -> PushRows:
         MalformedPush: The push is no push, or a measurement is out of range.
     """
     rows = PushRows()
+    total = 0
     for profile in decode_push(body, max_bytes=max_bytes, gzipped=gzipped):
         if (profile.sample_type, profile.unit) != _CPU:
             continue
         service = shortened(profile.labels.get("service_name", "")) or UNKNOWN_SERVICE
         rows.without_request[service] += 0  # the service is known from now on
         for sample in profile.samples:
-            if not 0 <= sample.value <= _LARGEST_VALUE:
+            if not 0 <= sample.value <= LARGEST_VALUE:
                 raise MalformedPush(f"a sample has {sample.value} nanoseconds")
+            total += sample.value
+            if total > LARGEST_VALUE:
+                raise MalformedPush(
+                    f"the samples have more than {LARGEST_VALUE} nanoseconds in all"
+                )
             count = max(1, sample.value // profile.period) if profile.period > 0 else 1
             key = profile_key(sample.label("span_id"))
             if key is None:

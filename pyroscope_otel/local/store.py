@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyroscope_otel.local.samples import LARGEST_VALUE
 from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
 from pyroscope_otel.local.text import shortened
 
@@ -164,9 +165,9 @@ class Store:
         for key, profile in push.profiles.items():
             request_id = self._request_id(key, profile, now)
             self._writer.executemany(
-                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT (request_id, stack_id)"
-                " DO UPDATE SET cpu_ns = cpu_ns + excluded.cpu_ns,"
-                " samples = samples + excluded.samples",
+                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT (request_id, stack_id)"  # noqa: S608 -- ours
+                f" DO UPDATE SET cpu_ns = MIN(cpu_ns + excluded.cpu_ns, {LARGEST_VALUE}),"
+                f" samples = MIN(samples + excluded.samples, {LARGEST_VALUE})",
                 [
                     (request_id, self._stack_id(stack, frame_ids), cpu_ns, samples)
                     for stack, cpu_ns, samples in profile.stacks
@@ -180,10 +181,10 @@ class Store:
         cpu_ns = sum(cpu_ns for _, cpu_ns, _ in profile.stacks)
         samples = sum(samples for _, _, samples in profile.stacks)
         self._writer.execute(
-            "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, arrived)"
+            "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, arrived)"  # noqa: S608 -- ours
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (profile_id) DO UPDATE SET"
-            " cpu_ns = COALESCE(cpu_ns, 0) + excluded.cpu_ns,"
-            " samples = COALESCE(samples, 0) + excluded.samples",
+            f" cpu_ns = MIN(COALESCE(cpu_ns, 0) + excluded.cpu_ns, {LARGEST_VALUE}),"
+            f" samples = MIN(COALESCE(samples, 0) + excluded.samples, {LARGEST_VALUE})",
             (key, profile.service, profile.name, cpu_ns, samples, now),
         )
         query = "SELECT id FROM requests WHERE profile_id = ?"
@@ -208,9 +209,9 @@ class Store:
 
     def _add_services(self, samples_without_request: dict[str, int], now: int) -> None:
         self._writer.executemany(
-            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET arrived ="
-            " excluded.arrived, samples_without_request = samples_without_request"
-            " + excluded.samples_without_request",
+            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET arrived ="  # noqa: S608 -- ours
+            " excluded.arrived, samples_without_request = MIN(samples_without_request"
+            f" + excluded.samples_without_request, {LARGEST_VALUE})",
             [(name, count, now) for name, count in samples_without_request.items()],
         )
 

@@ -324,6 +324,11 @@ def test_push_without_a_period_counts_each_entry(client):
             PROTO,
             f"a sample has {(2**53 // MS + 1) * MS} nanoseconds",
         ),
+        (
+            push([("00000000000000ab", [("f", "f.py", 1)], 2**53 // MS)] * 1100),
+            PROTO,
+            f"the samples have more than {2**53} nanoseconds in all",
+        ),
     ],
 )
 def test_malformed_push(client, body, headers, reason):

@@ -12,7 +12,7 @@ from pyroscope_otel.local.samples import decode_samples
 from pyroscope_otel.local.store import Store
 from pyroscope_otel.local.traces import decode_traces
 
-from .exports import export, push, span
+from .exports import MS, export, push, span
 
 STACK = [("main", "/srv/app.py", 1), ("work", "/srv/app.py", 2)]
 PLENTY = {"keep_seconds": 3600, "max_bytes": 2**30}
@@ -29,13 +29,13 @@ def clock(monkeypatch):
     return Clock
 
 
-def add(stored, *spans, samples=(), service="shop"):
+def add(stored, *spans, samples=(), service="shop", period=10 * MS):
     with stored.writing():
         if spans:
             body = export(*spans, service=service)
             stored.add_traces(decode_traces(body, max_bytes=2**30, gzipped=False, as_json=False))
         if samples:
-            body = push(samples, service=service)
+            body = push(samples, service=service, period=period)
             stored.add_samples(decode_samples(body, max_bytes=2**30, gzipped=False))
 
 
@@ -312,4 +312,17 @@ def test_stacks_are_kept_once():
     add(stored, samples=[("00000000000000ab", STACK, 10), ("00000000000000cd", deeper, 10)])
     found = counts(stored)
     assert (found["stacks"], found["frames"], found["samples"]) == (2, 3, 3)
+    stored.close()
+
+
+def test_sums_stay_at_the_largest_value():
+    """Above it a browser would round them, and far above it SQLite would fail."""
+    stored = Store(None, **PLENTY)
+    for _ in range(2):
+        for profile_id in ("00000000000000ab", None):
+            add(stored, samples=[(profile_id, STACK, 2**53 // MS)], period=1)
+    with stored.reading() as db:
+        assert db.execute("SELECT cpu_ns, samples FROM samples").fetchall() == [(2**53, 2**53)]
+        assert db.execute("SELECT cpu_ns, samples FROM requests").fetchall() == [(2**53, 2**53)]
+        assert db.execute("SELECT samples_without_request FROM services").fetchall() == [(2**53,)]
     stored.close()
