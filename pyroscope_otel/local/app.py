@@ -38,6 +38,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+_FILES = {file.name: file for file in _PAGE.iterdir() if file.suffix in _MEDIA_TYPES}
 
 # What is shown was sent by others: whatever gets past the page's escaping runs
 # nothing, and loads nothing from elsewhere.
@@ -89,10 +90,8 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
 
 
 def _page(request: Request) -> Response:
-    name = request.path_params.get("name", "index.html")
-    file = _PAGE / name
-    # The name is one path segment, but may be "..".
-    if file.suffix not in _MEDIA_TYPES or not file.is_file():
+    file = _FILES.get(request.path_params.get("name", "index.html"))
+    if file is None:
         raise Refused(404, "there is no such file")
     return FileResponse(
         file, media_type=_MEDIA_TYPES[file.suffix], headers={"Cache-Control": "no-cache"}

@@ -248,7 +248,10 @@ def test_every_answer_carries_the_headers(client, path):
     assert [name for name in headers if name.lower().startswith("access-control")] == []
 
 
-@pytest.mark.parametrize("name", ["..", "../app.py", "..%2fapp.py", "%2e%2e/app.py", "x.js", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["..", "../app.py", "..%2fapp.py", "%2e%2e/app.py", "x.js", "", f"{'x' * 300}.js", "%00.js"],
+)
 def test_nothing_but_the_page_is_served(client, name):
     assert client.request("GET", f"/page/{name}")[0] == 404
 
