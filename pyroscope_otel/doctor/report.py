@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.doctor.finding import Finding, Level
@@ -37,17 +38,21 @@ def as_text(examination: Examination, mask: Callable[[str], str]) -> str:
     lines += ["", "Findings"]
     order = list(_SIGNS)
     for finding in sorted(examination.findings, key=lambda one: order.index(one.level)):
-        lines += _finding(finding)
+        lines += _finding(_masked(finding, mask))
     lines += ["", _verdict(examination.findings)]
     return _printable(mask("\n".join(lines))) + "\n"
 
 
 def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
     """Return the report for machines. Its form is documented in `docs/doctor.md`."""
+    # Each text by itself: in the whole, a secret with a quote in it is escaped.
     report = {
         "ok": examination.is_well,
         "versions": examination.versions,
-        "settings": examination.settings,
+        "settings": {
+            name: {key: mask(text) for key, text in one.items()}
+            for name, one in examination.settings.items()
+        },
         "findings": [
             {
                 "code": finding.code,
@@ -56,11 +61,10 @@ def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
                 "remedy": finding.remedy,
                 "detail": finding.detail,
             }
-            for finding in examination.findings
+            for finding in (_masked(one, mask) for one in examination.findings)
         ],
     }
-    # Each text by itself: in the whole, a secret with a quote in it is escaped.
-    return json.dumps(_masked(report, mask), indent=2) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
 def _printable(text: str) -> str:
@@ -68,14 +72,14 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
-def _masked(value: object, mask: Callable[[str], str]) -> object:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {name: _masked(one, mask) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_masked(one, mask) for one in value]
-    return value
+def _masked(finding: Finding, mask: Callable[[str], str]) -> Finding:
+    # Before it is wrapped, as a secret may have spaces; not its code, which stays.
+    return replace(
+        finding,
+        summary=mask(finding.summary),
+        remedy=mask(finding.remedy),
+        detail=mask(finding.detail),
+    )
 
 
 def _table(rows: object) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from pyroscope_otel.doctor.examination import Examination
 from pyroscope_otel.doctor.finding import fine, note, problem
-from pyroscope_otel.doctor.report import as_text
+from pyroscope_otel.doctor.masking import Mask
+from pyroscope_otel.doctor.report import as_json, as_text
 
 FINDINGS = [
     problem("one", "It is wrong.", "Do this.", "said\nwith \x1b[31mcolour\x07"),
@@ -29,6 +32,30 @@ def test_problems_come_last_and_no_control_character_at_all():
         "",
         "1 problem found.",
     ]
+
+
+def test_a_secret_with_spaces_is_masked_before_the_lines_are_broken():
+    said = problem("one", f"{'It says so at length. ' * 3}correct horse battery staple", "")
+    text = as_text(Examination(findings=[said]), Mask(["correct horse battery staple"]))
+    assert "horse" not in text
+    assert "length. ***" in " ".join(text.split())
+
+
+def test_for_machines_a_code_stays_where_a_secret_is_a_part_of_it():
+    settings = {"tenant_id": {"value": "server", "source": "argument tenant_id"}}
+    said = problem("server-needs-tenant", "as server", "not server", "is server")
+    examination = Examination(findings=[said], settings=settings)
+    report = json.loads(as_json(examination, Mask(["server"])))
+    assert report["findings"] == [
+        {
+            "code": "server-needs-tenant",
+            "level": "problem",
+            "summary": "as ***",
+            "remedy": "not ***",
+            "detail": "is ***",
+        }
+    ]
+    assert report["settings"]["tenant_id"]["value"] == "***"
 
 
 def test_two_problems_are_counted():
