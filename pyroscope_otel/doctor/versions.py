@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OURS = "pyroscope-otel"
 _AGENT = "pyroscope-io"
 _IMPORT_PATH = "pyroscope/otel/__init__.py"
+# Without a version, pip would take that of before.
+_REINSTALL = f"pip install --force-reinstall --no-deps '{OURS}>=2.0.dev0', or from your checkout."
 
 # Whose adapter needs the instrumentation whatever the application does. The
 # extra that brings it is called as the framework.
@@ -128,16 +130,19 @@ def _check_import_path() -> Iterator[Finding]:
         yield problem(
             "import-path-claimed",
             f"Another package brings a `pyroscope.otel` of its own: {', '.join(others)}.",
-            f"Uninstall it, then: pip install --force-reinstall --no-deps {OURS}",
+            f"Uninstall it, then: {_REINSTALL}",
         )
         return
-    spec = importlib.util.find_spec("pyroscope.otel")
+    try:
+        spec = importlib.util.find_spec("pyroscope.otel")
+    except ModuleNotFoundError:  # `pyroscope` is a module of somebody's own.
+        spec = None
     if spec is None or spec.origin is None or not _is_ours(Path(spec.origin)):
         yield problem(
             "import-path-broken",
             "`from pyroscope.otel import PyroscopeSpanProcessor` does not give this package's: "
             "the file of another version is there, or none.",
-            f"pip install --force-reinstall --no-deps {OURS}",
+            _REINSTALL,
             "" if spec is None else str(spec.origin),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import pyroscope
 import pytest
@@ -60,6 +61,14 @@ def test_an_import_path_that_does_not_lead_here(there, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "pyroscope.otel", raising=False)
     finding = the("import-path-broken", check_versions())
     assert finding.detail == ("" if there == "nothing" else str(tmp_path / "otel/__init__.py"))
+    # pip would take the newest release without it: that is the other version.
+    assert "'pyroscope-otel>=2" in finding.remedy
+
+
+def test_a_module_of_somebodys_own_in_the_place_of_the_agent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyroscope", types.ModuleType("pyroscope"))
+    monkeypatch.delitem(sys.modules, "pyroscope.otel", raising=False)
+    assert the("import-path-broken", check_versions()).detail == ""
 
 
 @pytest.mark.parametrize("version", ["0.8.11", "0.9", "dev"])
