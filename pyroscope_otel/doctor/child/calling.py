@@ -136,7 +136,7 @@ async def _run_asgi(
         return [], started
     for request in requests:
         with around_each(), request.timed():
-            await asyncio.wait_for(_call_asgi(app, request, host, lifespan.state), _REQUEST_SECONDS)
+            await _call_in_time(app, request, host, lifespan.state)
     await lifespan.stop()
     return requests, started
 
@@ -156,6 +156,8 @@ class _Lifespan:
         self._task = asyncio.ensure_future(self._app(scope, self._to_app.get, self._from_app.put))
         await self._to_app.put({"type": "lifespan.startup"})
         message = await self._answer()
+        if message is None and not self._task.done():
+            return f"it did not come to an end in {_STARTUP_SECONDS:.0f} s"
         if message is None:
             # By the specification: an application that raises has no lifespan.
             return "unsupported"
@@ -182,6 +184,18 @@ class _Lifespan:
         if self._task in done and not self._task.cancelled():
             self._task.exception()  # Seen: no warning of one that was not.
         return None
+
+
+async def _call_in_time(app: Any, request: Request, host: str, state: dict[str, Any]) -> None:
+    """Call it, and cut off a body that does not end: no failure of the application's."""
+    call = asyncio.ensure_future(_call_asgi(app, request, host, state))
+    if not (await asyncio.wait({call}, timeout=_REQUEST_SECONDS))[0]:
+        call.cancel()
+        await asyncio.wait({call})
+        if not request.status:
+            request.error = f"no answer in {_REQUEST_SECONDS:.0f} s"
+    if not call.cancelled():
+        call.result()
 
 
 async def _call_asgi(app: Any, request: Request, host: str, state: dict[str, Any]) -> None:
