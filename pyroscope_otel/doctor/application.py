@@ -87,7 +87,7 @@ def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
         *_judge_exporters(facts),
         *(_django_check(message) for message in facts["django_checks"]),
     ]
-    if all(one.level is not one.level.PROBLEM for one in findings):
+    if facts["spans"] and all(one.level is not one.level.PROBLEM for one in findings):
         findings.append(fine("app", f"{app} is set up well."))
     return findings
 
@@ -142,6 +142,8 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
         )
     if facts["agent_runs"]:
         return
+    if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
+        return  # The first sampled request starts it; that there was none is told as that.
     if starts:
         yield problem(
             "app-agent-refused",
@@ -153,7 +155,8 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield problem(
         "app-no-agent",
         "No request has started the Pyroscope agent: no profile arrives.",
-        "Let PyroscopeMiddleware or pyroscope_otel.configure start it, or call "
+        "The doctor does not run a server's hooks: if gunicorn's post_fork starts it, this is no "
+        "fault. Else let PyroscopeMiddleware or pyroscope_otel.configure start it, or call "
         "pyroscope.configure in each process that serves: in gunicorn's post_fork, not under "
         "`if __name__ == '__main__':`.",
     )

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _SERVER_ERRORS = 500
-_ALL_TRIED = 100
+_ALL_TRIED = 10_000
 _SURELY_SAMPLED_PERIODS = 10
 _NEXT_TO_NOTHING = 0.1
+_MOSTLY = 0.5
 _WAITING = 10
 
 
@@ -24,11 +25,12 @@ def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Fin
         yield problem(
             "app-request-failed",
             f"GET {path} of {app} failed"
-            + (f" with {request['status']}." if request["status"] else "."),
+            + (f" with {request['status']}." if request["status"] >= _SERVER_ERRORS else "."),
             "Choose a request that the application answers with --path.",
             request["error"],
         )
-    roots = [span for span in facts["spans"] if span["is_local_root"]]
+    # Not what a scheduler's thread, say, did meanwhile.
+    roots = [root for root in facts["spans"] if root["is_server"]] or facts["spans"]
     if not roots:
         yield from _no_root(path, facts)
         return
@@ -138,11 +140,15 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
     sampled = facts["samples"].get(root["profile_id"], 0)
     has = f"its profile has {sampled / 1e6:.0f} ms in samples"
     period = 1e9 / start["sample_rate"]
-    if cpu >= _SURELY_SAMPLED_PERIODS * period and sampled < _NEXT_TO_NOTHING * cpu:
-        return _not_sampled(f"{took}, and {has}", start)
+    # The little that is used while a request waits, may be that of other threads.
+    waits = wall >= _WAITING * max(cpu, period)
+    is_much = cpu >= _SURELY_SAMPLED_PERIODS * period
+    if is_much and not waits and sampled < _NEXT_TO_NOTHING * cpu:
+        elsewhere = facts["samples"].get("", 0) >= _MOSTLY * cpu
+        return _not_sampled(f"{took}, and {has}", gil_released=start["gil_only"] and not elsewhere)
     if sampled:
         return fine("app-profile", f"{took}; {has}.")
-    if wall >= _WAITING * max(cpu, period):
+    if waits:
         return note(
             "app-profile-waiting",
             f"{took}: it waits more than it works, and its profile is empty.",
@@ -156,8 +162,8 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
     )
 
 
-def _not_sampled(took: str, start: Mapping[str, Any]) -> Finding:
-    if start["gil_only"]:
+def _not_sampled(took: str, *, gil_released: bool) -> Finding:
+    if gil_released:
         return problem(
             "app-gil-released",
             f"{took}: the rest goes where the GIL is released, as in "

@@ -149,7 +149,8 @@ def _host(loaded: Loaded) -> str:
 def _settings(agent: AgentStarts) -> dict[str, Any] | None:
     """Return the settings in force, for the doctor itself: nothing is masked."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
-    if installed is not None:
+    # The application's own agent counts, also where our settings stand beside it.
+    if installed is not None and not agent.is_of_another(installed.settings.agent_arguments()):
         return {
             "arguments": as_arguments(installed.settings),
             "sources": dict(installed.settings.sources),

@@ -39,7 +39,7 @@ class ExporterWatch:
 
     def __init__(self) -> None:
         self._complaints = _Complaints()
-        logging.getLogger("opentelemetry").addHandler(self._complaints)
+        logging.getLogger("opentelemetry.exporter").addHandler(self._complaints)
         self._watched: list[tuple[Any, list[str]]] = []
 
     def watch(self, provider: Any) -> None:

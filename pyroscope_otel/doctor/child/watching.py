@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-_MOST_SPANS = 200
-_TRIED_TRACES = 100
+_MOST_ROOTS = 200
+_TRIED_TRACES = 10_000
 
 
 class _Observer(SpanProcessor):
-    """Keeps the spans of one provider in the order in which they start."""
+    """Keeps the local root spans of one provider in the order in which they start."""
 
     def __init__(self, spans: list[tuple[int, Span]], provider_index: int) -> None:
         self._spans = spans
         self._provider_index = provider_index
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  the protocol's
-        if len(self._spans) < _MOST_SPANS:
+        is_local_root = span.parent is None or span.parent.is_remote
+        if is_local_root and len(self._spans) < _MOST_ROOTS:
             self._spans.append((self._provider_index, span))
 
 
@@ -103,7 +104,7 @@ def _sampler(provider: Any) -> str:
 
 
 def _dropped(provider: Any) -> int:
-    """Return how many of a hundred new traces the provider's sampler drops."""
+    """Return how many of `_TRIED_TRACES` new traces the provider's sampler drops."""
     sampler = getattr(provider, "sampler", None)
     if sampler is None:
         return 0
@@ -115,17 +116,12 @@ def _dropped(provider: Any) -> int:
 
 
 def _span_facts(provider_index: int, span: ReadableSpan) -> dict[str, Any]:
-    context, parent = span.get_span_context(), span.parent
     return {
         "provider": provider_index,
         "name": span.name,
         "made_by": span.instrumentation_scope.name if span.instrumentation_scope else "",
-        "span_id": format(context.span_id, "016x") if context else "",
-        "trace_id": format(context.trace_id, "032x") if context else "",
-        "is_local_root": parent is None or parent.is_remote,
+        "is_server": span.kind is trace.SpanKind.SERVER,
         "profile_id": (span.attributes or {}).get("pyroscope.profile.id"),
-        "is_ended": span.end_time is not None,
-        "duration_ns": (span.end_time or 0) - (span.start_time or 0) if span.end_time else 0,
     }
 
 
@@ -143,6 +139,12 @@ class AgentStarts:
         self.arguments: list[dict[str, Any]] = []
         self._address = address
         pyroscope.configure = self._wrapped(pyroscope.configure)
+
+    def is_of_another(self, arguments: dict[str, Any]) -> bool:
+        """Return whether the last start was told other things than these."""
+        if not self.arguments:
+            return False
+        return {**self.arguments[-1], "result": None} != {**arguments, "result": None}
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what each start was told, without what is secret."""
