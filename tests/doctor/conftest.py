@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from pyroscope_otel.doctor import end_to_end
 from pyroscope_otel.doctor import server as server_checks
 from pyroscope_otel.local import LocalServer
 
@@ -25,11 +27,15 @@ def real_server(monkeypatch):
     return REAL_SERVER
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch):
+def clean_environment(monkeypatch):
     for name in os.environ:
         if name.startswith(("PYROSCOPE_", "OTEL_", "DJANGO_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    clean_environment(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +43,7 @@ def _impatient(monkeypatch):
     # Where a test waits for what never comes, it need not do so for long.
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 1.0)
     monkeypatch.setattr(server_checks, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(end_to_end, "_BURN_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -68,9 +75,15 @@ def zero_code(monkeypatch):
     monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "shop")
 
 
-@pytest.fixture
-def closed_port():
-    """A port of this machine at which nothing listens: taken, so that nobody else gets it."""
+@contextmanager
+def unused_port():
+    """Take a port of this machine at which nothing listens, so that nobody else gets it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port():
+    with unused_port() as port:
+        yield port

@@ -16,11 +16,6 @@ from .judging import codes, settings_of, target
 from .pyroscope_server import PUSH, serving
 
 
-@pytest.fixture(autouse=True)
-def _brief(monkeypatch):
-    monkeypatch.setattr("pyroscope_otel.doctor.end_to_end._BURN_SECONDS", 0.3)
-
-
 def check(address, *, with_exporters=False, **settings):
     reader = reader_for(target(address))
     return check_end_to_end(
@@ -102,6 +97,10 @@ def test_few_samples_a_second_are_no_reason_to_miss_the_span(address, pyroscope_
     ("environment", "expected"),
     [
         ({"OTEL_TRACES_SAMPLER": "always_off"}, "end-to-end-not-sampled!"),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.0"},
+            "end-to-end-not-sampled!",
+        ),
         ({"OTEL_SDK_DISABLED": "true"}, "end-to-end-sdk-disabled!"),
     ],
 )
@@ -109,6 +108,12 @@ def test_a_span_that_is_not_recorded(address, monkeypatch, environment, expected
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert codes(check(address)) == [expected]
+
+
+def test_a_share_that_chance_would_not_have_sampled(address, monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.000001")
+    assert codes(check(address)) == ["end-to-end"]
 
 
 def test_a_process_that_comes_to_no_end(address, monkeypatch):
