@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pyroscope_otel.doctor.examination import examine
 from pyroscope_otel.doctor.masking import Mask
 from pyroscope_otel.doctor.report import as_json, as_text
+from pyroscope_otel.interrupts import signals_as_interrupt
 
 if TYPE_CHECKING:
     import argparse
@@ -33,13 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status: 0 if no problem was found, 1 if one was.
     """
-    examination = examine(
-        app=arguments.app,
-        path=arguments.path,
-        server=arguments.server,
-        read_from=arguments.read_from,
-        progress=_say if sys.stderr.isatty() else lambda _: None,
-    )
+    # So that it ends as with Ctrl-C: its processes have sessions of their own.
+    with signals_as_interrupt():
+        examination = examine(
+            app=arguments.app,
+            path=arguments.path,
+            server=arguments.server,
+            read_from=arguments.read_from,
+            progress=_say if sys.stderr.isatty() else lambda _: None,
+        )
     write = as_json if arguments.json else as_text
     sys.stdout.write(write(examination, Mask(examination.secrets)))
     return 0 if examination.is_well else 1

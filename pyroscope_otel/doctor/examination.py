@@ -16,6 +16,7 @@ from pyroscope_otel.doctor.server import check_server
 from pyroscope_otel.doctor.settings import check_settings, shown
 from pyroscope_otel.doctor.target import target_of
 from pyroscope_otel.doctor.versions import check_versions, versions
+from pyroscope_otel.setting_table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,9 +105,11 @@ def _examine_settings(
         if application.arguments is not None:
             found.secrets += secrets_of(application.arguments)
             found.settings_of = app
+            ours = {name for row in TABLE for name in row.environment}
             checked = check_settings(
                 {**application.arguments, **given},
-                environ={},
+                # Only what is none of ours: one may be a slip.
+                environ={name: os.environ[name] for name in os.environ.keys() - ours},
                 resource={},
                 sources={**(application.sources or {}), **dict.fromkeys(given, "--server")},
             )

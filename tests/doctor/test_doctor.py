@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from pyroscope_otel.cli import main
-from pyroscope_otel.doctor.examination import examine
+from pyroscope_otel.doctor.application import ApplicationCheck
+from pyroscope_otel.doctor.examination import Examination, examine
 from pyroscope_otel.doctor.finding import Level
 from pyroscope_otel.doctor.masking import Mask
 from pyroscope_otel.doctor.report import as_json, as_text
 
+from .conftest import clean_environment, unused_port
+from .judging import the
 from .pyroscope_server import serving
 
 COMMAND = Path(sys.executable).with_name("pyroscope-otel")
@@ -104,11 +112,81 @@ def test_no_secret_comes_out_even_where_a_server_repeats_it(monkeypatch):
         assert "of-mine" not in report
 
 
-def test_problems_make_the_exit_status_1(closed_port, capsys):
-    assert main(["doctor", "--server", f"http://127.0.0.1:{closed_port}"]) == 1
-    report = capsys.readouterr().out
+class Run(NamedTuple):
+    """A run of `doctor --json --server` on a terminal, with a server that is not there."""
+
+    server: str
+    status: int
+    out: str
+    err: str
+    found: Examination
+
+
+@pytest.fixture(scope="module")
+def without_server():
+    found = []
+
+    def examined(**given):
+        found.append(examine(**given))
+        return found[-1]
+
+    out, err = io.StringIO(), io.StringIO()
+    err.isatty = lambda: True
+    with pytest.MonkeyPatch.context() as patch, unused_port() as port:
+        clean_environment(patch)
+        patch.setattr("pyroscope_otel.doctor.examine", examined)
+        server = f"http://127.0.0.1:{port}"
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(["doctor", "--json", "--server", server])
+    return Run(server, status, out.getvalue(), err.getvalue(), *found)
+
+
+def test_problems_make_the_exit_status_1(without_server):
+    assert without_server.status == 1
+    report = as_text(without_server.found, Mask([]))
     assert "PROBLEM  The Pyroscope server at" in report
     assert report.endswith("\n1 problem found.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_command_ends_its_processes_too(tmp_path, number):
+    (tmp_path / "shop.py").write_text("""
+import os, pathlib, time
+pathlib.Path("new").write_text(str(os.getpid()))
+pathlib.Path("new").rename("pid")
+time.sleep(60)
+""")
+    with subprocess.Popen(
+        [COMMAND, "doctor", "shop:app"], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as command:
+        until((tmp_path / "pid").exists)
+        loading = int((tmp_path / "pid").read_text())
+        command.send_signal(number)
+        assert command.wait(30) == 130  # as at Ctrl-C
+    with pytest.raises(ProcessLookupError):
+        os.kill(loading, 0)
+
+
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_slip_in_the_environment_of_an_application_is_told(monkeypatch):
+    arguments = {"enabled": False, "application_name": "shop"}
+    application = ApplicationCheck([], arguments, dict.fromkeys(arguments, "argument"))
+    # What comes of loading one, has tests of its own.
+    monkeypatch.setattr(
+        "pyroscope_otel.doctor.examination.check_application", lambda *_: application
+    )
+    monkeypatch.setenv("PYROSCOPE_SAMPLE_RAET", "10")
+    # The application is configured as it says: what it did not take, is not in force.
+    monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "till")
+    found = examine(app="shop:app", path="/", server=None, read_from=None, progress=len)
+    assert "PYROSCOPE_SAMPLE_RAET" in the("settings-near-miss", found.findings).summary
+    assert found.settings["application_name"]["value"] == "'shop'"
 
 
 @pytest.mark.parametrize(
@@ -138,22 +216,18 @@ def test_a_setting_without_which_no_span_has_a_profile(address, monkeypatch, cap
     ]
 
 
-def test_progress_goes_to_the_terminal_and_not_into_the_report(closed_port, monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    main(["doctor", "--json", "--server", f"http://127.0.0.1:{closed_port}"])
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["ok"] is False
-    assert captured.err.splitlines() == [
+def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
+    assert json.loads(without_server.out)["ok"] is False
+    assert without_server.err.splitlines() == [
         "Looking at what is installed ...",
-        f"Pushing a profile to http://127.0.0.1:{closed_port} ...",
+        f"Pushing a profile to {without_server.server} ...",
         "Burning CPU time in a span, and reading its profile back ...",
     ]
 
 
-def test_the_json_has_the_documented_form(documented, closed_port, capsys):
+def test_the_json_has_the_documented_form(documented, without_server):
     (example,) = re.findall(r"```json\n(.*?)```", documented, re.DOTALL)
-    main(["doctor", "--json", "--server", f"http://127.0.0.1:{closed_port}"])
-    assert_same_form(json.loads(example), json.loads(capsys.readouterr().out))
+    assert_same_form(json.loads(example), json.loads(without_server.out))
 
 
 def assert_same_form(example, real):
