@@ -18,7 +18,7 @@ from pyroscope_otel_flask import Pyroscope
 GOODS = ("tea", "cups", "kettle", "lemon")
 
 app = Flask(__name__)
-Pyroscope(app, application_name="shop")
+Pyroscope(app, application_name="flask-shop")
 
 threads = ThreadPoolExecutor(4)
 

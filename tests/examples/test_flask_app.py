@@ -29,7 +29,7 @@ def test_each_views_work_is_in_its_requests_profile(example, method, path, name,
     assert example.request(path, method)
     link = example.link(name)
     assert function in link.functions
-    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "shop"
+    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "flask-shop"
 
 
 def test_the_last_samples_are_uploaded_when_it_stops():
