@@ -98,9 +98,12 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
         port = _PORT if _is_free(_PORT) else 0
         if not port:
             terminal.say(f"Port {_PORT} is taken: another one is used. Choose it with --port.")
-    otlp_port = _OTLP_PORT if port != _OTLP_PORT and _is_free(_OTLP_PORT) else None
-    if otlp_port is None:
-        terminal.say(f"Port {_OTLP_PORT} is taken: traces come in where profiles do.")
+    otlp_port = None  # traces come in where profiles do
+    if port != _OTLP_PORT:
+        if _is_free(_OTLP_PORT):
+            otlp_port = _OTLP_PORT
+        else:
+            terminal.say(f"Port {_OTLP_PORT} is taken: traces come in where profiles do.")
     with ExitStack() as stack:
         try:
             server = LocalServer(port=port, otlp_port=otlp_port, data=data)

@@ -32,6 +32,15 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
     )
 
 
+def test_the_port_of_traces_chosen_for_all_is_not_called_taken(capfd, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(running, "_OTLP_PORT", port)
+    with running._server(Terminal(), port, None) as server:
+        assert server.otlp_url == server.url == f"http://127.0.0.1:{port}"
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_file_of_somebody_else_is_an_error(capfd, tmp_path):
     file = tmp_path / "letter"
     file.write_text("Dear Sir or Madam,\n" * 100)
