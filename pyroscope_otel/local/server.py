@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,9 @@ _MOST_BODIES_BYTES = 32 * _MEBIBYTE
 _BODY_SECONDS = 10.0
 _MOST_CONNECTIONS = 512
 _GRACE_SECONDS = 5
+# uvicorn's 5 are the pause of OpenTelemetry's exporters, who would send on a
+# connection that is just being closed.
+_KEEP_ALIVE_SECONDS = 30
 
 
 class LocalServer:
@@ -103,6 +106,7 @@ class LocalServer:
         self._warn_if_exposed()
         started = threading.Event()
         self._stopped.clear()
+        self._failure = None
         self._thread = threading.Thread(
             target=self._run, args=(store, started), name="pyroscope-otel-local", daemon=True
         )
@@ -175,6 +179,7 @@ class LocalServer:
                 ws="none",
                 limit_concurrency=_MOST_CONNECTIONS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 server_header=False,
             ),
             on_start=started.set,
@@ -207,27 +212,27 @@ class _Server(uvicorn.Server):
 
 
 def _bind(host: str, ports: list[int]) -> list[socket.socket]:
-    bound: list[socket.socket] = []
-    try:
-        for port in ports:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind, protocol)
-            bound.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(address)
-                # At once: two that have bound the same port find out here.
-                listener.listen()
-            except OSError as error:
-                raise OSError(
-                    error.errno, f"cannot listen on {host}, port {port}: {error.strerror}"
-                ) from error
-    except BaseException:
-        _close(bound)
-        raise
+    with ExitStack() as opened:
+        bound = [_listen(host, port, opened) for port in ports]
+        opened.pop_all()  # none failed: they stay open
     return bound
+
+
+def _listen(host: str, port: int, opened: ExitStack) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = opened.enter_context(socket.socket(family, kind, protocol))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # At once: two that have bound the same port find out here.
+        listener.listen()
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot listen on {host}, port {port}: {error.strerror}"
+        ) from error
+    return listener
 
 
 def _close(sockets: list[socket.socket]) -> None:

@@ -90,6 +90,25 @@ def test_port_in_use_is_named_and_nothing_is_held():
             pass
 
 
+def test_host_that_is_not_found_is_named():
+    reason = r"cannot listen on no such host, port 0: Name or service not known$"
+    with pytest.raises(OSError, match=reason), LocalServer(host="no such host", port=0):
+        pass
+
+
+def test_after_a_failure_it_can_be_started_again(monkeypatch):
+    def fail(*_arguments, **_options):
+        raise ZeroDivisionError
+
+    server = LocalServer(port=0, otlp_port=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(server_module, "Api", fail)
+        with pytest.raises(RuntimeError, match=r"^the local server has failed$"), server:
+            pass
+    with server:
+        assert Client(server.url).get("/api/status")["spans"] == 0
+
+
 def test_file_of_others_is_refused_and_no_port_is_held(tmp_path):
     (tmp_path / "notes").write_text("x" * 1000)
     before = open_files()
