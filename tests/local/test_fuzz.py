@@ -1,8 +1,13 @@
-"""Whatever comes in at the two ways in: taken or refused, never a failure of ours."""
+"""Whatever comes in at the two ways in: taken or refused, never a failure of ours.
+
+By default a few seconds' worth. `FUZZ_TIMES=100` in the environment tries a hundred
+times as many examples; do so after a change to what is decoded.
+"""
 
 import contextlib
 import gzip
 import json
+import os
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -24,8 +29,9 @@ OPTIONS = {
     # The client is emptied once for all examples, which is meant.
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
-EXAMPLES = settings(max_examples=40, **OPTIONS)  # of what goes over HTTP
-MORE_EXAMPLES = settings(max_examples=300, **OPTIONS)
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
+EXAMPLES = settings(max_examples=10 * TIMES, **OPTIONS)  # of what goes over HTTP
+MORE_EXAMPLES = settings(max_examples=100 * TIMES, **OPTIONS)
 TAKEN_OR_REFUSED = {200, 400, 413}
 
 GOOD_TRACES = export(
