@@ -388,9 +388,9 @@ def test_a_place_in_a_traceback_comes_without_its_source(check, tmp_path):
 
 
 def test_an_application_that_hangs(check, monkeypatch):
-    monkeypatch.setattr("pyroscope_otel.doctor.application._SECONDS", 3.0)
+    monkeypatch.setattr("pyroscope_otel.doctor.application._SECONDS", 1.0)
     (finding,) = check("import time\nprint('starting')\ntime.sleep(60)", app="shop:app").findings
-    assert "it took more than 3 s and was stopped" in finding.summary
+    assert "it took more than 1 s and was stopped" in finding.summary
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from .pyroscope_server import serving
 def traces(monkeypatch, closed_port):
     """Return a function that returns the findings about traces that go to an endpoint."""
     monkeypatch.setattr("pyroscope_otel.doctor.end_to_end._BURN_SECONDS", 0.0)
+    # So long does an exporter try again where nothing listens.
+    monkeypatch.setattr("pyroscope_otel.doctor.end_to_end._EXPORT_SECONDS", "2")
 
     def check(endpoint, **environment):
         if endpoint:
