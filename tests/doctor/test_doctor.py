@@ -183,10 +183,10 @@ def test_a_slip_in_the_environment_of_an_application_is_told(monkeypatch):
     )
     monkeypatch.setenv("PYROSCOPE_SAMPLE_RAET", "10")
     # The application is configured as it says: what it did not take, is not in force.
-    monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "till")
+    monkeypatch.setenv("PYROSCOPE_TENANT_ID", "team")
     found = examine(app="shop:app", path="/", server=None, read_from=None, progress=len)
     assert "PYROSCOPE_SAMPLE_RAET" in the("settings-near-miss", found.findings).summary
-    assert found.settings["application_name"]["value"] == "'shop'"
+    assert found.settings["tenant_id"]["source"] == "default"
 
 
 @pytest.mark.parametrize(
