@@ -22,10 +22,12 @@ def signals_as_interrupt() -> Iterator[None]:
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
+    # Windows has no SIGHUP.
+    numbers = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
     ours = [
         number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL
+        for number in numbers
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL
     ]
     for number in ours:
         signal.signal(number, interrupt)
