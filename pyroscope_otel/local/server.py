@@ -158,36 +158,37 @@ class LocalServer:
     async def _serve(self, store: Store, started: threading.Event) -> None:
         changes = Changes()
         ingest = Ingest(store, changes.note)
-        bodies = Bodies(
-            most_bytes=_MOST_BODY_BYTES,
-            most_bytes_together=_MOST_BODIES_BYTES,
-            seconds=_BODY_SECONDS,
-        )
-        app = make_app(
-            Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
-            Api(store, changes, version("pyroscope-otel")),
-            self._host,
-        )
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http=Connection,
-                access_log=False,
-                proxy_headers=False,
-                log_config=None,
-                lifespan="off",
-                ws="none",
-                limit_concurrency=_MOST_CONNECTIONS,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                server_header=False,
-            ),
-            on_start=started.set,
-            on_stop=changes.close,
-        )
         try:
+            bodies = Bodies(
+                most_bytes=_MOST_BODY_BYTES,
+                most_bytes_together=_MOST_BODIES_BYTES,
+                seconds=_BODY_SECONDS,
+            )
+            app = make_app(
+                Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
+                Api(store, changes, version("pyroscope-otel")),
+                self._host,
+            )
+            self._server = _Server(
+                uvicorn.Config(
+                    app,
+                    http=Connection,
+                    access_log=False,
+                    proxy_headers=False,
+                    log_config=None,
+                    lifespan="off",
+                    ws="none",
+                    limit_concurrency=_MOST_CONNECTIONS,
+                    timeout_graceful_shutdown=_GRACE_SECONDS,
+                    timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                    server_header=False,
+                ),
+                on_start=started.set,
+                on_stop=changes.close,
+            )
             await self._server.serve(self._sockets)
         finally:
+            # The file is closed next, and must have no writer then.
             await ingest.close()
 
 
