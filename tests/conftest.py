@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pyroscope
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -11,6 +13,9 @@ from recorder import Recorder
 
 from pyroscope_otel import failure, following, thread_labels
 from pyroscope_otel.processor import PyroscopeSpanProcessor
+
+# A shell's background job ignores Ctrl-C, and so would the programs started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
