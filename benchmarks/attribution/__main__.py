@@ -37,6 +37,8 @@ def main() -> int:
     options = _parser().parse_args()
     # So that a server that runs is stopped, as it is after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A shell's background job ignores Ctrl-C, and so would the servers started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         jobs = _jobs(options)
     except LookupError as error:
