@@ -14,8 +14,10 @@ from recorder import Recorder
 from pyroscope_otel import failure, following, thread_labels
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 
-# A shell's background job ignores Ctrl-C, and so would the programs started here.
+# A shell's background job ignores Ctrl-C, and what `nohup` started ignores the end of
+# the terminal. So would the programs started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
