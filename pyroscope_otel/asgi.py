@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from opentelemetry.trace import Span, TracerProvider
+    from typing_extensions import Unpack
+
+    from pyroscope_otel.arguments import Arguments
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -56,7 +59,7 @@ class PyroscopeMiddleware:
             installed.
     """
 
-    def __init__(self, app: Application, **settings: Any) -> None:
+    def __init__(self, app: Application, **settings: Unpack[Arguments]) -> None:
         self._app = app
         self._traced = {"http": app, "websocket": app}
         self._enabled = False

@@ -8,16 +8,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroscope_otel import agent, failure, tracing
+from pyroscope_otel import agent, failure, names, tracing
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import NoReturn
+    from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import SpanProcessor
+    from typing_extensions import Unpack
 
+    from pyroscope_otel.arguments import Arguments
     from pyroscope_otel.settings import Settings
 
 logger = logging.getLogger("pyroscope_otel")
@@ -50,37 +51,7 @@ _process = _Process()
 os.register_at_fork(after_in_child=_process.renew_lock)
 
 
-def configure(  # noqa: PLR0913  the settings, each with its type
-    *,
-    application_name: str | None = None,
-    server_address: str | None = None,
-    basic_auth_username: str | None = None,
-    basic_auth_password: str | None = None,
-    auth_token: str | None = None,
-    tenant_id: str | None = None,
-    http_headers: Mapping[str, str] | None = None,
-    tags: Mapping[str, str] | None = None,
-    sample_rate: int | None = None,
-    upload_interval: int | None = None,
-    oncpu: bool | None = None,
-    gil_only: bool | None = None,
-    cpu_enabled: bool | None = None,
-    cpu_implementation: Any | None = None,
-    line_no: Any | None = None,
-    mem_enabled: bool | None = None,
-    mem_max_nframe: int | None = None,
-    mem_heap_sample_size: int | None = None,
-    mem_enable_mem_domain: bool | None = None,
-    report_pid: bool | None = None,
-    report_thread_id: bool | None = None,
-    report_thread_name: bool | None = None,
-    enable_logging: bool | None = None,
-    enabled: bool | None = None,
-    span_labels: Sequence[str] | None = None,
-    start: str | None = None,
-    tracer_provider: Any | None = None,
-    **unknown: NoReturn,
-) -> None:
+def configure(**settings: Unpack[Arguments]) -> None:
     """Link this application's traces with its profiles.
 
     Reads and checks the settings, registers a `PyroscopeSpanProcessor` with the
@@ -125,15 +96,12 @@ def configure(  # noqa: PLR0913  the settings, each with its type
             process, or ``"now"``, which is not for a process that forks its
             workers (ours).
         tracer_provider: The tracer provider, instead of the global one (ours).
-        **unknown: None: a misspelt name is refused with a suggestion.
 
     Raises:
         SettingsError: If a name is unknown, a value is not allowed, two settings
             contradict each other, or one differs from an earlier call's.
     """
-    arguments: dict[str, object] = dict(locals())
-    arguments.update(arguments.pop("unknown"))  # type: ignore[call-overload]
-    apply(arguments)
+    apply(settings)
 
 
 def apply(
@@ -286,32 +254,24 @@ def _differences(installed: _Installed, wanted: Settings) -> list[str]:
 
 
 def _warn_where_the_link_breaks(settings: Settings, resource: Mapping[str, Any]) -> None:
-    """Warn where Grafana's link from a trace would find no profile.
-
-    It asks for the labels service_name and service_namespace that equal the
-    resource's attributes.
-    """
-    label = settings.tags.get("service_name", settings.application_name)
-    name = resource.get("service.name", label)
-    if label != name:
+    """Warn where Grafana's link from a trace would find no profile."""
+    service = names.service_names(settings.application_name, settings.tags, resource)
+    if service.differ:
         logger.warning(
             "Profiles have service_name %r, traces have service.name %r: Grafana's link from a "
             "trace finds no profile. Set application_name or OTEL_SERVICE_NAME so that both match",
-            label,
-            name,
+            *service,
         )
-    elif label.startswith(tracing.UNKNOWN_SERVICE):
+    elif names.is_unknown(service.profiles):
         logger.warning(
             "The service has no name, traces and profiles go under %r. "
             "Set application_name or OTEL_SERVICE_NAME",
-            label,
+            service.profiles,
         )
-    label_namespace = settings.tags.get("service_namespace")
-    namespace = resource.get("service.namespace", label_namespace)
-    if label_namespace != namespace:
+    namespace = names.service_namespaces(settings.tags, resource)
+    if namespace.differ:
         logger.warning(
             "Profiles have service_namespace %r, traces have service.namespace %r: Grafana's link "
             "from a trace finds no profile. Leave the tag out, it is then added",
-            label_namespace,
-            namespace,
+            *namespace,
         )

@@ -13,6 +13,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from pyroscope_otel.names import is_unknown
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.setting_kinds import TRACER_PROVIDER
 from pyroscope_otel.settings import SettingsError
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from pyroscope_otel.settings import Settings
 
 logger = logging.getLogger("pyroscope_otel")
-
-UNKNOWN_SERVICE = "unknown_service"
-"""How OpenTelemetry's default for `service.name` begins."""
 
 _made: TracerProvider | None = None
 """The provider made here, if there is one."""
@@ -144,7 +142,7 @@ def name_service(provider: Any, application_name: str) -> None:
 
 
 def _named(resource: Resource, application_name: str) -> Resource:
-    if str(resource.attributes.get(SERVICE_NAME, "")).startswith(UNKNOWN_SERVICE):
+    if is_unknown(resource.attributes.get(SERVICE_NAME)):
         return resource.merge(Resource({SERVICE_NAME: application_name}))
     return resource
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.trace import Span, TracerProvider
+    from typing_extensions import Unpack
 
+    from pyroscope_otel.arguments import Arguments
     from pyroscope_otel.attribution import Hold
 
     # wsgiref.types has them from Python 3.11 on.
@@ -55,7 +57,7 @@ class PyroscopeMiddleware:
             installed.
     """
 
-    def __init__(self, app: WSGIApplication, **settings: Any) -> None:
+    def __init__(self, app: WSGIApplication, **settings: Unpack[Arguments]) -> None:
         self._app = app
         self._traced = app
         configured = configuration.apply(settings)

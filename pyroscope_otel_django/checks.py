@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's
 
 from pyroscope_otel import tracing
+from pyroscope_otel.names import is_unknown, service_names
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError
 from pyroscope_otel_django.configuration import prepare, read
@@ -91,14 +92,15 @@ def check_tracing(**_: Any) -> list[CheckMessage]:
                 id=f"{APP}.W003",
             )
         )
-    label = settings.tags.get("service_name", settings.application_name)
-    name = str(tracing.resource_attributes(provider).get("service.name", label))
+    resource = tracing.resource_attributes(provider)
+    service = service_names(settings.application_name, settings.tags, resource)
     # A provider that is yet to be made takes the application's name.
-    is_made = provider is None and name.startswith(tracing.UNKNOWN_SERVICE)
-    if name != label and not is_made:
+    is_made = provider is None and is_unknown(service.traces)
+    if service.differ and not is_made:
         found.append(
             Warning(
-                f"Profiles have service_name {label!r}, traces have service.name {name!r}.",
+                f"Profiles have service_name {service.profiles!r}, "
+                f"traces have service.name {service.traces!r}.",
                 hint=(
                     "Grafana's link from a trace finds no profile unless both match: set "
                     "PYROSCOPE['APPLICATION_NAME'] or the environment variable OTEL_SERVICE_NAME."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroscope_otel import configuration, tracing
 from pyroscope_otel.wsgi import PyroscopeMiddleware
@@ -10,7 +10,9 @@ from pyroscope_otel_flask.instrumentation import instrument
 
 if TYPE_CHECKING:
     from flask import Flask
+    from typing_extensions import Unpack
 
+    from pyroscope_otel.arguments import Arguments
     from pyroscope_otel.wsgi import WSGIApplication
 
 _NAME = "pyroscope"
@@ -46,7 +48,7 @@ class Pyroscope:
         Exception: As `init_app`, if an application is given.
     """
 
-    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
+    def __init__(self, app: Flask | None = None, **settings: Unpack[Arguments]) -> None:
         self._settings = settings
         if app is not None:
             self.init_app(app)

@@ -220,7 +220,6 @@ app = Starlette(
         Route("/health", health),
     ],
     middleware=[
-        # To mypy, Middleware's own argument could be one of the settings.
-        Middleware(PyroscopeMiddleware, application_name="shop"),  # type: ignore[arg-type]
+        Middleware(PyroscopeMiddleware, application_name="shop"),
     ],
 )

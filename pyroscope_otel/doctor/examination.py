@@ -16,6 +16,7 @@ from pyroscope_otel.doctor.server import check_server
 from pyroscope_otel.doctor.settings import check_settings, shown
 from pyroscope_otel.doctor.target import target_of
 from pyroscope_otel.doctor.versions import check_versions, versions
+from pyroscope_otel.names import is_unknown
 from pyroscope_otel.setting_table import TABLE
 
 if TYPE_CHECKING:
@@ -133,6 +134,6 @@ def _examine_settings(
 
 def _names_in_environment(settings: Settings, resource: Mapping[str, Any]) -> list[Finding]:
     """Compare the names where the environment has them. An application may, in its code."""
-    if str(resource.get("service.name", "")).startswith(tracing.UNKNOWN_SERVICE):
+    if is_unknown(resource.get("service.name")):
         return []
     return check_names(settings.application_name, settings.tags, resource)

@@ -1,15 +1,11 @@
-"""Checks that traces and profiles go under the same names.
-
-Grafana's link from a span asks for the profiles whose labels `service_name` and
-`service_namespace` equal the resource's attributes, and finds nothing otherwise.
-"""
+"""Checks that traces and profiles go under the same names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.doctor.finding import Finding, fine, problem
-from pyroscope_otel.tracing import UNKNOWN_SERVICE
+from pyroscope_otel.names import is_unknown, service_names, service_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,40 +15,39 @@ def check_names(
     application_name: str, tags: Mapping[str, str], resource: Mapping[str, Any]
 ) -> list[Finding]:
     """Compare the profiles' labels with the traces' resource."""
-    label = tags.get("service_name", application_name)
-    name = resource.get("service.name", label)
+    service = service_names(application_name, tags, resource)
     findings = []
-    if label != name:
+    if service.differ:
         findings.append(
             problem(
                 "names-differ",
-                f"Profiles have service_name {label!r}, traces have service.name {name!r}: the "
-                "link from a span finds no profile.",
+                f"Profiles have service_name {service.profiles!r}, traces have service.name "
+                f"{service.traces!r}: the link from a span finds no profile.",
                 "Set application_name (PYROSCOPE_APPLICATION_NAME) and OTEL_SERVICE_NAME to the "
                 "same, or leave the former out: it is taken from the latter.",
             )
         )
-    elif label.startswith(UNKNOWN_SERVICE):
+    elif is_unknown(service.profiles):
         findings.append(
             problem(
                 "service-has-no-name",
-                f"Traces and profiles go under {label!r}, as every service without a name.",
+                f"Traces and profiles go under {service.profiles!r}, as every service "
+                "without a name.",
                 "Set OTEL_SERVICE_NAME, or application_name (PYROSCOPE_APPLICATION_NAME).",
             )
         )
-    label_namespace = tags.get("service_namespace")
-    namespace = resource.get("service.namespace")
-    if namespace is not None and label_namespace != namespace:
+    namespace = service_namespaces(tags, resource)
+    if namespace.differ:
         findings.append(
             problem(
                 "namespaces-differ",
-                f"Profiles have service_namespace {label_namespace!r}, traces have "
-                f"service.namespace {namespace!r}: the link from a span finds no profile.",
+                f"Profiles have service_namespace {namespace.profiles!r}, traces have "
+                f"service.namespace {namespace.traces!r}: the link from a span finds no profile.",
                 "Leave the tag service_namespace out where pyroscope_otel.configure or a "
                 "middleware starts the agent: it is then added. Give it to pyroscope.configure "
                 "where the application calls that.",
             )
         )
     return findings or [
-        fine("names-match", f"Traces and profiles go under the same name, {label!r}.")
+        fine("names-match", f"Traces and profiles go under the same name, {service.profiles!r}.")
     ]

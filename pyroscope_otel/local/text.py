@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pyroscope_otel.local.schema import to_key
 
-__all__ = ("UNKNOWN_SERVICE", "profile_key", "shortened")
-
-UNKNOWN_SERVICE = "unknown_service"
-"""What OpenTelemetry's specification calls a service without a name."""
+__all__ = ("profile_key", "shortened")
 
 _MOST_CHARACTERS = 1024
 _ID_BYTES = 8
