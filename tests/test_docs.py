@@ -24,7 +24,7 @@ from pyroscope_otel.settings import SettingsError, read_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
 )
 
 each_page = pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_every_link_within_the_repository_leads_somewhere(page):
 def test_the_index_has_every_page():
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / target).resolve() for target in links(index)}
-    assert linked == {*PAGES} - {ROOT / "README.md", index}
+    assert linked == {*PAGES} - {*ROOT.glob("*.md"), index}
 
 
 @each_page
