@@ -78,22 +78,32 @@ class PyroscopeSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002  the protocol's
         """Follow: the span that ended may be the current one."""
         thread_labels.span_ended()
-        follow_current()
+        # Optimization: mostly it is not, as it was detached before, and the one that is
+        # decides by itself, open as it is.
+        current = span_in(None)
+        if current is None or not current.is_recording():
+            follow_current()
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
         if profile_of_span(span) is not None:
             return  # Another processor of ours has been here.
-        enclosing = None
-        parent = span.parent
-        if parent is not None and not parent.is_remote:
-            enclosing = _open_profile_above(span, parent_context)
+        # Optimization: what most spans are, below one of ours that is open, comes first
+        # and asks no more than it must.
+        parent = span_in(parent_context)
+        enclosing = profile_of_span(parent)
+        if enclosing is None:
+            enclosing = _profile_around(span)
+        elif not (parent.is_recording() or enclosing.is_open()):
+            # An ended parent closes it, unless its root is still open: a keep-alive
+            # connection can hand the next request the span of the last one.
+            enclosing = None
+        if enclosing is not None and not self._every_span:
+            put_span_in(span, enclosing)
+            return
         if not span.context.trace_flags & TraceFlags.SAMPLED:
             # Recorded, but exported to nobody: no profile could be linked to it.
             if enclosing is not None:
                 put_span_in(span, enclosing)
-            return
-        if enclosing is not None and not self._every_span:
-            put_span_in(span, enclosing)
             return
         profile = Profile(span, self._span_labels)
         put_span_in(span, profile)
@@ -106,20 +116,17 @@ class PyroscopeSpanProcessor(SpanProcessor):
                 AGENT.ensure_running()
 
 
-def _open_profile_above(span: Span, parent_context: Context | None) -> Profile | None:
-    """Return the profile that a span with a local parent is in, if it is open.
+def _profile_around(span: Span) -> Profile | None:
+    """Return the open profile around a span whose parent, as an object, has none.
 
-    An ended parent closes it, unless its root is still open: a keep-alive
-    connection can hand the next request the span of the last one.
+    A parent that never came by us, and was passed on without being current anywhere
+    (a span that the sampler dropped), or a thread of the SDK's where none is current
+    (`ConcurrentMultiSpanProcessor`): the code that starts the child is what remains
+    to go by.
     """
-    parent = span_in(parent_context)
-    profile = profile_of_span(parent)
-    if profile is not None:
-        return profile if parent.is_recording() or profile.is_open() else None
-    # A parent that never came by us, and was passed on without being current
-    # anywhere (a span that the sampler dropped), or a thread of the SDK's where
-    # none is current (`ConcurrentMultiSpanProcessor`): the code that starts the
-    # child is what remains to go by.
+    parent = span.parent
+    if parent is None or parent.is_remote:
+        return None
     profile = current_profile()
     if profile is not None and profile.trace_id == span.context.trace_id:
         return profile
