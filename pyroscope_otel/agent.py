@@ -141,8 +141,7 @@ class Agent:
         # Asked first: a refused start is an error in the agent's own log.
         if thread_labels.agent_is_running():
             self._state = _State.FOREIGN
-        elif pyroscope.configure(**settings.agent_arguments()) is not False:
-            # pyroscope-io 1.0 returns None.
+        elif pyroscope.configure(**settings.agent_arguments()):
             self._state = _State.RUNNING
         elif thread_labels.agent_is_running():
             self._state = _State.FOREIGN

@@ -574,7 +574,7 @@ def test_nothing_to_profile():
 
 
 def test_setting_that_the_installed_agent_lacks(monkeypatch):
-    # What pyroscope-io 1.0 offers, in short.
+    # Like a release that lacks much of what later ones have.
     def configure(application_name=None, server_address="http://localhost:4040"):
         pass
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -97,16 +96,15 @@ def _check_agent() -> Iterator[Finding]:
             "pyroscope-io-missing",
             "The package pyroscope-io is not installed, though something is importable as "
             "`pyroscope`.",
-            "pip install 'pyroscope-io>=1.0', and look for what else provides `pyroscope`.",
+            "pip install 'pyroscope-io>=1.2', and look for what else provides `pyroscope`.",
             str(getattr(sys.modules.get("pyroscope"), "__file__", "")),
         )
         return
-    major = re.match(r"[0-9]+", version)
-    if major is None or int(major[0]) < 1:
+    if [int(part) for part in version.split(".") if part.isdecimal()] < [1, 2]:
         yield problem(
             "pyroscope-io-too-old",
-            f"pyroscope-io {version} is too old: before 1.0 its labels are not those of a thread.",
-            "pip install --upgrade 'pyroscope-io>=1.0'",
+            f"pyroscope-io {version} is too old: before 1.2 it does not say whether an agent runs.",
+            "pip install --upgrade 'pyroscope-io>=1.2'",
         )
 
 

@@ -71,10 +71,16 @@ def test_a_module_of_somebodys_own_in_the_place_of_the_agent(monkeypatch):
     assert the("import-path-broken", check_versions()).detail == ""
 
 
-@pytest.mark.parametrize("version", ["0.8.11", "0.9", "dev"])
+@pytest.mark.parametrize("version", ["0.8.11", "1.1.0", "1", "dev"])
 def test_an_agent_that_is_too_old(install, version):
     install("pyroscope-io", version)
     assert codes(check_versions()) == ["pyroscope-io-too-old!"]
+
+
+@pytest.mark.parametrize("version", ["1.2.0", "1.10", "2"])
+def test_an_agent_that_is_new_enough(install, version):
+    install("pyroscope-io", version)
+    assert codes(check_versions()) == ["versions-work"]
 
 
 def test_an_agent_that_is_not_a_package(monkeypatch):
