@@ -100,6 +100,22 @@ state()
     assert lines[-1] == "configured"
 
 
+def test_an_override_in_a_management_command_sets_up_nothing():
+    """It configures anew only what had been configured."""
+    lines = run(
+        PROJECT
+        + """
+from django.test import override_settings
+set_up()
+execute_from_command_line(["manage.py", "check"])
+with override_settings(PYROSCOPE={"APPLICATION_NAME": "till"}):
+    state()
+state()
+"""
+    )
+    assert lines[-2:] == ["nothing", "nothing"]
+
+
 SERVE_ONE = """
 import io
 from django.core.management.commands import runserver
@@ -311,6 +327,22 @@ for command, options in (
     assert kinds == ["SystemCheckError", "SystemCheckError", "ImproperlyConfigured", "CommandError"]
     assert all("(pyroscope_otel_django.E001)" in line for line in lines if "SystemCheck" in line)
     assert lines[-1] == "1"
+
+
+def test_the_command_answers_though_checks_fail():
+    """It is asked for when something is wrong: the checks must not stop it."""
+    lines = run(
+        PROJECT
+        + """
+set_up(CACHES={})
+for command in ("check", "pyroscope"):
+    try:
+        execute_from_command_line(["manage.py", command])
+    except SystemExit as stop:
+        print(stop.code)
+"""
+    )
+    assert lines[:2] == ["1", "Settings"]
 
 
 def test_the_middleware_without_the_app():
