@@ -109,11 +109,8 @@ def configure() -> bool:
     """
     _state.is_wanted = True
     prepare()
-    without_agent = is_without_agent()
-    if without_agent:
-        withhold_agent()
     settings = configuration.apply(
-        {}, read_project().given, _called("{}"), with_agent=not without_agent
+        {}, read_project().given, _called("{}"), with_agent=not is_without_agent()
     )
     return settings is not None
 
