@@ -6,7 +6,7 @@ import pytest
 from asgi_server import Exchange, http, run_asyncio, serve, websocket
 from asgi_variants import bare, ours, starlettes_own
 from fastapi import APIRouter, FastAPI
-from journal import PATH, AppError
+from journal import PATH, AppError, AppExit
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
@@ -188,12 +188,13 @@ def test_what_the_application_leaves_in_the_scope(more, name, settings, journal)
     assert root.attributes.get("http.route") == (name[4:] or None)
 
 
-def test_the_name_of_a_request_whose_endpoint_raises(settings, journal):
+@pytest.mark.parametrize("kind", [AppError, AppExit])
+def test_the_name_of_a_request_whose_endpoint_raises(settings, kind, journal):
     async def fails(_request):
-        raise AppError("no stock")
+        raise kind("no stock")
 
     app = Starlette(routes=[Route("/items/{item}", fails)], middleware=[ours(settings)])
-    with pytest.raises(AppError):
+    with pytest.raises(kind):
         run_asyncio(partial(serve, app, Exchange(), http("/items/7")))
     (root,) = journal.roots()
     assert root.name == "GET /items/{item}"
