@@ -118,6 +118,23 @@ def test_the_documented_commands(tmp_path):
     assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "shop"
 
 
+def test_the_documented_configuration_file(tmp_path):
+    (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", PAGE, re.DOTALL)
+    (file,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "shop.py").write_text(code)
+    (tmp_path / "otel.yaml").write_text(file)
+    (command,) = re.findall(r"^opentelemetry-instrument .*$", PAGE, re.MULTILINE)
+    (variable,) = re.findall(r"`(OTEL_CONFIG_FILE=.*?)`", PAGE)
+    environment = dict([variable.split("=")])
+    with started(
+        None, command=shlex.split(command), folder=tmp_path, environment=environment
+    ) as running:
+        assert running.get("/sum/20000000") == b"199999990000000"
+        link = running.link("GET /sum/<int:limit>")
+    assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "shop"
+    assert link.profile_labels["region"] == "eu"
+
+
 def test_uvicorn_that_is_terminated_loses_what_was_not_uploaded():
     """The page says so. Where it no longer holds, it is to say so no longer."""
     command = ["opentelemetry-instrument", "uvicorn", "tests.real.unprepared_apps:fastapi_app"]

@@ -69,3 +69,25 @@ def test_listed_as_disabled_it_does_nothing(run_with):
     done = run_with("      enabled: false\n", **QUICK)
     assert done.said == [{"linked": False, "processors": 0}, {}]
     assert done.log == LOG
+
+
+ASK = """
+from flask import Flask
+try:
+    say(status=Flask("shop").test_client().get("/").status_code)
+except AttributeError:
+    say(status=None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("propagator", "status"),
+    [
+        pytest.param("", None, id="without"),
+        pytest.param("propagator: {composite: [{tracecontext: {}}]}\n", 404, id="with"),
+    ],
+)
+def test_without_a_propagator_flask_fails(run_with, propagator, status):
+    """Without us, too. The page says so; where it no longer holds, it is to say so no longer."""
+    off = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "pyroscope_otel"}
+    assert run_with(propagator, ASK, **off).said == [{"status": status}]
