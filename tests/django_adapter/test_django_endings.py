@@ -157,9 +157,10 @@ def test_a_streaming_body_whoever_makes_the_root_span(project, serve, make_body,
 @each_of(ours_first, contrib_above)
 @each_server_and_loop
 @each_body
-def test_exception_in_a_streaming_body(project, serve, make_body, journal):
-    error = AppError()
-    with pytest.raises(AppError) as caught:
+@pytest.mark.parametrize("kind", [AppError, AppExit])
+def test_exception_in_a_streaming_body(project, serve, make_body, kind, journal):
+    error = kind()
+    with pytest.raises(kind) as caught:
         serve(project(streaming(journal, make_body, error)))
     assert caught.value is error
     root = journal.check()
@@ -402,6 +403,38 @@ def test_client_disconnects_from_a_stream_under_asgi(project, new_loop, make_bod
 
     contextvars.copy_context().run(event_loops.run, main, new_loop)
     check(journal, make_body, project)
+
+
+@listens_for_disconnects
+@each_of(ours_first, contrib_above, our_other_middleware_around)
+@event_loops.each_loop
+def test_client_disconnects_while_the_stream_waits(project, new_loop, journal):
+    seen = []
+
+    async def chunks():
+        yield b"x"
+        exchange.has_left.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError as error:
+            journal.note_in_pool()
+            seen.append(error)
+            raise
+
+    async def view(request, item):  # noqa: ARG001
+        return StreamingHttpResponse(chunks())
+
+    application = project(view).asgi()
+
+    async def main():
+        nonlocal exchange
+        exchange = Leaving()
+        await application(http(), *exchange.ends)
+
+    exchange = None
+    contextvars.copy_context().run(event_loops.run, main, new_loop)
+    assert len(seen) == 1
+    journal.check()
 
 
 @listens_for_disconnects
