@@ -24,7 +24,7 @@ from wsgi_server import Exchange as WsgiExchange
 from wsgi_server import environ
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import Hold
+from pyroscope_otel.attribution import Hold, profile_of_span
 from pyroscope_otel.following import switch
 from pyroscope_otel_django import streaming
 from pyroscope_otel_django.asgi import get_asgi_application
@@ -317,6 +317,21 @@ def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0
     places = [record.args[0] for record in caplog.records if record.exc_info[0] is OurError]
     assert where in places
     assert len(set(places)) == len(places)
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+@each_of(ours_first)
+@each_server
+def test_a_stream_that_cannot_be_held_lets_go_of_its_profile(project, serve, monkeypatch, journal):
+    monkeypatch.setattr(failure, "reraise", False)
+    monkeypatch.setattr(streaming, "_hold", fail)
+
+    def view(request, item):  # noqa: ARG001
+        return StreamingHttpResponse(iter([b"x"]))
+
+    assert serve(project(view)) == (200, b"x")
+    (span,) = journal.starts.spans
+    assert not profile_of_span(span).is_open()
 
 
 # The lifespan.
