@@ -80,7 +80,7 @@ def examine(
         return found
 
     target = target_of(settings, read_from)
-    progress(f"Pushing a profile to {target.shown}")
+    progress(f"Pushing a profile to {target.shown}, and looking for it there")
     checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
     found.findings += checked.findings
     if not settings.cpu_enabled or "span_id" not in settings.span_labels:

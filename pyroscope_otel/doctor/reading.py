@@ -52,6 +52,13 @@ class Reader(Protocol):
             CannotRead: If the server does not let it be read.
         """
 
+    def shows_a_service(self) -> bool:
+        """Return whether the server has anything to show, of whatever service.
+
+        Raises:
+            CannotRead: If the server does not let it be read.
+        """
+
 
 def reader_for(target: Target) -> Reader:
     """Return the reader for the kind of server that there is."""
@@ -79,6 +86,10 @@ class LocalReader:
         status = _json(self._target, "/api/status") or {}
         return _whole(status.get("samples_without_request"))
 
+    def shows_a_service(self) -> bool:
+        """Return True: what the local server has taken, it shows at once."""
+        return True
+
 
 class PyroscopeReader:
     """Reads from a Pyroscope server's query API."""
@@ -105,14 +116,20 @@ class PyroscopeReader:
             "SelectMergeStacktraces", {"profileTypeID": CPU_TYPE, "labelSelector": _SELECTOR}
         )
 
+    def shows_a_service(self) -> bool:
+        """Return whether any series has a service's name."""
+        return bool(self._label_values("service_name", []))
+
     def label_values(self, name: str) -> list[str]:
         """Return the values that a label has among the doctor's series.
 
         Raises:
             CannotRead: If the server does not let it be read.
         """
-        answer = self._query("LabelValues", {"name": name, "matchers": [_SELECTOR]})
-        names = answer.get("names", [])
+        return self._label_values(name, [_SELECTOR])
+
+    def _label_values(self, name: str, matchers: list[str]) -> list[str]:
+        names = self._query("LabelValues", {"name": name, "matchers": matchers}).get("names", [])
         return [str(one) for one in names] if isinstance(names, list) else []
 
     def _total(self, method: str, query: Mapping[str, object]) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyroscope_otel.doctor.target import Target
 
 _ARRIVAL_SECONDS = 15.0
+_NEW_SERVER_SECONDS = 150.0
 _POLL_SECONDS = 0.5
 
 _REDIRECTS = range(300, 400)
@@ -152,7 +153,7 @@ def _trace_id(reader: Reader, span_id: str, trace_id: str, *, uses_trace_id: boo
     one. So the pushed sample is looked for, by its span and among the series.
     """
     try:
-        is_there = arrives(reader, span_id)
+        is_there = arrives(reader, span_id, of_first_push=True)
         series = reader.label_values("trace_id") if isinstance(reader, PyroscopeReader) else []
     except CannotRead as error:
         return _cannot_tell(str(error))
@@ -188,17 +189,29 @@ def _makes_series(*, uses_trace_id: bool) -> Finding:
     )
 
 
-def arrives(reader: Reader, span_id: str) -> int:
+def arrives(reader: Reader, span_id: str, *, of_first_push: bool = False) -> int:
     """Wait until a span's profile can be read, and return its CPU time; 0 if it never can.
 
-    A server answers a push before what it brought can be asked for.
+    A server answers a push before what it brought can be asked for. Pyroscope 2 as it
+    comes shows nothing of a tenant's first push before its first compaction, after some
+    40 s, and remembers for a minute that there was nothing.
+
+    Args:
+        reader: How to read.
+        span_id: The span's id.
+        of_first_push: Whether the server may be such a new one: then it gets longer,
+            while it shows nothing at all.
 
     Raises:
         CannotRead: If the server does not let it be read.
     """
-    deadline = time.monotonic() + _ARRIVAL_SECONDS
+    begin = time.monotonic()
+    deadline = begin + _ARRIVAL_SECONDS
     while True:
         nanoseconds = reader.span_nanoseconds(span_id)
-        if nanoseconds or time.monotonic() > deadline:
+        now = time.monotonic()
+        if nanoseconds or now > deadline:
             return nanoseconds
+        if of_first_push and not reader.shows_a_service():
+            deadline = min(now + _ARRIVAL_SECONDS, begin + _NEW_SERVER_SECONDS)
         time.sleep(_POLL_SECONDS)

@@ -24,6 +24,8 @@ def real_server(monkeypatch):
     if not REAL_SERVER:
         pytest.skip("PYROSCOPE_TEST_SERVER names no Pyroscope server")
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
+    # It may be one that was started for the tests.
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 150.0)
     return REAL_SERVER
 
 
@@ -42,6 +44,7 @@ def _clean_environment(monkeypatch):
 def _impatient(monkeypatch):
     # Where a test waits for what never comes, it need not do so for long.
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 1.0)
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 1.0)
     monkeypatch.setattr(server_checks, "_POLL_SECONDS", 0.1)
     monkeypatch.setattr(end_to_end, "_BURN_SECONDS", 0.3)
 

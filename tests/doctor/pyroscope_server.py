@@ -32,6 +32,7 @@ class PyroscopeServer:
         tenant: The tenant that a request must name.
         drops_span_id: Whether something before it takes that label away.
         keeps: Called with a series' labels; whether it is stored.
+        shows: Called at each query; whether it has an answer to it yet.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class PyroscopeServer:
         self.tenant = None
         self.drops_span_id = False
         self.keeps = lambda labels: True  # noqa: ARG005  a stand-in for one that looks
+        self.shows = lambda: True
         self.stored = []
         """Of each sample: the series' labels, the span id, and the value."""
         self.requests = []
@@ -101,10 +103,8 @@ class PyroscopeServer:
         return self._graph(query, lambda _: True)
 
     def LabelValues(self, query):  # noqa: N802  same
-        (matcher,) = query["matchers"]
-        values = {
-            labels[query["name"]] for labels, _, _ in self._of(matcher) if query["name"] in labels
-        }
+        stored = self._of(*query["matchers"])
+        values = {labels[query["name"]] for labels, _, _ in stored if query["name"] in labels}
         return {"names": sorted(values)} if values else {}
 
     def _graph(self, query, is_wanted):
@@ -116,7 +116,11 @@ class PyroscopeServer:
             return {"flamegraph": {"names": ["total"], "levels": [{"values": ["0", "0"]}]}}
         return {"flamegraph": {"names": ["total"], "total": str(sum(values))}}
 
-    def _of(self, selector):
+    def _of(self, selector=None):
+        if not self.shows():
+            return []
+        if selector is None:
+            return self.stored
         service = re.fullmatch(r'\{service_name="([^"]+)"\}', selector)[1]
         return [one for one in self.stored if one[0]["service_name"] == service]
 

@@ -220,7 +220,7 @@ def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
     assert json.loads(without_server.out)["ok"] is False
     assert without_server.err.splitlines() == [
         "Looking at what is installed ...",
-        f"Pushing a profile to {without_server.server} ...",
+        f"Pushing a profile to {without_server.server}, and looking for it there ...",
         "Burning CPU time in a span, and reading its profile back ...",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import socket
 import threading
@@ -9,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from pyroscope_otel.doctor import server as server_checks
 from pyroscope_otel.doctor.server import check_server
 
 from .judging import codes, target
@@ -56,6 +59,23 @@ def test_where_it_cannot_be_told_what_becomes_of_trace_ids(address, pyroscope_se
             "does not arrive": "the pushed sample was not found there in time",
         }[reason]
     )
+
+
+def test_a_new_server_that_shows_its_first_profile_late(address, pyroscope_server, monkeypatch):
+    monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 0.3)
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
+    queries = itertools.count()
+    pyroscope_server.shows = lambda: next(queries) > 20
+    check = check_server(target(address), uses_trace_id=True)
+    assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
+
+
+def test_a_server_that_shows_other_profiles_is_not_new(address, pyroscope_server, monkeypatch):
+    check_server(target(address), uses_trace_id=True)
+    pyroscope_server.keeps = lambda _: False
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", math.inf)
+    check = check_server(target(address), uses_trace_id=True)
+    assert codes(check.findings) == ["server-accepts-push", "trace-id-unknown"]
 
 
 def test_a_server_to_read_from_that_is_not_the_one_pushed_to(address, pyroscope_server):
