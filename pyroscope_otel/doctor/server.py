@@ -129,8 +129,10 @@ def _refused(target: Target, answer: Answer) -> Finding:
     return problem(
         "server-refuses-push",
         f"{server} does not take a push: no profile arrives.",
-        "Its answer says why: its rate limit (429), its size limit (413), or a failure of its own "
-        "(5xx), about which its log says more.",
+        f"A server that is still starting answers so: wait until {target.shown}/ready says ready. "
+        "If it does, its log says more."
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        else "Its answer says why: its rate limit (429), or its size limit (413).",
         words,
     )
 

@@ -163,6 +163,27 @@ def test_an_answer_that_is_no_acceptance(answer, expected):
         assert "https://login.example/" in check.findings[0].summary
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        # What Pyroscope answers before its parts have found each other.
+        (500, {"code": "unknown", "message": "rpc error: desc = service is unavailable"}),
+        (503, "not ready"),
+    ],
+)
+def test_a_server_that_is_still_starting(status, content):
+    with serving(lambda *_: (status, content)) as address:
+        (finding,) = check_server(target(address), uses_trace_id=False).findings
+    assert codes([finding]) == ["server-refuses-push!"]
+    assert f"wait until {address}/ready says ready" in finding.remedy
+
+
+def test_a_limit_does_not_end_by_waiting():
+    with serving(lambda *_: (429, "rate limit")) as address:
+        (finding,) = check_server(target(address), uses_trace_id=False).findings
+    assert "ready" not in finding.remedy
+
+
 def test_nothing_listens(closed_port):
     check = check_server(target(f"http://127.0.0.1:{closed_port}"), uses_trace_id=False)
     assert codes(check.findings) == ["server-unreachable!"]

@@ -120,7 +120,7 @@ def refusing(request):
         thread.join()
 
 
-@pytest.mark.parametrize("refusing", [401, 404], indirect=True)
+@pytest.mark.parametrize("refusing", [401, 404, 500], indirect=True)
 def test_a_server_that_refuses_profiles(refusing):
     status, url = refusing
     messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
