@@ -30,6 +30,7 @@ __all__ = ("ForeignFile", "Store")
 
 _SHARE = 20  # what is pruned at a time: a twentieth
 _SWEEP_SECONDS = 600
+_NO_NAME = "(no name)"
 
 
 class Store:
@@ -145,7 +146,8 @@ class Store:
             " error = excluded.error, http_status = excluded.http_status",
             [
                 (
-                    *(s.profile_id, s.service, s.name, s.trace_id, s.span_id, s.kind),
+                    *(s.profile_id, s.service, s.name or _NO_NAME),
+                    *(s.trace_id, s.span_id, s.kind),
                     *(s.start_ns, s.duration_ns, s.error, s.http_status, now),
                 )
                 for s in spans

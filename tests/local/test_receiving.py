@@ -108,6 +108,14 @@ def test_service_without_a_name(client):
     assert client.get("/api/status")["services"] == ["unknown_service"]
 
 
+def test_request_without_a_name_has_one_to_click_on(client):
+    client.add(span(name=""))
+    (route,) = client.get("/api/routes")["routes"]
+    assert route["route"] == "(no name)"
+    (request,) = client.get("/api/requests", route=route["route"])["requests"]
+    assert request["route"] == "(no name)"
+
+
 REJECTED = {
     "short trace id": ({"trace_id": b"x"}, "a trace id is not 16 bytes, or all zero"),
     "zero trace id": ({"trace_id": bytes(16)}, "a trace id is not 16 bytes, or all zero"),
