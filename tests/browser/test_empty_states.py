@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 from sending import Span, send_request, send_samples, send_spans
 from shop_stacks import SEARCH
@@ -96,6 +98,7 @@ def test_what_is_not_stored_any_more(shop, open_page):
         page.goto(f"{shop.url}/{address}")
         expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
         expect(page.locator("main")).to_contain_text("oldest first out")
+        expect(page.locator("main p").first).to_have_text(re.compile(r"No request [^.]* stored\."))
         page.get_by_role("link", name="All requests").click()
         expect(page.locator("table.requests tbody tr")).to_have_count(5)
 

@@ -86,6 +86,15 @@ export function bytes(number) {
   return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
 }
 
+/**
+ * What the server says in the words of an error, as a sentence.
+ *
+ * @param {string} text
+ */
+export function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
 /** @param {number} seconds */
 export function period(seconds) {
   if (seconds % 86_400 === 0) return count(seconds / 86_400, "day");

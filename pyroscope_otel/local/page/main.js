@@ -4,7 +4,7 @@ import { ask, listen, Refused, Unreachable } from "./api.js";
 import { parse, withView } from "./address.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
-import { bytes, count, period } from "./format.js";
+import { bytes, count, period, sentence } from "./format.js";
 import { openDifference } from "./difference.js";
 import { openRequest } from "./request.js";
 import { openRequests } from "./requests.js";
@@ -88,11 +88,11 @@ function showError(error) {
   document.title = "pyroscope-otel";
   if (error instanceof Refused && error.status === 404) {
     fill(main, message("Not found", [
-      error.message,
+      sentence(error.message),
       "It may have gone: the server keeps a limited time and size, oldest first out.",
     ], { href: "#/", text: "All requests" }));
   } else if (error instanceof Refused) {
-    fill(main, message("The server refused", [error.message], { href: "#/", text: "All requests" }));
+    fill(main, message("The server refused", [sentence(error.message)], { href: "#/", text: "All requests" }));
   } else if (error instanceof Unreachable) {
     fill(main, message("No answer from the server", [
       "Is it still running? Start it again with:",
