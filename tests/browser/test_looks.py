@@ -78,6 +78,38 @@ def test_long_names_fit_a_phone(server, open_page):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+def test_long_names_leave_room_for_others(server, open_page):
+    long = "GET /" + "a" * 600
+    root = Span(long, service="s" * 600, stacks=[])
+    others = [Span(long, service="t" * 600, parent=root.id, stacks=[]) for _ in range(2)]
+    profile_id = send_request(server.url, root, *others)
+    for viewport in (PHONE, {"width": 1280, "height": 800}):
+        page = open_page(server.url, "#/", viewport=viewport)
+        for row in page.locator("table.requests tbody tr").all():
+            assert row.bounding_box()["height"] < 200
+        go(page, f"{server.url}/#/routes")
+        for row in page.locator("table.routes tbody tr").all():
+            assert row.bounding_box()["height"] < 200
+        go(page, f"{server.url}/#/request/{profile_id}")
+        for tab in page.locator(".tabs a").all():
+            assert tab.bounding_box()["height"] < 200
+
+
+def test_a_phone_shows_all_of_what_the_search_is_for(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.slow}", viewport=PHONE, has_touch=True)
+    search = page.get_by_placeholder("Search functions and files")
+    room, needed = search.evaluate("""input => {
+      const style = getComputedStyle(input);
+      const pen = document.createElement("canvas").getContext("2d");
+      pen.font = style.font;
+      return [
+        input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
+        pen.measureText(input.placeholder).width,
+      ];
+    }""")
+    assert needed <= room
+
+
 def test_a_phone_taps_through_the_flame_graph(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}", viewport=PHONE, has_touch=True)
     graph = page.get_by_role("application")

@@ -112,8 +112,9 @@ class RequestPage {
     if (this.trace.profiles.length < 2) return null;
     return h("nav", { class: "tabs", "aria-label": "Local roots of this trace" }, this.trace.profiles.map((/** @type {any} */ profile) =>
       h("a", { href: requestAddress(profile.profile_id), "aria-current": profile.profile_id === this.id ? "page" : null },
-        h("span", { class: "route" }, profile.route), " ",
-        h("span", { class: "quiet" }, `${profile.service}, ${profile.cpu_ns === null ? "no sample" : cpu(profile.cpu_ns)}`))));
+        h("span", { class: "clamped" },
+          h("span", { class: "route" }, profile.route), " ",
+          h("span", { class: "quiet" }, `${profile.service}, ${profile.cpu_ns === null ? "no sample" : cpu(profile.cpu_ns)}`)))));
   }
 
   /** More of this request may have arrived: its samples come after its spans. */

@@ -103,8 +103,8 @@ export class RequestTable {
     const failed = request.status === "error";
     return h("tr", { role: "row", "data-profile": request.profile_id },
       h("td", { role: "cell", class: "time" }, h("time", { datetime: isoTime(request.start_ms) }, time(request.start_ms))),
-      h("td", { role: "cell", class: "service" }, request.service),
-      h("td", { role: "cell", class: "route" }, h("a", { href: this.link(request) }, request.route)),
+      h("td", { role: "cell", class: "service" }, h("span", { class: "clamped" }, request.service)),
+      h("td", { role: "cell", class: "route" }, h("a", { class: "clamped", href: this.link(request) }, request.route)),
       h("td", { role: "cell", class: "status" }, statusMark(failed, request.http_status)),
       h("td", { role: "cell", class: "number duration" }, duration(request.duration_ns)),
       h("td", { role: "cell", class: "number cpu" },

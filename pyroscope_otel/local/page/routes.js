@@ -30,8 +30,8 @@ export async function openRoutes(place, around) {
           [["Service", ""], ["Route", ""], ["Requests", "number"], ["Mean duration", "number"], ["Slowest", "number"], ["CPU sampled", "number"], ["Share", "share"]]
             .map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
         h("tbody", { role: "rowgroup" }, routes.map((/** @type {any} */ route) => h("tr", { role: "row" },
-          h("td", { role: "cell", class: "service" }, route.service),
-          h("td", { role: "cell", class: "route" }, h("a", { href: routeAddress(route.service, route.route) }, route.route)),
+          h("td", { role: "cell", class: "service" }, h("span", { class: "clamped" }, route.service)),
+          h("td", { role: "cell", class: "route" }, h("a", { class: "clamped", href: routeAddress(route.service, route.route) }, route.route)),
           h("td", { role: "cell", class: "number count" },
             h("a", { class: "inner", href: address("/", { service: route.service, route: route.route }), "aria-label": `${route.requests} requests of ${route.route}` }, route.requests.toLocaleString("en"))),
           h("td", { role: "cell", class: "number mean" }, duration(route.mean_duration_ns)),
