@@ -112,6 +112,7 @@ def test_a_requests_profile_can_be_downloaded_as_pprof(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download pprof").click()
+    assert download.value.suggested_filename == f"{shop.slow}.pprof"
     content = download.value.path().read_bytes()
     profile = PprofProfile.FromString(gzip.decompress(content))
     assert sum(sample.value[-1] for sample in profile.sample) == 200_000_000

@@ -102,7 +102,7 @@ class RequestPage {
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
-        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: `${this.id}.pb.gz` }, "Download pprof")),
+        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof")),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
   }
