@@ -110,6 +110,13 @@ def work(path):
 
 
 @pytest.mark.usefixtures("endpoint")
+def test_a_provider_that_the_start_up_makes_and_the_shutdown_flushes(check):
+    built = BUILT_BY_STARLETTE.replace("aplication", "application")
+    found = codes(check(built, "@app.get('/')\ndef index(): return ''").findings)
+    assert "traces-accepted" in found
+
+
+@pytest.mark.usefixtures("endpoint")
 def test_a_wsgi_factory_whose_work_releases_the_gil(check):
     index = """
 import hashlib

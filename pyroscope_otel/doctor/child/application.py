@@ -69,14 +69,14 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
 
     facts |= {"stage": "it got a request", "is_asgi": loaded.is_asgi}
     tell(facts)
-    for provider in providers.known:
-        exporters.watch(provider)
     call = call_asgi if loaded.is_asgi else call_wsgi
     positions: list[int] = []
 
     @contextlib.contextmanager
     def around() -> Iterator[None]:
         positions.append(len(providers.spans))
+        # Also those of providers that the start-up made: its shutdown flushes them.
+        exporters.watch(providers.known)
         yield
         # Before the application's shutdown, which stops it.
         facts["agent_runs"] = thread_labels.agent_is_running()
@@ -89,9 +89,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         times=2,
         around_each=around,
     )
-    # Providers that the start-up made.
-    for provider in providers.known:
-        exporters.watch(provider)
+    exporters.watch(providers.known)
 
     facts["stage"] = "profiles and spans were flushed"
     tell(facts)

@@ -27,7 +27,7 @@ def main() -> None:
     pyroscope_otel.configure(**told["settings"])
     provider = trace.get_tracer_provider()
     exporters = ExporterWatch()
-    exporters.watch(provider)
+    exporters.watch([provider])
 
     with provider.get_tracer("pyroscope-otel doctor").start_as_current_span("doctor") as span:
         started = time.thread_time_ns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.setting_kinds import mask_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.sdk.trace import SpanProcessor
 
@@ -42,9 +43,9 @@ class ExporterWatch:
         logging.getLogger("opentelemetry.exporter").addHandler(self._complaints)
         self._watched: list[tuple[Any, list[str]]] = []
 
-    def watch(self, provider: Any) -> None:
-        """Watch the exporters that a provider has by now."""
-        for processor in span_processors(provider):
+    def watch(self, providers: Iterable[Any]) -> None:
+        """Watch the exporters that providers have by now."""
+        for processor in itertools.chain.from_iterable(map(span_processors, providers)):
             exporter = getattr(processor, "span_exporter", None)
             if exporter is None or any(exporter is one for one, _ in self._watched):
                 continue
