@@ -180,8 +180,9 @@ def _judge_exporters(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield problem(
         "app-no-exporter",
         "No tracer provider has an exporter: traces do not arrive, and nothing leads to profiles.",
-        "Set OTEL_EXPORTER_OTLP_ENDPOINT and pip install 'pyroscope-otel[otlp]', or add a "
-        "BatchSpanProcessor with an exporter to the application's provider.",
+        "If the application makes its tracer provider itself, add a BatchSpanProcessor with an "
+        "exporter to it. Else set OTEL_EXPORTER_OTLP_ENDPOINT, and pip install "
+        "'pyroscope-otel[otlp]'.",
     )
 
 

@@ -23,8 +23,10 @@ def check_names(
                 "names-differ",
                 f"Profiles have service_name {service.profiles!r}, traces have service.name "
                 f"{service.traces!r}: the link from a span finds no profile.",
-                "Set application_name (PYROSCOPE_APPLICATION_NAME) and OTEL_SERVICE_NAME to the "
-                "same, or leave the former out: it is taken from the latter.",
+                "Give application_name (PYROSCOPE_APPLICATION_NAME) and service.name the same "
+                "value, or leave the former out: it is taken from the latter. service.name is in "
+                "the resource that the application's code makes; if that has none, it is "
+                "OTEL_SERVICE_NAME.",
             )
         )
     elif is_unknown(service.profiles):

@@ -167,6 +167,18 @@ def test_a_request_that_waits_and_traces_that_go_nowhere(check):
     assert exporter == "app-no-exporter!"
 
 
+@pytest.mark.usefixtures("endpoint")
+def test_what_the_environment_cannot_give_a_provider_of_the_applications_own(check, monkeypatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "till")
+    alone = "\n".join(line for line in PROVIDER.splitlines() if "InMemory" not in line)
+    till = MIDDLEWARE.replace("shop", "till")
+    findings = check(alone, GLOBAL, PLAIN, till).findings
+    assert {"names-differ!", "app-no-exporter!"} <= set(codes(findings))
+    assert "resource that the application's code makes" in the("names-differ", findings).remedy
+    remedy = the("app-no-exporter", findings).remedy
+    assert remedy.startswith("If the application makes its tracer provider itself, add a Batch")
+
+
 def test_by_hand_with_nothing_wrong_but_a_short_request(check):
     checked = check(PROVIDER, GLOBAL, BY_HAND, PLAIN, CONTRIB)
     assert codes(checked.findings) == [
