@@ -148,7 +148,7 @@ def carry(labels: Labels | None, since: object = None, required: Conditions = co
         if labels is not None and (not required or _all_hold(required)):
             thread.labels = labels
             for key, value in labels:
-                if pyroscope.add_thread_tag(key, value) is False:
+                if not pyroscope.add_thread_tag(key, value):
                     # No agent is running. Believe nothing, so that the next
                     # switch tries again.
                     thread.labels = None

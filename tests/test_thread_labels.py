@@ -138,13 +138,6 @@ def test_an_agent_that_stops_in_the_middle(recorder):
     assert recorder.now() == dict(TWO)
 
 
-def test_an_agent_that_says_nothing_is_believed(recorder, monkeypatch):
-    """Early versions of the agent return None."""
-    monkeypatch.setattr(pyroscope, "add_thread_tag", lambda *label: recorder.add(*label) and None)
-    carry(ONE)
-    assert carried() is ONE
-
-
 def test_whether_the_agent_runs(recorder):
     assert thread_labels.agent_is_running()
     assert recorder.now() == {}

@@ -34,7 +34,7 @@ def test_only_what_is_said_of_exporters_is_a_complaint(monkeypatch):
     watch = ExporterWatch()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
-    watch.watch(provider)
+    watch.watch([provider])
     for name, message in said.items():
         logging.getLogger(name).warning(message)
     (facts,) = watch.facts()
