@@ -98,9 +98,10 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     return problem(
         "app-not-loaded",
         f"{app} cannot be loaded: {error['message']}",
-        "Name it as its server does: module:app, or module:make_app() for a factory, from the "
-        "directory in which the server starts; the directory of manage.py, or the settings "
-        "module, for a Django project.",
+        "Run the doctor as the server runs: in its virtual environment, with its environment. Name "
+        "it as that does: module:app, or module:make_app() for a factory, from the directory in "
+        "which the server starts; the directory of manage.py, or the settings module, for a "
+        "Django project.",
         "\n".join(error["places"]),
     )
 

@@ -401,6 +401,12 @@ def test_an_application_that_cannot_be_loaded(check, source, app, code, words):
     assert words in finding.summary
 
 
+def test_an_application_that_lacks_a_package_here(check, tmp_path):
+    (finding,) = check("import nix", app="shop:app").findings
+    assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
+    assert "as the server runs: in its virtual environment" in finding.remedy
+
+
 def test_a_place_in_a_traceback_comes_without_its_source(check, tmp_path):
     (finding,) = check("int('x', base='pa55word' and 10)", app="shop:app").findings
     assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
