@@ -45,7 +45,8 @@ export function diagnose(status, origin) {
       steps: [
         "Add the middleware to the application; it starts the profiler and makes the spans:",
         { code: "from pyroscope_otel.asgi import PyroscopeMiddleware\n\napp.add_middleware(PyroscopeMiddleware, application_name=\"shop\")" },
-        "Install the exporter of traces: pip install 'pyroscope-otel[otlp]'",
+        "Install the exporter of traces:",
+        { code: "pip install 'pyroscope-otel[otlp]'" },
         "Start the application with this server's address, and send it a request:",
         run,
         "Traces arrive within seconds, profiles every 10 seconds.",
@@ -62,7 +63,8 @@ export function diagnose(status, origin) {
       title: "Profiles arrive, traces do not",
       text: "A request is listed when its span has arrived, and none has.",
       steps: [
-        "Install the exporter: pip install 'pyroscope-otel[otlp]'",
+        "Install the exporter:",
+        { code: "pip install 'pyroscope-otel[otlp]'" },
         "Tell the application where to send traces, before it starts:",
         { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${origin}` },
         "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; gRPC is not understood here).",
