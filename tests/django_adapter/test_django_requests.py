@@ -166,6 +166,28 @@ def test_a_root_span_of_the_views_own_is_held_as_well(configure, provider, serve
     journal.check()
 
 
+@event_loops.each_loop
+def test_a_span_left_behind_is_no_parent_of_the_views_own(configure, provider, new_loop, journal):
+    async def view(request, item):  # noqa: ARG001
+        with provider.get_tracer("shop").start_as_current_span("own"):
+            journal.note()
+        return HttpResponse("x")
+
+    configure(ROOT_URLCONF=Urls(view), pyroscope={"INSTRUMENT": False})
+
+    async def main():
+        with provider.get_tracer("shop").start_as_current_span("before") as left_behind:
+            left_behind.end()
+            await Project().asgi()(http(), *Exchange().ends)
+            assert trace.get_current_span() is left_behind
+
+    event_loops.run(main, new_loop)
+    journal.check_nothing_is_left()
+    _, root = journal.roots()
+    assert root.parent is None
+    assert journal.ids == [format(root.context.span_id, "016x")]
+
+
 def test_an_unsampled_request_has_no_profile(configure, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
