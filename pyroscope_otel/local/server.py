@@ -243,6 +243,9 @@ def _close(sockets: list[socket.socket]) -> None:
 
 def _url(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        # All of this machine's addresses, and none that one can connect to.
+        host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
