@@ -223,7 +223,7 @@ def current_submitter() -> Submitter | None:
     return Submitter(profile, None if context is None else context.get(_SPAN_KEY))
 
 
-def adopt(context: otel_context.Context) -> None:
+def adopt(context: otel_context.Context | None) -> None:
     """Put a span that is not ours into the profile that encloses it.
 
     A span that the sampler dropped, that another provider made, or that is
@@ -232,9 +232,10 @@ def adopt(context: otel_context.Context) -> None:
     part of that profile.
 
     Args:
-        context: A context that is about to be attached.
+        context: A context that is about to be attached. None is no context, and is
+            attached all the same where there is no propagator to make one.
     """
-    span: Any = context.get(_SPAN_KEY)
+    span: Any = None if context is None else context.get(_SPAN_KEY)
     if span is None or hasattr(span, "_pyroscope_profile"):
         return
     span_context = span.get_span_context()

@@ -41,6 +41,15 @@ def test_nested_spans(tracer, now):
     assert now() is None
 
 
+def test_nothing_in_a_context_s_place(tracer, now):
+    """OpenTelemetry's extraction without a propagator returns None, and that is attached."""
+    with tracer.start_as_current_span("root"):
+        token = otel_context.attach(None)
+        assert now() is None
+        otel_context.detach(token)
+        assert now() == "root"
+
+
 def test_nested_roots(tracer, now):
     """Scenario 33: inner inside, outer after."""
     with tracer.start_as_current_span("outer"):
