@@ -152,6 +152,7 @@ def test_without_a_server_the_process_is_judged_alone(closed_port):
     assert check_end_to_end(settings, None, with_exporters=False) == []
 
 
+@pytest.mark.timeout(240)  # one that was started for the tests shows nothing for a minute or two
 def test_through_a_real_pyroscope(real_server):
     server = check_server(target(real_server), uses_trace_id=False)
     assert codes(server.findings)[0] == "server-accepts-push"
