@@ -33,9 +33,8 @@ demo: $(VENV)/installed
 
 test: fast-test real-test browser-test
 
-# They wait as much as they compute: two processes a core where there are two.
 fast-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=4 \
+	$(BIN)/python -m pytest --numprocesses=2 \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
 # A sampler wants the machine for itself.
