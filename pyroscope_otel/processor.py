@@ -80,9 +80,14 @@ class PyroscopeSpanProcessor(SpanProcessor):
         thread_labels.span_ended()
         # Optimization: mostly it is not, as it was detached before, and the one that is
         # decides by itself, open as it is.
-        current = span_in(None)
-        if current is None or not current.is_recording():
-            follow_current()
+        try:
+            current = span_in(None)
+            if current is not None and current.is_recording():
+                return
+        except Exception:
+            # It may be of anybody's class.
+            failure.report("look at the current span")
+        follow_current()
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
         if profile_of_span(span) is not None:

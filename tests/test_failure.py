@@ -266,6 +266,21 @@ def test_what_the_application_raises_is_not_ours(tracer, log):
     assert log() == []
 
 
+def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log):
+    """The current span may be of anybody's class."""
+
+    class Foreign(trace.NonRecordingSpan):
+        def is_recording(self):
+            raise OursError
+
+    ending = tracer.start_span("ending")
+    token = otel_context.attach(trace.set_span_in_context(Foreign(trace.INVALID_SPAN_CONTEXT)))
+    ending.end()
+    otel_context.detach(token)
+    assert ending.end_time is not None
+    assert log() == ["look at the current span"]
+
+
 def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
     """It is no `Exception`: whoever pressed Ctrl-C means the application."""
 
