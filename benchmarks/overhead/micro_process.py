@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -41,7 +42,12 @@ class Cases:
         return self._tracer.start_as_current_span("GET /case") if inside else nullcontext()
 
     def _threads(self) -> dict[str, Case]:
-        return {"root span": self._root_spans, "child span": self._child_spans, "job": self._jobs}
+        return {
+            "root span": self._root_spans,
+            "child span": self._child_spans,
+            "job": self._jobs,
+            "job on one CPU": on_one_cpu(self._jobs),
+        }
 
     def _root_spans(self, count: int) -> int:
         start = self._tracer.start_as_current_span
@@ -64,7 +70,10 @@ class Cases:
             return perf_counter_ns() - begin
 
     def _asyncio(self) -> dict[str, Case]:
-        return self._steps(asyncio.new_event_loop()) | {"to_thread": self._to_thread}
+        return self._steps(asyncio.new_event_loop()) | {
+            "to_thread": self._to_thread,
+            "to_thread on one CPU": on_one_cpu(self._to_thread),
+        }
 
     def _uvloop(self) -> dict[str, Case]:
         import uvloop
@@ -98,7 +107,12 @@ class Cases:
                     await asyncio.to_thread(int)
                 return perf_counter_ns() - begin
 
-        return self._run(hops())
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(hops())
+        finally:
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
 
     def _gevent(self) -> dict[str, Case]:
         import gevent
@@ -117,6 +131,26 @@ class Cases:
             "sleep inside": lambda count: both(count, inside=True),
             "sleep outside": lambda count: both(count, inside=False),
         }
+
+
+def on_one_cpu(case: Case) -> Case:
+    """Return the case with its threads on one CPU, where the system can do that.
+
+    Otherwise waking a thread on another CPU is most of what is measured.
+    """
+
+    def run(count: int) -> int:
+        if not hasattr(os, "sched_setaffinity"):
+            return case(count)
+        allowed = os.sched_getaffinity(0)
+        # Of this thread, and of those that it starts.
+        os.sched_setaffinity(0, {max(allowed)})
+        try:
+            return case(count)
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    return run
 
 
 def main() -> None:

@@ -32,12 +32,15 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{min(values):.{digits}f}..{max(values):.{digits}f}"
 
 
-def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str]:
-    """Return what `values` add to `base`: of the medians, per round, and as a ratio.
+def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str, str]:
+    """Return what `values` add to `base`: of medians, per round, of the least, as a ratio.
 
     A round's two values were measured one right after the other, so the spread of
-    their difference is that of the method on this machine.
+    their difference is that of the method on this machine. The least of each is from
+    when the machine did nothing else.
     """
     difference = median(values) - median(base)
     per_round = [value - zero for zero, value in zip(base, values, strict=True)]
-    return f"{difference:+.2f}", spread(per_round), f"{median(values) / median(base):.2f}"
+    least = min(values) - min(base)
+    ratio = median(values) / median(base)
+    return f"{difference:+.2f}", spread(per_round), f"{least:+.2f}", f"{ratio:.2f}"
