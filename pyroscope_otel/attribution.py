@@ -46,7 +46,7 @@ def _find_context_variable() -> ContextVar[otel_context.Context]:
 # Both have no public name. They are found through public functions, so that
 # they are right also where a later OpenTelemetry names them differently.
 CURRENT: Final = _find_context_variable()
-(_SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
+(SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
 class Inherited:
@@ -140,7 +140,7 @@ def span_in(context: otel_context.Context | None) -> Any:
     # price. It runs at every span's start.
     if context is None:
         context = CURRENT.get(None)
-    return None if context is None else context.get(_SPAN_KEY)
+    return None if context is None else context.get(SPAN_KEY)
 
 
 def profile_of_span(span: Any) -> Profile | None:
@@ -166,7 +166,7 @@ def current_profile() -> Profile | None:
     """Return the profile that the calling code belongs to, or None."""
     context = CURRENT.get(None)
     if context is not None:
-        span = context.get(_SPAN_KEY)
+        span = context.get(SPAN_KEY)
         if span is not None:
             return _profile_under(span)
         if not context:
@@ -176,51 +176,10 @@ def current_profile() -> Profile | None:
     return None if inherited is None else inherited.profile()
 
 
-def current_labels() -> Labels | None:
-    """Return the labels of samples of the calling code, or None for no labels."""
-    # Optimization: `current_profile` once more, which runs at every switch and is
-    # spared a call and an attribute there (0.03 of 0.2 µs, CPython 3.11).
-    context = CURRENT.get(None)
-    if context is not None:
-        span: Any = context.get(_SPAN_KEY)
-        if span is not None:
-            try:
-                profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
-            except AttributeError:
-                return None
-            return profile.labels if span.is_recording() or profile.is_open() else None
-        if not context:
-            return None
-    inherited = INHERITED.get(None)
-    return None if inherited is None else inherited.labels()
-
-
-def labels_in(execution_context: contextvars.Context) -> Labels | None:
-    """Return the labels of samples of code that will run in this context."""
-    # As above, of a context that is not entered. Entering it to ask would be
-    # dearer, and impossible where it is entered already.
-    context = execution_context.get(CURRENT)
-    if context is not None:
-        span: Any = context.get(_SPAN_KEY)
-        if span is not None:
-            try:
-                profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
-            except AttributeError:
-                return None
-            return profile.labels if span.is_recording() or profile.is_open() else None
-        if not context:
-            return None
-    inherited = execution_context.get(INHERITED)
-    return None if inherited is None else inherited.labels()
-
-
 def current_submitter() -> Submitter | None:
     """Return what a job that is being submitted will inherit, or None."""
     profile = current_profile()
-    if profile is None:
-        return None
-    context = CURRENT.get(None)
-    return Submitter(profile, None if context is None else context.get(_SPAN_KEY))
+    return None if profile is None else Submitter(profile, span_in(None))
 
 
 def adopt(context: otel_context.Context | None) -> None:
@@ -232,17 +191,18 @@ def adopt(context: otel_context.Context | None) -> None:
     part of that profile.
 
     Args:
-        context: A context that is about to be attached. None is no context, and is
-            attached all the same where there is no propagator to make one.
+        context: A context that is about to be attached, with a span that has no
+            profile. None is no context, and is attached all the same where there is
+            no propagator to make one.
     """
-    span: Any = None if context is None else context.get(_SPAN_KEY)
-    if span is None or hasattr(span, "_pyroscope_profile"):
+    span: Any = None if context is None else context.get(SPAN_KEY)
+    if span is None:
         return
     span_context = span.get_span_context()
     if not span_context.is_valid or span_context.is_remote:
         return
     current = CURRENT.get(None)
-    enclosing: Any = None if current is None else current.get(_SPAN_KEY)
+    enclosing: Any = None if current is None else current.get(SPAN_KEY)
     if enclosing is None or enclosing.get_span_context().trace_id != span_context.trace_id:
         return
     profile = _profile_under(enclosing)

@@ -38,15 +38,15 @@ class Profile:
     Args:
         root: The local root span.
         span_labels: The names of the labels that its samples carry, among
-            `SPAN_LABELS`.
+            `SPAN_LABELS`, in the order in which they are put on a thread.
     """
 
-    __slots__ = ("_holders", "_root", "_span_labels", "id", "labels", "trace_id")
+    __slots__ = ("_holders", "_root", "_span_labels", "context", "id", "labels")
 
     def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
-        context = root.context
-        self.id = format(context.span_id, "016x")
-        self.trace_id = context.trace_id
+        self.context = root.context
+        # Optimization: half the price of `trace.format_span_id` and its f-string.
+        self.id = "%016x" % self.context.span_id  # noqa: UP031
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
@@ -74,14 +74,21 @@ class Profile:
             self.labels = self._labels_of(span)
 
     def _labels_of(self, root: Span) -> Labels:
+        if self._span_labels == ("span_name", "span_id"):
+            # Optimization: the default, in half the time.
+            name, link = ("span_name", label_name(root)), ("span_id", self.id)
+            return (name, link), (link, name)
         labels = []
-        if "span_name" in self._span_labels:
-            labels.append(("span_name", label_name(root)))
-        if "trace_id" in self._span_labels:
-            labels.append(("trace_id", format(self.trace_id, "032x")))
-        if "span_id" in self._span_labels:
-            labels.append(("span_id", self.id))
-        return tuple(labels)
+        for key in self._span_labels:
+            if key == "span_id":
+                value = self.id
+            elif key == "span_name":
+                value = label_name(root)
+            else:
+                value = format(self.context.trace_id, "032x")
+            labels.append((key, value))
+        in_order = tuple(labels)
+        return in_order, in_order[::-1]
 
 
 def label_name(span: ReadableSpan) -> str:
@@ -127,7 +134,6 @@ def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | N
     """
     before, slash, rest = name.partition("/")
     shown = slash + rest
-    spellings = (shown, unquote(shown), _as_text(shown))
     is_known = False
     for key in _PATHS:
         value = attributes.get(key)
@@ -136,14 +142,20 @@ def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | N
             continue
         is_known = True
         # A path begins with its slash: "GET about/team" is a route of Django's.
-        if before[-1:] in ("", " ") and (
-            path.endswith(spellings) or unquote(path).endswith(spellings)
-        ):
+        if before[-1:] in ("", " ") and _ends_with(path, shown):
             return before
         if name.endswith(path):
             return name[: -len(path)]
     # No path is known. What looks like one in an HTTP span's name may be raw.
     return None if is_known or _method(attributes) is None else before
+
+
+def _ends_with(path: str, shown: str) -> bool:
+    """Return whether a path ends with another, in whatever spelling of the two."""
+    if path.endswith(shown):
+        return True
+    spellings = (shown, unquote(shown), _as_text(shown))
+    return path.endswith(spellings) or unquote(path).endswith(spellings)
 
 
 def _as_text(path: str) -> str:

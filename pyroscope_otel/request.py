@@ -11,6 +11,7 @@ from opentelemetry import trace
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Hold, current_profile
 from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.thread_labels import something_happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ def hold_request() -> Hold:
 def held(hold: Hold) -> Iterator[None]:
     """Run code as part of a held request, also where its span is not current."""
     token = INHERITED.set(hold)
+    something_happened()
     follow_current()
     try:
         yield
@@ -49,6 +51,7 @@ def held(hold: Hold) -> Iterator[None]:
         # another context than it ran in.
         with suppress(ValueError):
             INHERITED.reset(token)
+        something_happened()
         follow_current()
 
 
@@ -58,6 +61,7 @@ def release(hold: Hold) -> None:
         hold.close()
     except Exception:
         failure.report("let go of a request's profile")
+    something_happened()
     follow_current()
 
 

@@ -12,14 +12,17 @@ import contextlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyroscope
 
-Labels = tuple[tuple[str, str], ...]
-"""Keys and values in the order in which they are put on a thread: `span_id`
-last. It is also the first to go, so that a sample taken in between lacks the
-link rather than having a wrong one."""
+if TYPE_CHECKING:
+    import contextvars
+
+Labels = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+"""Keys and values, in the order in which they are put on a thread and in that in
+which they are taken off: `span_id` comes last and goes first, so that a sample
+taken in between lacks the link rather than having a wrong one."""
 
 Conditions = list[Callable[[], bool]]
 """What is asked before a thread is given labels: it stays without where one says no."""
@@ -28,13 +31,44 @@ conditions: Conditions = []
 step_conditions: Conditions = []
 """Those that hold in a step of an event loop, too, of which that loop has told us."""
 
-latest: object = []
-"""Another object after each event that may change what a thread should carry: a
-span ended, or the labels of a thread changed. Objects, as a number that several
-threads count up may come back to what it was. (Optimization: an empty list is
-made faster than a plain object.)"""
 
-_generation = 0
+class _Last:
+    """What happened last in this process. Each is another object after each time.
+
+    Objects, as a number that several threads count up may come back to what it was.
+    """
+
+    __slots__ = ("event", "reset")
+
+    def __init__(self) -> None:
+        self.event: object = []
+        """Of the events that may change what a thread should carry: a span or a
+        request ended, or another context became current. (Optimization: an empty
+        list is made faster than a plain object.)"""
+        self.reset: object = object()
+        """Of those that may have cost the threads their labels."""
+
+
+last = _Last()
+
+
+def _unwrapped(function: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    """Return the compiled function of the agent that a public one calls.
+
+    Optimization: the public ones only pass their arguments on, and that is a tenth
+    of what a step of an event loop costs (CPython 3.11). Where one does more than
+    that, it is what we call.
+    """
+    name = getattr(function, "__name__", "")
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_names != ("lib", name):
+        return function
+    compiled: Callable[[str, str], bool] = getattr(pyroscope.lib, name)
+    return compiled
+
+
+add_thread_tag = _unwrapped(pyroscope.add_thread_tag)
+remove_thread_tag = _unwrapped(pyroscope.remove_thread_tag)
 
 
 def _unpatched_thread_module() -> Any:
@@ -57,37 +91,67 @@ os_thread = _unpatched_thread_module()
 _get_ident: Callable[[], int] = os_thread.get_ident
 
 
-class _Thread:
+_CHANGING: Labels = ((), ())
+"""In place of a thread's labels while they change."""
+
+
+class Thread:
     """What one OS thread carries, as far as we know."""
 
-    __slots__ = ("busy", "generation", "ident", "labels")
+    __slots__ = ("ident", "labels", "outside_loop", "reset")
 
     def __init__(self) -> None:
         self.ident = _get_ident()
         self.labels: Labels | None = None
-        self.generation = _generation
-        self.busy = False
+        self.reset = last.reset
+        self.outside_loop: contextvars.Context | None = None
+        """What is outside the event loop that runs, where the loop cannot tell."""
+
+
+class _Farewell:
+    """Removes a thread's labels when the thread dies.
+
+    The labels would be the successor's with the same ident. A thread-local's value
+    dies on its own thread, as the last thing there: the one place from which they
+    can be removed. It must be referred to from nowhere else. (A traceback that
+    somebody keeps refers to `Thread`, as frames of ours do.)
+    """
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
 
     def __del__(self) -> None:
-        # A thread-local's value dies on its own thread, as the last thing
-        # there: the one place from which a dying thread's labels can be
-        # removed. The successor with the same ident would inherit them.
         # In a forked child the values of the threads that are no more die on
         # the one that is. The agent must not be called then: whoever held its
         # lock is gone too.
-        if self.labels is None or sys.is_finalizing() or self.ident != _get_ident():
+        thread = self._thread
+        if thread.labels is None or sys.is_finalizing() or thread.ident != _get_ident():
             return
         # Not `failure.report`: logging here would enter the thread into
         # `threading` once more. What fails here fails in `carry`, too.
         with contextlib.suppress(Exception):
-            for key, value in reversed(self.labels):
-                pyroscope.remove_thread_tag(key, value)
+            for key, value in thread.labels[1]:
+                remove_thread_tag(key, value)
 
 
 os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the public name gets patched
 """Makes a thread-local of OS threads. (`threading.local` may be one of greenlets.)"""
 
-_local = os_thread_local()
+threads = os_thread_local()
+"""Its attribute `thread` is what the running thread carries, once `this_thread` was called."""
+
+
+def this_thread() -> Thread:
+    """Return what the running thread carries."""
+    try:
+        thread: Thread = threads.thread
+    except AttributeError:
+        thread = Thread()
+        threads.farewell = _Farewell(thread)
+        threads.thread = thread
+    return thread
 
 
 def require(condition: Callable[[], bool], *, in_steps: bool = True) -> None:
@@ -109,13 +173,19 @@ def require_no_longer(condition: Callable[[], bool]) -> None:
         step_conditions.remove(condition)
 
 
-def carry(labels: Labels | None, since: object = None, required: Conditions = conditions) -> bool:
+def carry(
+    thread: Thread,
+    labels: Labels | None,
+    since: object = None,
+    required: Conditions = conditions,
+) -> bool:
     """Make the running thread carry exactly these labels.
 
     Args:
+        thread: The running thread.
         labels: The labels, or None for none. Compared by identity: the same
-            tuple again costs next to nothing.
-        since: What `latest` was before the caller decided on these labels.
+            object again costs next to nothing.
+        since: What `last.event` was before the caller decided on these labels.
         required: `conditions` or, where they are enough, `step_conditions`.
 
     Returns:
@@ -123,42 +193,40 @@ def carry(labels: Labels | None, since: object = None, required: Conditions = co
         a span ended on another thread, or a signal handler or a finaliser ran
         in between, at any point, and switched the context itself.
     """
-    global latest  # noqa: PLW0603  compared on each switch: a module's global is the cheapest
-    try:
-        thread = _local.thread
-    except AttributeError:
-        thread = _local.thread = _Thread()
-    if thread.busy:
-        # We are inside ourselves, on the same thread: the outer call finishes
-        # what it began, then is told to ask again.
-        latest = []
+    if thread.labels is labels and thread.reset is last.reset:
         return False
-    if thread.labels is labels and thread.generation == _generation:
+    return change(thread, labels, since, required)
+
+
+def change(thread: Thread, labels: Labels | None, since: object, required: Conditions) -> bool:
+    """Do what `carry` does where the running thread does not carry these labels."""
+    carried = thread.labels
+    if carried is _CHANGING:
+        # We are inside ourselves, on the same thread. The outer call finishes what
+        # it began, and its caller asks again if something happened meanwhile.
         return False
-    thread.busy = True
+    reset = last.reset
     try:
-        thread.generation = _generation
-        # `thread.labels` names the old labels until all are gone, and the new
-        # ones from before the first is there: an exception in between (a signal
-        # handler's) leaves too much to remove, never too little.
-        if thread.labels is not None:
-            for key, value in reversed(thread.labels):
-                pyroscope.remove_thread_tag(key, value)
-            thread.labels = None
+        thread.labels = _CHANGING
+        # `carried` names the old labels until all are gone, and the new ones from
+        # before the first is there: an exception in between (a signal handler's)
+        # leaves too much to remove, never too little.
+        if carried is not None:
+            for key, value in carried[1]:
+                remove_thread_tag(key, value)
+            carried = None
         if labels is not None and (not required or _all_hold(required)):
-            thread.labels = labels
-            for key, value in labels:
-                if not pyroscope.add_thread_tag(key, value):
+            carried = labels
+            for key, value in labels[0]:
+                if not add_thread_tag(key, value):
                     # No agent is running. Believe nothing, so that the next
                     # switch tries again.
-                    thread.labels = None
+                    carried = None
                     break
     finally:
-        thread.busy = False
-    is_outdated = latest is not since
-    # We may be inside a caller that has asked, and not changed anything yet.
-    latest = []
-    return is_outdated
+        thread.labels = carried
+        thread.reset = reset
+    return last.event is not since
 
 
 def _all_hold(required: Conditions) -> bool:
@@ -170,8 +238,7 @@ def _all_hold(required: Conditions) -> bool:
 
 def carried() -> Labels | None:
     """Return the labels that the running thread carries."""
-    thread = getattr(_local, "thread", None)
-    return None if thread is None else thread.labels
+    return this_thread().labels
 
 
 def forget() -> None:
@@ -180,20 +247,18 @@ def forget() -> None:
     For an agent that was stopped or started. Each thread's labels are then put
     there anew at its next switch.
     """
-    global _generation  # noqa: PLW0603  as `latest`
-    _generation += 1
+    last.reset = object()
 
 
-def span_ended() -> None:
+def something_happened() -> None:
     """Have those who are just deciding on a thread's labels ask again."""
-    global latest  # noqa: PLW0603  as in `carry`
-    latest = []
+    last.event = []
 
 
 def agent_is_running() -> bool:
     """Return whether an agent in this process takes labels."""
     key, value = "pyroscope_otel", "probe"
-    if not pyroscope.add_thread_tag(key, value):
+    if not add_thread_tag(key, value):
         return False
-    pyroscope.remove_thread_tag(key, value)
+    remove_thread_tag(key, value)
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import pyroscope
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -29,8 +28,8 @@ def _reraise_failures(monkeypatch):
 def recorder(monkeypatch):
     """The recorder, and after the test the invariants of every case."""
     recorder = Recorder()
-    monkeypatch.setattr(pyroscope, "add_thread_tag", recorder.add)
-    monkeypatch.setattr(pyroscope, "remove_thread_tag", recorder.remove)
+    monkeypatch.setattr(thread_labels, "add_thread_tag", recorder.add)
+    monkeypatch.setattr(thread_labels, "remove_thread_tag", recorder.remove)
     thread_labels.forget()
     following.install()
     yield recorder
@@ -53,6 +52,14 @@ def now(recorder):
 @pytest.fixture
 def exporter():
     return InMemorySpanExporter()
+
+
+@pytest.fixture
+def silent_tracer(recorder):  # noqa: ARG001  the recorder must be in place
+    """A tracer that exports nothing: exporters attach and detach while a span ends."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(PyroscopeSpanProcessor())
+    return provider.get_tracer("tests")
 
 
 @pytest.fixture

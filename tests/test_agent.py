@@ -150,15 +150,15 @@ def test_a_thread_gets_its_labels_again_from_a_new_agent():
     assert run(
         ARM
         + """
-labels = (("span_id", "0011223344556677"),)
+labels = ((("span_id", "0011223344556677"),),) * 2
 agent.arm(settings())
 agent.ensure_running()
-pyroscope.add_thread_tag = counting(pyroscope.add_thread_tag)
+thread_labels.add_thread_tag = counting(thread_labels.add_thread_tag)
 
 def carry_and_count():
-    before = pyroscope.add_thread_tag.calls
-    thread_labels.carry(labels)
-    print(pyroscope.add_thread_tag.calls - before)
+    before = thread_labels.add_thread_tag.calls
+    thread_labels.carry(thread_labels.this_thread(), labels)
+    print(thread_labels.add_thread_tag.calls - before)
 
 carry_and_count()
 carry_and_count()

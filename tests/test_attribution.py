@@ -13,13 +13,13 @@ from pyroscope_otel import attribution
 from pyroscope_otel.attribution import (
     INHERITED,
     Submitter,
-    current_labels,
     current_profile,
     current_submitter,
-    labels_in,
     profile_of_span,
 )
+from pyroscope_otel.following.switch import follow_context, follow_current, follow_nothing
 from pyroscope_otel.request import held, hold_request, release
+from pyroscope_otel.thread_labels import carried
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def of(span):
     return profile_of_span(span)
 
 
-# The rule stands in three places, two of them for speed.
+# The rule stands in three places, two of them, in `switch`, for speed.
 
 
 def no_context(_tracer):
@@ -134,20 +134,20 @@ def test_the_rule(tracer, enter, own, inherits, holds):
         prepare()
         profile = current_profile()
         labels = None if profile is None else profile.labels
-        assert (None if labels is None else dict(labels)["span_name"]) == right
-        assert current_labels() is labels
+        assert (None if labels is None else dict(labels[0])["span_name"]) == right
+        follow_nothing()
+        follow_current()
+        assert carried() is labels
         leave()
 
     contextvars.Context().run(check)
     context = contextvars.Context()
     context.run(prepare)
-    labels = labels_in(context)
-    assert (None if labels is None else dict(labels)["span_name"]) == right
+    follow_nothing()
+    follow_context(context)
+    labels = carried()
+    assert (None if labels is None else dict(labels[0])["span_name"]) == right
     context.run(leave)
-
-
-def test_a_context_that_nobody_entered_has_no_labels():
-    assert labels_in(contextvars.Context()) is None
 
 
 def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):

@@ -81,7 +81,7 @@ configure(application_name="shop", span_labels=["span_id", "trace_id"])
 (processor,) = trace.get_tracer_provider()._active_span_processor._span_processors
 print(processor._span_labels)
 """
-    ) == ["('span_id', 'trace_id')"]
+    ) == ["('trace_id', 'span_id')"]
 
 
 def test_settings_come_from_the_framework():

@@ -10,13 +10,12 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 
 import greenlet
-import pyroscope
 import pytest
 from anyio import to_thread
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from pyroscope_otel import failure, processor
+from pyroscope_otel import failure, processor, thread_labels
 from pyroscope_otel.attribution import Hold
 from pyroscope_otel.following import arrival, pool_jobs, switch
 from pyroscope_otel.following import otel_context as otel_hooks
@@ -31,6 +30,13 @@ class OursError(Exception):
 
 def fail(*_args, **_kwargs):
     raise OursError
+
+
+class Unhashable:
+    """A key that cannot be looked up."""
+
+    def __hash__(self):
+        raise OursError
 
 
 @pytest.fixture
@@ -159,11 +165,12 @@ START = "find the profile of a span"
 
 # What fails, and where it may be logged.
 INJECTIONS = {
-    "current_labels": ((switch, "current_labels"), {FOLLOW}),
-    "labels_in": ((switch, "labels_in"), {"follow a context"}),
-    "carry": ((switch, "carry"), ALL_FOLLOW),
-    "add": ((pyroscope, "add_thread_tag"), ALL_FOLLOW),
-    "remove": ((pyroscope, "remove_thread_tag"), ALL_FOLLOW),
+    "current_context": ((switch, "current_context"), {FOLLOW}),
+    "key": ((switch, "SPAN_KEY"), {FOLLOW, "follow a context"}),
+    "change": ((switch, "change"), {FOLLOW, "follow a context"}),
+    "carry": ((switch, "carry"), {"follow a job", "leave a context"}),
+    "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
+    "remove": ((thread_labels, "remove_thread_tag"), ALL_FOLLOW),
     "adopt": ((otel_hooks, "adopt"), {FOREIGN}),
     "rename": ((Profile, "rename"), {"follow the new name of a span"}),
     "Profile": ((processor, "Profile"), {START}),
@@ -183,7 +190,7 @@ def broken(monkeypatch, recorder):
     def break_(injection):
         (owner, name), _ = INJECTIONS[injection]
         with monkeypatch.context() as patch:
-            patch.setattr(owner, name, fail)
+            patch.setattr(owner, name, Unhashable() if name == "SPAN_KEY" else fail)
             yield
         if injection == "remove":
             # What could not be taken off is there, and nobody can help it.
@@ -217,13 +224,13 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
 @pytest.mark.parametrize(
     ("injection", "application"),
     [
-        ("current_labels", spans),
-        ("labels_in", event_loop),
-        ("carry", greenlets),
+        ("current_context", spans),
+        ("key", event_loop),
+        ("change", greenlets),
         ("carry", thread_pool),
         ("add", spans),
         ("remove", spans),
-        ("adopt", spans),
+        ("adopt", foreign_spans),
         ("rename", spans),
         ("Profile", spans),
         ("profile_of_span", spans),
@@ -288,7 +295,7 @@ def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(switch, "carry", interrupt)
+        broken.setattr(switch, "change", interrupt)
         with pytest.raises(KeyboardInterrupt):
             contextvars.copy_context().run(
                 otel_context.attach, trace.set_span_in_context(tracer.start_span("root"))
@@ -385,7 +392,7 @@ def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
     failure.logger.addHandler(handler)
     try:
         with monkeypatch.context() as broken:
-            broken.setattr(switch, "current_labels", fail)
+            broken.setattr(switch, "current_context", fail)
             spans(tracer)
     finally:
         failure.logger.removeHandler(handler)

@@ -1,11 +1,11 @@
 """What an OS thread carries: the order of changes, threads that end, and interruptions."""
 
+import contextvars
 import gc
 import signal
 import threading
 import weakref
 
-import pyroscope
 import pytest
 from child import run
 from opentelemetry import context as otel_context
@@ -13,11 +13,22 @@ from opentelemetry import trace
 from recorder import Recorder
 
 from pyroscope_otel import thread_labels
+from pyroscope_otel.attribution import INHERITED
 from pyroscope_otel.following import switch
-from pyroscope_otel.thread_labels import carried, carry
+from pyroscope_otel.request import held, hold_request, release
+from pyroscope_otel.thread_labels import carried, this_thread
 
-ONE = (("span_name", "one"), ("trace_id", "1" * 32), ("span_id", "1" * 16))
-TWO = (("span_name", "two"), ("span_id", "2" * 16))
+
+def labels_of(*on):
+    return on, on[::-1]
+
+
+def carry(labels, **options):
+    return thread_labels.carry(this_thread(), labels, **options)
+
+
+ONE = labels_of(("span_name", "one"), ("trace_id", "1" * 32), ("span_id", "1" * 16))
+TWO = labels_of(("span_name", "two"), ("span_id", "2" * 16))
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +100,8 @@ def test_each_thread_has_its_own(recorder):
     seen = []
     carry(ONE)
     run_in_thread(other)
-    assert seen == [dict(TWO)]
-    assert recorder.now() == dict(ONE)
+    assert seen == [dict(TWO[0])]
+    assert recorder.now() == dict(ONE[0])
 
 
 def test_a_condition_that_says_no_leaves_the_thread_without(recorder):
@@ -119,7 +130,7 @@ def test_nothing_is_believed_while_there_is_no_agent(recorder):
     recorder.start()
     carry(ONE)
     assert carried() is ONE
-    assert recorder.now() == dict(ONE)
+    assert recorder.now() == dict(ONE[0])
 
 
 def test_an_agent_that_stops_in_the_middle(recorder):
@@ -135,7 +146,7 @@ def test_an_agent_that_stops_in_the_middle(recorder):
     recorder.before_add = None
     recorder.start()
     carry(TWO)
-    assert recorder.now() == dict(TWO)
+    assert recorder.now() == dict(TWO[0])
 
 
 def test_whether_the_agent_runs(recorder):
@@ -166,10 +177,10 @@ def test_a_new_agent_is_told_anew(recorder):
     thread_labels.forget()
     assert recorder.now() == {}
     carry(ONE)
-    assert recorder.now() == dict(ONE)
+    assert recorder.now() == dict(ONE[0])
     restarted.set()
     thread.join()
-    assert seen == [dict(TWO)]
+    assert seen == [dict(TWO[0])]
     # An agent may also have been there all the time (`configure` refuses to
     # start a second one), so what was put there is taken off first.
     assert all(wrong.startswith("remove") and wrong.endswith("from []") for wrong in recorder.wrong)
@@ -181,9 +192,23 @@ def test_an_agent_that_was_there_all_the_time_is_told_anew(recorder):
     carry(ONE)
     thread_labels.forget()
     carry(ONE)
-    assert recorder.now() == dict(ONE)
+    assert recorder.now() == dict(ONE[0])
     carry(ONE)
     assert len(recorder.log) == 9
+
+
+def test_a_new_agent_is_told_anew_of_the_context_that_a_step_enters(tracer, recorder, now):
+    """Scenario 47: the labels are those that the thread is believed to have."""
+    with tracer.start_as_current_span("root"):
+        context = contextvars.copy_context()
+        recorder.stop()
+        recorder.start()
+        thread_labels.forget()
+        switch.follow_context(context)
+        assert now() == "root"
+    # As above.
+    assert all(wrong.startswith("remove") and wrong.endswith("from []") for wrong in recorder.wrong)
+    recorder.wrong.clear()
 
 
 # Threads that end
@@ -239,26 +264,60 @@ def test_a_dying_thread_does_not_depend_on_the_garbage_collector(recorder):
         gc.enable()
 
 
+def test_a_dying_thread_that_a_traceback_refers_to(recorder):
+    """Scenario 27: our frames know the thread, and somebody keeps an exception."""
+    kept = []
+
+    def die_tagged():
+        carry(ONE)
+        kept.append(this_thread())
+
+    run_in_thread(die_tagged)
+    assert recorder.left_behind() == {}
+
+
 def test_what_dies_on_another_thread_leaves_that_thread_s_labels_alone(recorder):
     """As in a forked child, where the other threads' values die on the one that is left."""
 
     def other():
         carry(ONE)
-        theirs.append(thread_labels._local.thread)
+        theirs.append(thread_labels.threads.farewell)
         carry(None)
 
     theirs = []
     run_in_thread(other)
-    thread = theirs.pop()
-    thread.labels = ONE
+    farewell = theirs.pop()
+    farewell._thread.labels = ONE
     carry(TWO)
     calls = len(recorder.log)
-    del thread
+    del farewell
     assert len(recorder.log) == calls
-    assert recorder.now() == dict(TWO)
+    assert recorder.now() == dict(TWO[0])
 
 
 # A span that ends, or a context that changes, while the labels do
+
+
+@pytest.fixture
+def tracer(silent_tracer):
+    """Nobody helps by switching once more."""
+    return silent_tracer
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Do something the next time that labels were decided on, before they change."""
+
+    def change(*decided):
+        if actions:
+            actions.pop()()
+        return undisturbed(*decided)
+
+    actions = []
+    undisturbed = switch.change
+    monkeypatch.setattr(switch, "change", change)
+    yield actions.append
+    assert actions == []
 
 
 def end_elsewhere(span):
@@ -293,18 +352,10 @@ def test_a_root_that_ends_between_two_labels(tracer, recorder, now, key):
         assert now() is None
 
 
-def test_a_root_that_ends_just_before_its_labels_are_put_on(tracer, now, monkeypatch):
-    """Scenario 26: after the liveness check, before `carry` has begun."""
-
-    def current_labels():
-        labels = unhurried()
-        if labels is not None and root.is_recording():
-            end_elsewhere(root)
-        return labels
-
-    unhurried = switch.current_labels
+def test_a_root_that_ends_just_before_its_labels_are_put_on(tracer, now, interrupt):
+    """Scenario 26: after the liveness check, before the change has begun."""
     root = tracer.start_span("root")
-    monkeypatch.setattr(switch, "current_labels", current_labels)
+    interrupt(lambda: end_elsewhere(root))
     with trace.use_span(root):
         assert now() is None
 
@@ -352,46 +403,95 @@ def test_a_finaliser_that_detaches_inside_the_hook(tracer, recorder, now, suspen
     root.end()
 
 
-def test_a_finaliser_that_detaches_before_the_labels_are_put_on(
-    tracer, now, suspended, monkeypatch
-):
-    """Scenario 50: after the context was read, before `carry` has begun."""
-
-    def current_labels():
-        labels = undisturbed()
-        if generators:
-            generators.pop().close()
-        return labels
-
-    undisturbed = switch.current_labels
-    generators = [suspended()]
-    root = tracer.start_span("root")
-    monkeypatch.setattr(switch, "current_labels", current_labels)
+def test_a_finaliser_that_detaches_before_the_labels_are_put_on(tracer, now, suspended, interrupt):
+    """Scenario 50: after the context was read, before the change has begun."""
+    generator = suspended()
+    root = tracer.start_span("root", otel_context.Context())
+    interrupt(generator.close)
     otel_context.attach(trace.set_span_in_context(root))
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert now() is None
     root.end()
 
 
-def test_a_finaliser_that_only_detaches(tracer, now, monkeypatch):
+def test_a_finaliser_that_only_detaches(tracer, now, interrupt):
     """Scenario 50: no span ends, and the context is another all the same."""
-
-    def current_labels():
-        labels = undisturbed()
-        if tokens:
-            otel_context.detach(tokens.pop())
-        return labels
-
-    undisturbed = switch.current_labels
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
-    tokens = [otel_context.attach(trace.set_span_in_context(one))]
-    monkeypatch.setattr(switch, "current_labels", current_labels)
+    token = otel_context.attach(trace.set_span_in_context(one))
+    interrupt(lambda: otel_context.detach(token))
     otel_context.attach(trace.set_span_in_context(two))
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert now() is None
     one.end()
     two.end()
+
+
+def test_a_signal_handler_that_attaches_what_is_being_left(tracer, now, interrupt):
+    """Scenario 50: what the handler wants is there already, and is about to go."""
+    root = tracer.start_span("root")
+    context = trace.set_span_in_context(root)
+    token = otel_context.attach(context)
+    interrupt(lambda: otel_context.attach(context))
+    otel_context.detach(token)
+    assert trace.get_current_span() is root
+    assert now() == "root"
+    root.end()
+
+
+def test_a_finaliser_that_renames(tracer, now, interrupt):
+    """Scenario 50: the labels that were decided on are no longer the profile's."""
+    root = tracer.start_span("root")
+    interrupt(lambda: root.update_name("renamed"))
+    with trace.use_span(root, end_on_exit=True):
+        assert now() == "renamed"
+
+
+@pytest.fixture
+def hold(tracer):
+    """Hold a request whose root span has ended."""
+    hold = hold_request()
+    token = INHERITED.set(hold)
+    tracer.start_span("held", otel_context.Context()).end()
+    INHERITED.reset(token)
+    # An empty context, as the one around each test here, would inherit nothing.
+    outside = otel_context.attach(otel_context.set_value("outside", value=True))
+    yield hold
+    release(hold)
+    otel_context.detach(outside)
+
+
+def test_a_finaliser_that_lets_go_of_a_request(hold, now, interrupt):
+    """Scenario 50: a body that nobody has read to its end is destroyed."""
+    interrupt(lambda: release(hold))
+    with held(hold):
+        assert now() is None
+
+
+def test_a_finaliser_that_leaves_a_request(tracer, hold, now, interrupt):
+    """Scenario 50: the body's context is the one that is being followed."""
+    request = held(hold)
+    request.__enter__()
+    root = tracer.start_span("root")
+    token = otel_context.attach(trace.set_span_in_context(root))
+    assert now() == "root"
+    interrupt(lambda: request.__exit__(None, None, None))
+    otel_context.detach(token)
+    assert now() is None
+    root.end()
+
+
+def test_a_signal_handler_that_enters_a_request(tracer, hold, now, interrupt):
+    """Scenario 50: and is not at its end yet when it returns."""
+    request = held(hold)
+    root = tracer.start_span("root")
+    token = otel_context.attach(trace.set_span_in_context(root))
+    interrupt(request.__enter__)
+    otel_context.detach(token)
+    assert now() == "held"
+    request.__exit__(None, None, None)
+    assert now() is None
+    root.end()
 
 
 @pytest.fixture
@@ -482,16 +582,16 @@ def test_a_signal_handler_that_raises_inside_the_hook(tracer, recorder, now, on_
 # No growth
 
 
-def test_nothing_is_kept_of_a_label_that_is_gone():
+def test_nothing_is_kept_of_a_label_that_is_gone(recorder):
     class Text(str):
         __slots__ = ("__weakref__",)
 
     name = Text("name")
     gone = weakref.ref(name)
-    carry((("span_name", name),))
+    carry(labels_of(("span_name", name)))
     carry(None)
     # The recorder logs what it was told.
-    pyroscope.add_thread_tag.__self__.log.clear()
+    recorder.log.clear()
     gc.disable()
     try:
         del name
@@ -508,14 +608,16 @@ from recorder import Recorder
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
 from pyroscope_otel import thread_labels
-from pyroscope_otel.thread_labels import carried, carry
+from pyroscope_otel.thread_labels import carried, this_thread
+def carry(labels):
+    thread_labels.carry(this_thread(), labels)
 """
 UNDER_GEVENT = """
 import gevent
 from gevent import monkey
 
 # Greenlets share their OS thread's labels.
-ONE, TWO = (("span_id", "1" * 16),), (("span_id", "2" * 16),)
+ONE, TWO = (((("span_id", number * 16),),) * 2 for number in "12")
 carry(ONE)
 def greenlet():
     assert carried() is ONE, carried()
@@ -523,7 +625,7 @@ def greenlet():
     gevent.sleep(0)
 gevent.spawn(greenlet).join()
 assert carried() is TWO
-assert recorder.now() == dict(TWO)
+assert recorder.now() == dict(TWO[0])
 carry(None)
 
 # OS threads have their own, and take them along.
@@ -549,7 +651,7 @@ pool = gevent.get_hub().threadpool
 def job():
     carry(ONE)
     return recorder.now()
-assert pool.spawn(job).get() == dict(ONE)
+assert pool.spawn(job).get() == dict(ONE[0])
 assert len(recorder.left_behind()) == 1
 pool.kill()
 print(len(recorder.left_behind()), recorder.wrong)

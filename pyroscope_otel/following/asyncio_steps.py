@@ -107,11 +107,11 @@ class AsyncioSteps(Hook):
             # The loop may itself run inside a request (`asyncio.run` in a sync
             # view), and loops may be nested. So what is there afterwards is
             # asked anew, and not what was there before.
-            follow_context(self._context)
+            thread = follow_context(self._context)
             try:
                 return original(self)
             finally:
-                follow_current()
+                follow_current(thread)
 
         return _run
 

@@ -50,10 +50,6 @@ class Greenlets(Hook):
             self._thread.tracer = tracer if is_ours else _Tracer(self)
         return True
 
-    def is_current(self, tracer: _Tracer) -> bool:
-        """Return whether this trace function is the one to follow on this thread."""
-        return self.active and getattr(self._thread, "tracer", None) is tracer
-
     @property
     def library(self) -> Any:
         """The module `greenlet`."""
@@ -63,10 +59,11 @@ class Greenlets(Hook):
 class _Tracer:
     """The trace function of one OS thread. Calls the one that was there before."""
 
-    __slots__ = ("_hook", "_previous")
+    __slots__ = ("_hook", "_previous", "_thread")
 
     def __init__(self, hook: Greenlets) -> None:
         self._hook = hook
+        self._thread = thread_labels.this_thread()
         self._previous: Callable[..., Any] | None = hook.library.settrace(self)
 
     def is_of(self, hook: Greenlets) -> bool:
@@ -75,12 +72,11 @@ class _Tracer:
 
     def __call__(self, event: str, args: Any) -> None:
         # Called in the context of the greenlet that is switched to. A tool that
-        # took our place may still call us: then a newer one of us, further out,
-        # does the following.
-        hook = self._hook
-        if hook.is_current(self):
-            follow_current()
-        elif not hook.active:
+        # took our place may still call us below a newer one of us: nothing is left
+        # to do then.
+        if self._hook.active:
+            follow_current(self._thread)
+        else:
             self.step_out()
         if self._previous is not None:
             self._previous(event, args)

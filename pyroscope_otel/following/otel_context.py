@@ -13,9 +13,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import Span
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import adopt, profile_of_span
+from pyroscope_otel.attribution import SPAN_KEY, adopt, profile_of_span
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.thread_labels import last, something_happened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +41,15 @@ class ContextSwitches(Hook):
             if not self.active:
                 return original(context)
             try:
-                adopt(context)
+                # Optimization: no more than this is asked of a span of ours.
+                span: Any = context.get(SPAN_KEY)
+                if span is not None:
+                    span._pyroscope_profile  # noqa: B018, SLF001  our own attribute
             except Exception:
-                failure.report("put a foreign span into its profile")
+                _adopt(context)
             token = original(context)
+            # Optimization: `something_happened` without its call.
+            last.event = []
             follow_current()
             return token
 
@@ -57,9 +63,17 @@ class ContextSwitches(Hook):
                 # Also where the token was of another context and is refused:
                 # the context is then what it was, whoever's it is.
                 if self.active:
+                    last.event = []
                     follow_current()
 
         return detach
+
+
+def _adopt(context: otel_context.Context) -> None:
+    try:
+        adopt(context)
+    except Exception:
+        failure.report("put a foreign span into its profile")
 
 
 class Renames(Hook):
@@ -89,6 +103,7 @@ class Renames(Hook):
                     profile.rename(self)
             except Exception:
                 failure.report("follow the new name of a span")
+            something_happened()
             follow_current()
 
         return update_name

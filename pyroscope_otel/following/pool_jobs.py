@@ -19,6 +19,8 @@ from pyroscope_otel.following.switch import follow, follow_current, follow_nothi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyroscope_otel.thread_labels import Thread
+
 
 class PoolJobs(Hook):
     """Wraps `ThreadPoolExecutor.submit`: a job belongs to its submitter's request."""
@@ -29,7 +31,7 @@ class PoolJobs(Hook):
         # The worker goes idle, whatever a job or a tool left in its context.
         self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nothing))
 
-    def _wrap_submit(self, leave: Callable[[], None], original: Callable[..., Any]) -> Any:
+    def _wrap_submit(self, leave: Callable[[Thread], object], original: Callable[..., Any]) -> Any:
         hook = self
 
         def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -70,7 +72,7 @@ def _runs_in_other_interpreters(executor: object) -> bool:
 
 
 def _run_job(
-    leave: Callable[[], None],
+    leave: Callable[[Thread], object],
     submitter: Submitter | None,
     fn: Callable[..., Any],
     /,
@@ -80,18 +82,18 @@ def _run_job(
     if submitter is None:
         # The worker may carry what a job before left attached, or what ended
         # meanwhile on another thread.
-        follow_current()
+        thread = follow_current()
         try:
             return fn(*args, **kwargs)
         finally:
-            leave()
+            leave(thread)
     token = INHERITED.set(submitter)
     # Not `follow_current`: a job often enters its submitter's context at once,
     # and the worker's own, if it has one, is another's.
-    follow(submitter)
+    thread = follow(submitter)
     try:
         return fn(*args, **kwargs)
     finally:
         INHERITED.reset(token)
         submitter.job_ended()
-        leave()
+        leave(thread)

@@ -181,8 +181,8 @@ def failures(monkeypatch, caplog):
 
 PLACES = [
     (request, "is_traced_outside", "hold a request's profile"),
-    (switch, "current_labels", "follow the current context"),
-    (switch, "carry", None),
+    (switch, "current_context", "follow the current context"),
+    (switch, "change", None),
     (Hold, "take", None),
     (Hold, "labels", "follow the current context"),
     (processor, "Profile", "find the profile of a span"),

@@ -311,7 +311,7 @@ def fail(*_, **__):
 @pytest.mark.parametrize(
     ("owner", "name", "where"),
     [
-        (switch, "current_labels", "follow the current context"),
+        (switch, "current_context", "follow the current context"),
         (Hold, "take", "find the profile of a span"),
         (Hold, "close", "let go of a request's profile"),
         (streaming, "_hold", "hold a streaming response"),

@@ -544,11 +544,11 @@ def restarted(_, now):
     """Return whether labels are believed gone when the application stops the agent."""
     import pyroscope
 
-    generation = thread_labels._generation
+    reset = thread_labels.last.reset
     # No agent is running: it has nothing to stop, and says so.
     pyroscope.shutdown()
     assert now() is None
-    return thread_labels._generation != generation
+    return thread_labels.last.reset is not reset
 
 
 def greenlets_in_turn(tracer, now):
@@ -645,7 +645,7 @@ def outcome(tracer, now):
     def outcome(miniature):
         # Signals need the main thread, so the rest of the clearing up is by hand.
         right = contextvars.Context().run(miniature, tracer, now)
-        thread_labels.carry(None)
+        thread_labels.carry(thread_labels.this_thread(), None)
         return right
 
     return outcome

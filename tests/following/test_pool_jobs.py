@@ -161,6 +161,18 @@ def test_a_request_ends_under_its_job(tracer, now, pool):
     assert future.result() == ("A", None)
 
 
+def test_a_job_that_ends_its_request(silent_tracer, now, pool):
+    """Scenario 25: at once, though its span is not current in the job."""
+
+    def job(root):
+        before = now()
+        root.end()
+        return before, now()
+
+    with silent_tracer.start_as_current_span("A", end_on_exit=False) as root:
+        assert pool.submit(job, root).result() == ("A", None)
+
+
 def test_a_job_does_not_keep_its_request(tracer, now, pool):
     """Scenario 19: a long-running job, of a request that has ended."""
     gate, started = threading.Event(), threading.Event()
@@ -224,10 +236,11 @@ def test_a_pool_of_interpreters(tracer, now):
         assert now() == "A"
 
 
-def test_what_a_job_leaves_attached(tracer, now):
+def test_what_a_job_leaves_attached(tracer, now, recorder):
     """Scenario 28: OpenTelemetry reports it for later jobs; it is followed while open."""
     with ThreadPoolExecutor(1) as pool:
         span = pool.submit(attach_and_leave, tracer, "left").result()
+        assert recorder.left_behind() == {}, "the worker is idle"
         assert pool.submit(now).result() == "left"
         span.end()
         assert pool.submit(now).result() is None

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import os
 import signal
 import socket
+import weakref
 
 import pytest
 from event_loops import closing_loop, needs_uvloop
@@ -57,6 +59,27 @@ def test_each_callback_switches_once(tracer, now, recorder):
                 assert now() == "A"
 
     run(main)
+
+
+def test_a_loop_that_has_ended_keeps_no_request(silent_tracer):
+    """The context that a loop was started in is remembered while it runs."""
+    kept = []
+
+    async def main():
+        pass
+
+    def request():
+        with silent_tracer.start_as_current_span("A") as root:
+            kept.append(weakref.ref(root))
+            run(main)
+
+    gc.collect()
+    gc.disable()
+    try:
+        contextvars.Context().run(request)
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_callbacks_by_keyword(tracer, now):
@@ -334,3 +357,20 @@ def test_a_loop_that_runs_twice(tracer, now):
                 assert now() == name
             loop.run_until_complete(main(None))
             assert now() is None
+
+
+@pytest.mark.parametrize("debugs", [False, True])
+def test_in_debug_mode_the_loop_can_name_the_callback(monkeypatch, debugs):
+    """Its messages about slow callbacks and exceptions name what it was given."""
+
+    def mine():
+        pass
+
+    async def main():
+        return repr(asyncio.get_running_loop().call_soon(mine))
+
+    monkeypatch.setattr(HOOK, "debugs", False)
+    following.install()
+    with closing_loop(uvloop.Loop) as loop:
+        loop.set_debug(debugs)
+        assert ("mine" in loop.run_until_complete(main())) is debugs
