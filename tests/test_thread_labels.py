@@ -6,6 +6,7 @@ import signal
 import threading
 import weakref
 
+import pyroscope
 import pytest
 from child import run
 from opentelemetry import context as otel_context
@@ -209,6 +210,21 @@ def test_a_new_agent_is_told_anew_of_the_context_that_a_step_enters(tracer, reco
     # As above.
     assert all(wrong.startswith("remove") and wrong.endswith("from []") for wrong in recorder.wrong)
     recorder.wrong.clear()
+
+
+def test_the_agent_is_called_without_what_only_passes_on():
+    """For speed: a step of an event loop calls it four times."""
+    assert thread_labels._unwrapped(pyroscope.add_thread_tag) is pyroscope.lib.add_thread_tag
+    assert thread_labels._unwrapped(pyroscope.remove_thread_tag) is pyroscope.lib.remove_thread_tag
+
+
+def test_a_function_of_the_agent_that_does_more_is_called_itself(recorder):
+    def add_thread_tag(key, value):
+        return pyroscope.lib.add_thread_tag(key.lower(), value)
+
+    assert thread_labels._unwrapped(add_thread_tag) is add_thread_tag
+    # And what has no code of its own, as a function that another tool has wrapped.
+    assert thread_labels._unwrapped(recorder.add) == recorder.add
 
 
 # Threads that end
