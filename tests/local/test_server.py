@@ -114,10 +114,12 @@ def test_after_a_failure_it_can_be_started_again(monkeypatch):
 
 def test_file_of_others_is_refused_and_no_port_is_held(tmp_path):
     (tmp_path / "notes").write_text("x" * 1000)
+    # What a test before left to the garbage collector must not go in between.
+    gc.collect()
     before = open_files()
     with pytest.raises(ForeignFile), running(data=tmp_path / "notes"):
         pass
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def open_files():
