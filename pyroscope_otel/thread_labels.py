@@ -8,7 +8,6 @@ what it carries now, and that it takes nothing into its grave.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -88,7 +87,8 @@ def _unpatched_thread_module() -> Any:
 
 os_thread = _unpatched_thread_module()
 """The module `_thread`, of OS threads whatever has been patched."""
-_get_ident: Callable[[], int] = os_thread.get_ident
+get_ident: Callable[[], int] = os_thread.get_ident
+"""Returns the ident of the running OS thread, by which the agent knows it."""
 
 
 _CHANGING: Labels = ((), ())
@@ -101,11 +101,22 @@ class Thread:
     __slots__ = ("ident", "labels", "outside_loop", "reset")
 
     def __init__(self) -> None:
-        self.ident = _get_ident()
+        self.ident = get_ident()
         self.labels: Labels | None = None
         self.reset = last.reset
         self.outside_loop: contextvars.Context | None = None
         """What is outside the event loop that runs, where the loop cannot tell."""
+
+
+threads: dict[int, Thread] = {}
+"""By ident, as in the agent, until the thread dies. (A thread-local would do, were it not
+that the garbage collector can run while CPython makes a thread's part of it: a finaliser
+that follows there got a second record of the same thread.)"""
+
+os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the public name gets patched
+"""Makes a thread-local of OS threads. (`threading.local` may be one of greenlets.)"""
+
+_local = os_thread_local()
 
 
 class _Farewell:
@@ -123,35 +134,35 @@ class _Farewell:
         self._thread = thread
 
     def __del__(self) -> None:
-        # In a forked child the values of the threads that are no more die on
-        # the one that is. The agent must not be called then: whoever held its
-        # lock is gone too.
-        thread = self._thread
-        if thread.labels is None or sys.is_finalizing() or thread.ident != _get_ident():
-            return
         # Not `failure.report`: logging here would enter the thread into
-        # `threading` once more. What fails here fails in `carry`, too.
-        with contextlib.suppress(Exception):
-            for key, value in thread.labels[1]:
-                remove_thread_tag(key, value)
-
-
-os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the public name gets patched
-"""Makes a thread-local of OS threads. (`threading.local` may be one of greenlets.)"""
-
-threads = os_thread_local()
-"""Its attribute `thread` is what the running thread carries, once `this_thread` was called."""
+        # `threading` once more. At the interpreter's end there is nobody to report
+        # to, and our own globals may be gone.
+        try:
+            # In a forked child the values of the threads that are no more die on
+            # the one that is. The agent must not be called then: whoever held its
+            # lock is gone too.
+            thread = self._thread
+            del threads[thread.ident]
+            is_own = thread.ident == get_ident() and not sys.is_finalizing()
+            if is_own and thread.labels is not None:
+                change(thread, None, None, conditions)
+        except Exception:  # noqa: S110  as above
+            pass
 
 
 def this_thread() -> Thread:
     """Return what the running thread carries."""
+    ident = get_ident()
     try:
-        thread: Thread = threads.thread
-    except AttributeError:
-        thread = Thread()
-        threads.farewell = _Farewell(thread)
-        threads.thread = thread
-    return thread
+        return threads[ident]
+    except KeyError:
+        # The garbage collector may run where anything is made, and a finaliser may
+        # bring us here once more: there must be one record, and one farewell.
+        made = Thread()
+        thread = threads.setdefault(ident, made)
+        if thread is made:
+            _local.farewell = _Farewell(thread)
+        return thread
 
 
 def require(condition: Callable[[], bool], *, in_steps: bool = True) -> None:

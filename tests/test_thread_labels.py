@@ -292,12 +292,40 @@ def test_a_dying_thread_that_a_traceback_refers_to(recorder):
     assert recorder.left_behind() == {}
 
 
+@pytest.mark.parametrize("made", ["Thread", "_Farewell"])
+def test_a_finaliser_while_a_thread_becomes_known(tracer, now, recorder, monkeypatch, made):
+    """Scenarios 27 and 50: it follows on the thread of which nothing is known yet."""
+
+    class Interrupted(getattr(thread_labels, made)):
+        __slots__ = ()
+
+        def __init__(self, *args):
+            super().__init__(*args)
+            if actions:
+                actions.pop()()
+
+    def request():
+        with tracer.start_as_current_span("root"):
+            seen.append(now())
+        seen.append(now())
+        otel_context.attach(trace.set_span_in_context(late))
+
+    seen, actions = [], [switch.follow_current]
+    late = tracer.start_span("late")
+    monkeypatch.setattr(thread_labels, made, Interrupted)
+    run_in_thread(request)
+    assert actions == []
+    assert seen == ["root", None]
+    assert recorder.left_behind() == {}
+    late.end()
+
+
 def test_what_dies_on_another_thread_leaves_that_thread_s_labels_alone(recorder):
     """As in a forked child, where the other threads' values die on the one that is left."""
 
     def other():
         carry(ONE)
-        theirs.append(thread_labels.threads.farewell)
+        theirs.append(thread_labels._local.farewell)
         carry(None)
 
     theirs = []

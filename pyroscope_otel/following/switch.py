@@ -14,6 +14,7 @@ from pyroscope_otel.thread_labels import (
     carry,
     change,
     conditions,
+    get_ident,
     last,
     step_conditions,
     this_thread,
@@ -53,8 +54,8 @@ def follow_current(  # noqa: C901  calls are what it saves
     """
     if thread is None:
         try:
-            thread = threads.thread
-        except AttributeError:
+            thread = threads[get_ident()]
+        except KeyError:
             thread = this_thread()
     try:
         while True:
@@ -92,8 +93,8 @@ def follow_context(  # noqa: C901  as above
         The running thread.
     """
     try:
-        thread: Thread = threads.thread
-    except AttributeError:
+        thread = threads[get_ident()]
+    except KeyError:
         thread = this_thread()
     # Entering the context to ask would be dearer, and impossible where it is entered already.
     try:
