@@ -137,15 +137,18 @@ class _Farewell:
         # Not `failure.report`: logging here would enter the thread into
         # `threading` once more. At the interpreter's end there is nobody to report
         # to, and our own globals may be gone.
+        thread = self._thread
         try:
-            # In a forked child the values of the threads that are no more die on
-            # the one that is. The agent must not be called then: whoever held its
-            # lock is gone too.
-            thread = self._thread
-            del threads[thread.ident]
-            is_own = thread.ident == get_ident() and not sys.is_finalizing()
-            if is_own and thread.labels is not None:
-                change(thread, None, None, conditions)
+            try:
+                # In a forked child the values of the threads that are no more die on
+                # the one that is. The agent must not be called then: whoever held its
+                # lock is gone too.
+                is_own = thread.ident == get_ident() and not sys.is_finalizing()
+                if is_own and thread.labels is not None:
+                    change(thread, None, None, conditions)
+            finally:
+                # Not before: a finaliser that follows meanwhile must find it.
+                del threads[thread.ident]
         except Exception:  # noqa: S110  as above
             pass
 

@@ -320,6 +320,26 @@ def test_a_finaliser_while_a_thread_becomes_known(tracer, now, recorder, monkeyp
     late.end()
 
 
+def test_a_finaliser_that_follows_on_a_dying_thread(tracer, recorder, monkeypatch):
+    """Scenarios 27 and 50: while the labels are removed, their span is still current."""
+
+    def remove(key, value):
+        if followed:
+            followed.pop()()
+        return recorder.remove(key, value)
+
+    def die_tagged():
+        otel_context.attach(trace.set_span_in_context(root))
+
+    followed = [switch.follow_current]
+    root = tracer.start_span("root")
+    monkeypatch.setattr(thread_labels, "remove_thread_tag", remove)
+    run_in_thread(die_tagged)
+    assert followed == []
+    assert recorder.left_behind() == {}
+    root.end()
+
+
 def test_what_dies_on_another_thread_leaves_that_thread_s_labels_alone(recorder):
     """As in a forked child, where the other threads' values die on the one that is left."""
 
