@@ -59,11 +59,10 @@ class Greenlets(Hook):
 class _Tracer:
     """The trace function of one OS thread. Calls the one that was there before."""
 
-    __slots__ = ("_hook", "_previous", "_thread")
+    __slots__ = ("_hook", "_previous")
 
     def __init__(self, hook: Greenlets) -> None:
         self._hook = hook
-        self._thread = thread_labels.this_thread()
         self._previous: Callable[..., Any] | None = hook.library.settrace(self)
 
     def is_of(self, hook: Greenlets) -> bool:
@@ -73,9 +72,10 @@ class _Tracer:
     def __call__(self, event: str, args: Any) -> None:
         # Called in the context of the greenlet that is switched to. A tool that
         # took our place may still call us below a newer one of us: nothing is left
-        # to do then.
+        # to do then. (The thread's record is not kept here: a tool may put us back
+        # on another thread.)
         if self._hook.active:
-            follow_current(self._thread)
+            follow_current()
         else:
             self.step_out()
         if self._previous is not None:
