@@ -6,8 +6,8 @@ request's root span carries the same id, `pyroscope.profile.id`.
 
 from __future__ import annotations
 
-from pyroscope_otel.attribution import current_profile
 from pyroscope_otel.configuration import configure, shutdown
+from pyroscope_otel.following.sampled import profile_of_a_sample
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError
 
@@ -29,5 +29,5 @@ def current_profile_id() -> str | None:
     Returns:
         The id; None outside of a sampled request.
     """
-    profile = current_profile()
+    profile = profile_of_a_sample()
     return None if profile is None else profile.id

@@ -8,30 +8,23 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from pyroscope_otel import agent, configuration, failure, tracing
+from pyroscope_otel.held_asgi import REQUESTS, serve_held
 from pyroscope_otel.request import (
-    held,
-    hold_request,
     is_contrib,
     is_traced_outside,
     missing_instrumentation,
     no_leftover_span,
-    release,
 )
 from pyroscope_otel.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Mapping
 
     from opentelemetry.trace import Span, TracerProvider
     from typing_extensions import Unpack
 
     from pyroscope_otel.arguments import Arguments
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+    from pyroscope_otel.held_asgi import Application, Message, Receive, Scope, Send
 
 __all__ = ("PyroscopeMiddleware",)
 
@@ -92,24 +85,19 @@ class PyroscopeMiddleware:
             await _refuse_to_start(self._failure, scope, receive, send)
         elif not self._enabled:
             await self._app(scope, receive, send)
-        elif scope["type"] in ("http", "websocket"):
-            await self._serve(scope, receive, send)
+        elif scope["type"] in REQUESTS:
+            await serve_held(self._serve, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._app(scope, _starting(receive), _stopping(send))
         else:
             await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hold = hold_request()
-        try:
-            with held(hold):
-                if is_traced_outside():
-                    await self._app(scope, receive, send)
-                else:
-                    with no_leftover_span():
-                        await self._traced[scope["type"]](scope, receive, send)
-        finally:
-            release(hold)
+        if is_traced_outside():
+            await self._app(scope, receive, send)
+        else:
+            with no_leftover_span():
+                await self._traced[scope["type"]](scope, receive, send)
 
 
 def _is_built_by_starlette(app: Any) -> bool:

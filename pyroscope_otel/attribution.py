@@ -1,16 +1,17 @@
-"""Which profile the running code belongs to.
+"""Whose the running code is.
 
-The rule: the profile of the local root above the span that is current in the
-code's own context, as long as that span or the root is open. Otherwise none.
+The rule: it belongs to the profile of the local root above the span that is current in
+the code's own context, as long as that span or the root is open. Otherwise to none.
 Wrong is worse than missing.
 
-A span knows its profile by an attribute that the span processor sets. What
-remains is code in whose context OpenTelemetry names no span:
+What code can belong to is an *owner*: it has the number that samples carry. A span knows
+its owner by an attribute that the span processor sets. What remains is code in whose
+context OpenTelemetry names no span. It *inherits* an owner:
 
-* A job in a thread pool starts in its worker's context, which knows nothing of
-  the submitter's. It *inherits* the submitter's profile.
-* A response body may be produced after the span has ended and is no longer
-  current. It inherits the profile of the request that a middleware holds open.
+* What runs in a request that a middleware holds open: before its root span has started,
+  and after it has ended, until the response is closed.
+* A job in a thread pool, which starts in its worker's context and knows nothing of the
+  submitter's.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from pyroscope_otel.marks import MARKS
+from pyroscope_otel.thread_labels import get_ident
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroscope_otel.marks import Mark
     from pyroscope_otel.profile import Profile
-    from pyroscope_otel.thread_labels import Labels
 
 
 def _find_context_variable() -> ContextVar[otel_context.Context]:
@@ -49,89 +55,130 @@ CURRENT: Final = _find_context_variable()
 (SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
-class Inherited:
-    """What code whose context names no span belongs to."""
+class Owner:
+    """What code belongs to, with a number of its own: here, a local root span.
 
-    __slots__ = ()
-
-    def profile(self) -> Profile | None:
-        """Return the profile, or None where it is no longer open."""
-        raise NotImplementedError
-
-    def labels(self) -> Labels | None:
-        """Return the labels of samples of such code, or None for no labels."""
-        profile = self.profile()
-        return None if profile is None else profile.labels
-
-
-INHERITED: Final[ContextVar[Inherited | None]] = ContextVar("pyroscope_otel_inherited")
-
-
-class Submitter(Inherited):
-    """Who submitted a job: its profile, open for as long as its span or root is.
-
-    It keeps neither alive: a job that runs for ever must not keep a request.
+    The number is free again when nobody refers to the owner any more: no span below its
+    root, no context, and no code that runs through its mark.
     """
 
-    __slots__ = ("_profile", "_span")
+    __slots__ = ("home", "mark", "profile")
 
-    def __init__(self, profile: Profile, span: object | None) -> None:
-        self._profile: Profile | None = profile
-        self._span = None if span is None else weakref.ref(span)
+    def __init__(self, profile: Profile | None = None) -> None:
+        self.home = get_ident()
+        """The thread that it began on."""
+        self.mark: Mark = MARKS.take()
+        self.profile = self.mark.profile = profile
 
-    def profile(self) -> Profile | None:
-        """Return the submitter's profile, or None where it is no longer open."""
-        profile = self._profile
-        if profile is None:
-            return None
-        span: Any = None if self._span is None else self._span()
-        if (span is not None and span.is_recording()) or profile.is_open():
-            return profile
-        return None
+    def __del__(self) -> None:
+        # At the interpreter's end our globals may be gone, and nobody samples any more.
+        with contextlib.suppress(Exception):
+            MARKS.give_back(self.mark)
 
-    def job_ended(self) -> None:
-        """Let nothing inherit from the submitter any more.
-
-        A copy of the job's context may live on: asgiref gives the context that a
-        coroutine ended in to the code that waited for it.
-        """
-        self._profile = None
+    def if_open(self) -> Owner | None:
+        """Return what code that inherits this owner belongs to: this, or None."""
+        return self if self.profile is not None and self.profile.is_open() else None
 
 
-class Hold(Inherited):
+INHERITED: Final[ContextVar[Owner | None]] = ContextVar("pyroscope_otel_inherited")
+
+
+class Hold(Owner):
     """A request whose profile a middleware holds open until its response is closed.
 
     The profile is that of the first local root span that starts in the request's
     context. Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "_profile")
+    __slots__ = ("_closed", "when_taken")
 
     def __init__(self) -> None:
-        self._profile: Profile | None = None
+        super().__init__()
         self._closed = False
+        self.when_taken: Callable[[Profile], object] | None = None
+        """Called when there is a profile."""
 
     def take(self, profile: Profile) -> None:
         """Hold this profile, unless there is one already or the request is over."""
-        if self._profile is None and not self._closed:
-            self._profile = profile
+        if self.awaits_profile():
+            self.profile = self.mark.profile = profile
             profile.hold()
+            if self.when_taken is not None:
+                self.when_taken(profile)
+
+    def awaits_profile(self) -> bool:
+        """Return whether the request is under way, and no profile is held yet."""
+        return self.profile is None and not self._closed
 
     def close(self) -> None:
         """Let go of the profile. A second call does nothing."""
         if not self._closed:
             self._closed = True
-            if self._profile is not None:
-                self._profile.release()
+            if self.profile is not None:
+                self.profile.release()
 
-    def profile(self) -> Profile | None:
-        """Return the request's profile while it is held, else None."""
-        return None if self._closed else self._profile
+    @property
+    def is_closed(self) -> bool:
+        """Whether the request is over."""
+        return self._closed
+
+    def if_open(self) -> Owner | None:
+        """Return this while the request is under way, else None."""
+        return None if self._closed else self
 
     @property
     def profile_id(self) -> str | None:
         """The request's profile id, or None where no local root span has started."""
-        return None if self._profile is None else self._profile.id
+        return None if self.profile is None else self.profile.id
+
+
+class Guest(Owner):
+    """Code that may go on after the request it works for: a job, a thread that was told to.
+
+    It belongs to the request while the span that it began under, or the root, is open, and
+    keeps neither open nor alive. It has a number of its own: whether samples were taken in
+    time is asked when they are uploaded, and what the request's own code did is right
+    either way.
+    """
+
+    __slots__ = ("_has_left", "_span")
+
+    def __init__(self, host: Owner, span: weakref.ref[Any] | None) -> None:
+        super().__init__(host.profile)
+        self._span = span
+        self._has_left = False
+        self.mark.guest = self
+
+    def if_open(self) -> Owner | None:
+        """Return this while it may still work for the request, else None."""
+        return self if not self._has_left and self.is_in_time() else None
+
+    def leave(self, *, in_time: bool = False) -> None:
+        """Work for the request no more.
+
+        What was sampled counts if the request is open still, or if it is said to be in
+        time: the request's end is just seen, on the thread that works for it. A copy of the job's context
+        may live on: asgiref gives the context that a coroutine ended in to the code that
+        waited for it.
+        """
+        if self._has_left:
+            return
+        self._has_left = True
+        if not (in_time or self.is_in_time()):
+            self.mark.profile = None
+        self.mark.guest = None
+
+    def still_serves(self, host: Owner) -> bool:
+        """Return whether it may still work for this host's request."""
+        return self.profile is host.profile and self.if_open() is self
+
+    def is_in_time(self) -> bool:
+        """Return whether the request is open, so that what was sampled until now counts."""
+        profile = self.profile
+        if profile is None:
+            return False
+        span: Any = None if self._span is None else self._span()
+        return (span is not None and span.is_recording()) or profile.is_open()
 
 
 def span_in(context: otel_context.Context | None) -> Any:
@@ -143,43 +190,64 @@ def span_in(context: otel_context.Context | None) -> Any:
     return None if context is None else context.get(SPAN_KEY)
 
 
+def weak_span() -> weakref.ref[Any] | None:
+    """Return a reference to the current span that keeps it not alive; None if there is none."""
+    span = span_in(None)
+    return None if span is None else weakref.ref(span)
+
+
+def owner_of_span(span: Any) -> Owner | None:
+    """Return the owner of what runs under a span, its profile open or not."""
+    owner: Owner | None = getattr(span, "_pyroscope_owner", None)
+    return owner
+
+
 def profile_of_span(span: Any) -> Profile | None:
     """Return the profile that a span is in, open or not."""
-    profile: Profile | None = getattr(span, "_pyroscope_profile", None)
-    return profile
+    owner = owner_of_span(span)
+    return None if owner is None else owner.profile
 
 
-def put_span_in(span: Any, profile: Profile) -> None:
-    """Make a span, and thereby what runs under it, part of a profile."""
-    span._pyroscope_profile = profile  # noqa: SLF001  our own attribute on their object
+def put_span_in(span: Any, owner: Owner) -> None:
+    """Make a span, and thereby what runs under it, part of an owner's profile."""
+    span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object
 
 
-def _profile_under(span: Any) -> Profile | None:
+def owner_under(span: Any) -> Owner | None:
+    """Return whose code is that runs under a span, or None."""
     try:
-        profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
+        owner: Owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
     except AttributeError:
         return None
-    return profile if span.is_recording() or profile.is_open() else None
+    if span.is_recording():
+        return owner
+    return owner if owner.profile is not None and owner.profile.is_open() else None
 
 
-def current_profile() -> Profile | None:
-    """Return the profile that the calling code belongs to, or None."""
+def current_owner() -> Owner | None:
+    """Return whose the calling code is, or None."""
     context = CURRENT.get(None)
     if context is not None:
         span = context.get(SPAN_KEY)
         if span is not None:
-            return _profile_under(span)
+            return owner_under(span)
         if not context:
             # An empty context was attached on purpose: nothing is inherited.
             return None
     inherited = INHERITED.get(None)
-    return None if inherited is None else inherited.profile()
+    return None if inherited is None else inherited.if_open()
 
 
-def current_submitter() -> Submitter | None:
-    """Return what a job that is being submitted will inherit, or None."""
-    profile = current_profile()
-    return None if profile is None else Submitter(profile, span_in(None))
+def owner_in(context: contextvars.Context) -> Owner | None:
+    """Return whose code runs in a context, without entering it."""
+    current = context.get(CURRENT)
+    span = None if current is None else current.get(SPAN_KEY)
+    if span is not None:
+        return owner_under(span)
+    if current is not None and not current:
+        return None
+    inherited = context.get(INHERITED)
+    return None if inherited is None else inherited.if_open()
 
 
 def adopt(context: otel_context.Context | None) -> None:
@@ -192,7 +260,7 @@ def adopt(context: otel_context.Context | None) -> None:
 
     Args:
         context: A context that is about to be attached, with a span that has no
-            profile. None is no context, and is attached all the same where there is
+            owner. None is no context, and is attached all the same where there is
             no propagator to make one.
     """
     span: Any = None if context is None else context.get(SPAN_KEY)
@@ -201,12 +269,11 @@ def adopt(context: otel_context.Context | None) -> None:
     span_context = span.get_span_context()
     if not span_context.is_valid or span_context.is_remote:
         return
-    current = CURRENT.get(None)
-    enclosing: Any = None if current is None else current.get(SPAN_KEY)
+    enclosing: Any = span_in(None)
     if enclosing is None or enclosing.get_span_context().trace_id != span_context.trace_id:
         return
-    profile = _profile_under(enclosing)
-    if profile is not None:
-        # An object that takes no attribute of ours has no profile then.
+    owner = owner_under(enclosing)
+    if owner is not None:
+        # An object that takes no attribute of ours has no owner then.
         with contextlib.suppress(AttributeError):
-            put_span_in(span, profile)
+            put_span_in(span, owner)

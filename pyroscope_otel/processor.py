@@ -11,12 +11,13 @@ from pyroscope_otel import failure, following
 from pyroscope_otel.agent import AGENT
 from pyroscope_otel.attribution import (
     Hold,
-    current_profile,
-    profile_of_span,
+    Owner,
+    current_owner,
+    owner_of_span,
     put_span_in,
     span_in,
 )
-from pyroscope_otel.following.switch import current_inherited, follow_current
+from pyroscope_otel.following.switch import current_inherited, follow_current, see_end
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.thread_labels import carried, last
 
@@ -78,12 +79,14 @@ class PyroscopeSpanProcessor(SpanProcessor):
         except Exception:
             failure.report("find the profile of a span")
 
-    def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002  the protocol's
-        """Follow: the span that ended may be the current one."""
+    def on_end(self, span: ReadableSpan) -> None:
+        """Follow: the span that ended may be the current one, and a root."""
         last.event = []
-        # Optimization: mostly it is not, as it was detached before. Then another one is
-        # current that decides by itself, open as it is; or none is, and nothing carried.
         try:
+            if span.context is not None:
+                see_end(span.context)
+            # Optimization: mostly it is not current, as it was detached before. Then another
+            # one is that decides by itself, open as it is; or none is, and nothing carried.
             current = span_in(None)
             if carried() is None if current is None else current.is_recording():
                 return
@@ -93,16 +96,16 @@ class PyroscopeSpanProcessor(SpanProcessor):
         follow_current()
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
-        if profile_of_span(span) is not None:
+        if owner_of_span(span) is not None:
             return  # Another processor of ours has been here.
         # Optimization: what most spans are, below one of ours that is open or below
         # none at all, asks no more than it must.
         parent = span_in(parent_context)
-        enclosing = None if parent is None else profile_of_span(parent)
+        enclosing = None if parent is None else owner_of_span(parent)
         if enclosing is None:
             if span.parent is not None:
-                enclosing = _profile_around(span, span.parent)
-        elif not (parent.is_recording() or enclosing.is_open()):
+                enclosing = _owner_around(span, span.parent)
+        elif not (parent.is_recording() or enclosing.profile.is_open()):  # type: ignore[union-attr]
             # An ended parent closes it, unless its root is still open: a keep-alive
             # connection can hand the next request the span of the last one.
             enclosing = None
@@ -115,23 +118,19 @@ class PyroscopeSpanProcessor(SpanProcessor):
                 put_span_in(span, enclosing)
             return
         profile = Profile(span, self._span_labels)
-        put_span_in(span, profile)
         span.set_attribute(PROFILE_ID_ATTRIBUTE, profile.id)
-        if enclosing is None:
-            _hold_and_sample(profile)
+        request = current_inherited(None) if enclosing is None else None
+        if isinstance(request, Hold) and request.awaits_profile():
+            request.take(profile)
+            put_span_in(span, request)
+        else:
+            put_span_in(span, Owner(profile))
+        if enclosing is None and AGENT.needed:
+            AGENT.ensure_running()
 
 
-def _hold_and_sample(profile: Profile) -> None:
-    """Do what the first span of a request is the occasion for."""
-    request = current_inherited(None)
-    if isinstance(request, Hold):
-        request.take(profile)
-    if AGENT.needed:
-        AGENT.ensure_running()
-
-
-def _profile_around(span: Span, parent: SpanContext) -> Profile | None:
-    """Return the open profile around a span whose parent, as an object, has none.
+def _owner_around(span: Span, parent: SpanContext) -> Owner | None:
+    """Return the owner of what is around a span whose parent, as an object, has none.
 
     A parent that never came by us, and was passed on without being current anywhere
     (a span that the sampler dropped), or a thread of the SDK's where none is current
@@ -140,7 +139,11 @@ def _profile_around(span: Span, parent: SpanContext) -> Profile | None:
     """
     if parent.is_remote:
         return None
-    profile = current_profile()
-    if profile is not None and profile.context.trace_id == span.context.trace_id:
-        return profile
+    owner = current_owner()
+    if (
+        owner is not None
+        and owner.profile is not None
+        and owner.profile.context.trace_id == span.context.trace_id
+    ):
+        return owner
     return None

@@ -1,8 +1,7 @@
 """A profile: what belongs to one local root span.
 
-Its id is that span's id. The span has it as an attribute, each sample of CPU
-time spent on it as a label, and Grafana's link from the span to the profile
-joins the two.
+Its id is that span's id. The span has it as an attribute, each sample that was
+taken of it as a label, and Grafana's link from the span to the profile joins the two.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import weakref
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from pyroscope_otel.thread_labels import Labels
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
     from opentelemetry.util.types import AttributeValue
-
-    from pyroscope_otel.thread_labels import Labels
 
 PROFILE_ID_ATTRIBUTE: Final = "pyroscope.profile.id"
 """The span attribute that Grafana looks for (`pyroscopeProfileIdTagKey` in its
@@ -31,9 +30,8 @@ apart from series; before June 2026 it made a series of each `trace_id`."""
 class Profile:
     """What belongs to one local root span.
 
-    Every span below the root refers to its profile, so the profile must not
-    keep the root alive in turn: a span that nobody ever ends goes when the
-    application lets go of it, without waiting for the garbage collector.
+    It outlives the root, until the last samples are uploaded, so it must not keep the
+    root alive: a span that nobody ever ends goes when the application lets go of it.
 
     Args:
         root: The local root span.
@@ -41,7 +39,10 @@ class Profile:
             `SPAN_LABELS`, in the order in which they are put on a thread.
     """
 
-    __slots__ = ("_holders", "_root", "_span_labels", "context", "id", "labels")
+    __slots__ = (
+        *("_attributes", "_holders", "_labels", "_root", "_span_labels"),
+        *("context", "id", "name"),
+    )
 
     def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
         self.context = root.context
@@ -50,8 +51,7 @@ class Profile:
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
-        self.labels: Labels = self._labels_of(root)
-        """The labels of its samples. The same tuple for as long as they are the same."""
+        self._take_name(root)
 
     def is_open(self) -> bool:
         """Return whether its root span has not ended, or somebody holds it open."""
@@ -69,42 +69,46 @@ class Profile:
         self._holders -= 1
 
     def rename(self, span: Span) -> None:
-        """Have the labels follow a span's name, if it is the root."""
+        """Take a span's new name, if it is the root."""
         if self._root() is span:
-            self.labels = self._labels_of(span)
+            self._take_name(span)
 
-    def _labels_of(self, root: Span) -> Labels:
-        if self._span_labels == ("span_name", "span_id"):
-            # Optimization: the default, without a loop: 0.16 µs less (CPython 3.11).
-            name, link = ("span_name", label_name(root)), ("span_id", self.id)
-            return (name, link), (link, name)
-        labels = []
-        for key in self._span_labels:
-            if key == "span_id":
-                value = self.id
-            elif key == "span_name":
-                value = label_name(root)
-            else:
-                value = format(self.context.trace_id, "032x")
-            labels.append((key, value))
-        in_order = tuple(labels)
-        return in_order, in_order[::-1]
+    def span_labels(self) -> tuple[tuple[str, str], ...]:
+        """Return the labels of its samples: keys and values, the link last."""
+        return tuple((key, self._label(key)) for key in self._span_labels)
+
+    @property
+    def labels(self) -> Labels:
+        """The same for a thread. The same tuple for as long as they are the same."""
+        labels = self._labels
+        if labels is None:
+            in_order = self.span_labels()
+            labels = self._labels = Labels(in_order, in_order[::-1])
+        return labels
+
+    def _take_name(self, root: Span) -> None:
+        self.name = root.name
+        # What a name with a path in it means is decided when it is needed, by what the
+        # root's attributes are then: most requests are never sampled.
+        self._attributes = root.attributes if "/" in root.name else None
+        self._labels: Labels | None = None
+
+    def _label(self, key: str) -> str:
+        if key == "span_id":
+            return self.id
+        if key == "span_name":
+            return label_name(self.name, self._attributes)
+        return format(self.context.trace_id, "032x")
 
 
-def label_name(span: ReadableSpan) -> str:
+def label_name(name: str, attributes: Mapping[str, AttributeValue] | None) -> str:
     """Return the name of a span as a label value.
 
     Each value is a series of its own on the server, so a raw path must not
     become one. Where an instrumentation named the span after it ("GET /users/7"
     and no `http.route`), what stands before the path remains ("GET").
     """
-    name = span.name
-    # Optimization: reading attributes takes a lock and a copy, so look at the
-    # name first.
-    if "/" not in name:
-        return name
-    attributes = span.attributes
-    if not attributes or "http.route" in attributes:
+    if "/" not in name or not attributes or "http.route" in attributes:
         return name
     before = _before_path(name, attributes)
     if before is None:

@@ -9,43 +9,73 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import INHERITED, Hold, current_profile
-from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.attribution import INHERITED, Hold, current_owner
+from pyroscope_otel.following.switch import follow_current, run_as, run_as_async, see_end
 from pyroscope_otel.thread_labels import something_happened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 
 _CONTRIB = "opentelemetry.instrumentation."
+_HOLD = "pyroscope_otel.hold"
+"""Where a request's scope or environ has the hold on it."""
 
 
-def hold_request() -> Hold:
+def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     """Return a hold on the profile of a request that begins.
 
     If the code runs inside a local root span already, it is that one's.
-    Otherwise it is the first that starts in the request's context, `held`.
+    Otherwise it is the first that starts in the request's context, `run_held`.
 
     An ended span that the request before left behind is not such a one, though
     its profile may be open: that request may still run a background task.
+
+    Args:
+        request: The request's ASGI scope or WSGI environ.
+
+    Returns:
+        The hold; None where the request is held further out already.
     """
+    outer = held_by(request)
+    if outer is not None and not outer.is_closed:
+        return None
     hold = Hold()
     try:
-        profile = current_profile() if is_traced_outside() else None
-        if profile is not None:
-            hold.take(profile)
+        request[_HOLD] = hold
+        owner = current_owner() if is_traced_outside() else None
+        if owner is not None and owner.profile is not None:
+            hold.take(owner.profile)
     except Exception:
         failure.report("hold a request's profile")
     return hold
 
 
-@contextmanager
-def held(hold: Hold) -> Iterator[None]:
-    """Run code as part of a held request, also where its span is not current."""
+def held_by(request: MutableMapping[str, Any]) -> Hold | None:
+    """Return the hold on a request, None if there is none."""
+    hold: Hold | None = request.get(_HOLD)
+    return hold
+
+
+def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Call a function as part of a held request, also where its span is not current."""
     token = INHERITED.set(hold)
     something_happened()
-    follow_current()
     try:
-        yield
+        return run_as(hold.if_open(), call, *arguments)
+    finally:
+        INHERITED.reset(token)
+        something_happened()
+        follow_current()
+
+
+async def run_held_async(
+    hold: Hold, call: Callable[..., Awaitable[Any]], /, *arguments: Any
+) -> Any:
+    """Call a coroutine function as part of a held request, and await it."""
+    token = INHERITED.set(hold)
+    something_happened()
+    try:
+        return await run_as_async(hold, call, *arguments)
     finally:
         # Refused where a coroutine that nobody finishes is destroyed: that is in
         # another context than it ran in.
@@ -59,6 +89,8 @@ def release(hold: Hold) -> None:
     """Let go of a request's profile: its response is closed."""
     try:
         hold.close()
+        if hold.profile is not None:
+            see_end(hold.profile.context)
     except Exception:
         failure.report("let go of a request's profile")
     something_happened()
@@ -87,7 +119,8 @@ def no_leftover_span() -> Iterator[None]:
     if getattr(span, "end_time", None) is None:
         yield
         return
-    token = otel_context.attach(otel_context.Context())
+    # Not an empty one: in that, nothing belongs to the request that is held.
+    token = otel_context.attach(otel_context.set_value(_HOLD, True, otel_context.Context()))  # noqa: FBT003
     try:
         yield
     finally:

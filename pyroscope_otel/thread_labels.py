@@ -11,17 +11,35 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyroscope
 
 if TYPE_CHECKING:
     import contextvars
+    import weakref
 
-Labels = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
-"""Keys and values, in the order in which they are put on a thread and in that in
-which they are taken off: `span_id` comes last and goes first, so that a sample
-taken in between lacks the link rather than having a wrong one."""
+    from pyroscope_otel.attribution import Owner
+    from pyroscope_otel.marks import Mark
+
+
+class Labels(NamedTuple):
+    """What is put on a thread and taken off again, as one.
+
+    Attributes:
+        on: Keys and values in the order in which they are put on. `span_id` comes last, so
+            that a sample taken in between lacks the link rather than having a wrong one.
+        off: The same, in the order in which they are taken off.
+        under: The mark that the label speaks of, if it is ours (`marks.LABEL`).
+        owner: Whose the code under that mark is. Its number is not free before the label
+            is gone.
+    """
+
+    on: tuple[tuple[str, str], ...]
+    off: tuple[tuple[str, str], ...]
+    under: Mark | None = None
+    owner: Owner | None = None
+
 
 Conditions = list[Callable[[], bool]]
 """What is asked before a thread is given labels: it stays without where one says no."""
@@ -91,19 +109,22 @@ get_ident: Callable[[], int] = os_thread.get_ident
 """Returns the ident of the running OS thread, by which the agent knows it."""
 
 
-_CHANGING: Labels = ((), ())
+CHANGING = Labels((), ())
 """In place of a thread's labels while they change."""
 
 
 class Thread:
-    """What one OS thread carries, as far as we know."""
+    """What one OS thread carries, and what its stack says, as far as we know."""
 
-    __slots__ = ("ident", "labels", "outside_loop", "reset")
+    __slots__ = ("greenlet", "ident", "labels", "outside_loop", "reset", "under")
 
     def __init__(self) -> None:
         self.ident = get_ident()
         self.labels: Labels | None = None
         self.reset = last.reset
+        self.under: Mark | None = None
+        """The mark nearest to the leaf of its stack: of the greenlet's that is named."""
+        self.greenlet: weakref.ref[object] | None = None
         self.outside_loop: contextvars.Context | None = None
         """What is outside the event loop that runs, where the loop cannot tell."""
 
@@ -215,13 +236,13 @@ def carry(
 def change(thread: Thread, labels: Labels | None, since: object, required: Conditions) -> bool:
     """Do what `carry` does where the running thread does not carry these labels."""
     carried = thread.labels
-    if carried is _CHANGING:
+    if carried is CHANGING:
         # We are inside ourselves, on the same thread. The outer call finishes what
         # it began, and its caller asks again if something happened meanwhile.
         return False
     reset = last.reset
     try:
-        thread.labels = _CHANGING
+        thread.labels = CHANGING
         # `carried` names the old labels until all are gone, and the new ones from
         # before the first is there: an exception in between (a signal handler's)
         # leaves too much to remove, never too little.

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import configuration, tracing
+from pyroscope_otel.held_wsgi import BODY, ApplicationBody, is_ready, serve_held
 from pyroscope_otel.request import (
-    held,
-    hold_request,
     is_contrib,
     is_traced_outside,
     missing_instrumentation,
     no_leftover_span,
-    release,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
     from opentelemetry.trace import Span, TracerProvider
     from typing_extensions import Unpack
 
     from pyroscope_otel.arguments import Arguments
-    from pyroscope_otel.attribution import Hold
-
-    # wsgiref.types has them from Python 3.11 on.
-    WSGIEnvironment = dict[str, Any]
-    StartResponse = Callable[..., Callable[[bytes], object]]
-    WSGIApplication = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+    from pyroscope_otel.held_wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ("PyroscopeMiddleware",)
-
-_BODY = "pyroscope_otel.body"
-"""Where what is inside of the instrumentation leaves the application's body for us outside."""
 
 
 class PyroscopeMiddleware:
@@ -69,113 +58,17 @@ class PyroscopeMiddleware:
         """Serve one request, as PEP 3333 has it."""
         if not self._enabled:
             return self._app(environ, start_response)
-        hold = hold_request()
-        application_body = None
-        try:
-            with held(hold):
-                if is_traced_outside():
-                    body = self._app(environ, start_response)
-                    if not _is_ready(body, environ):
-                        body = application_body = _ApplicationBody(body)
-                else:
-                    with no_leftover_span():
-                        body = self._traced(environ, start_response)
-                    application_body = environ.pop(_BODY, None)
-        except BaseException:
-            release(hold)
-            raise
-        if _is_ready(body, environ):
-            release(hold)
+        return serve_held(self._serve, environ, start_response)
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not is_traced_outside():
+            with no_leftover_span():
+                return self._traced(environ, start_response)
+        body = self._app(environ, start_response)
+        if is_ready(body, environ):
             return body
-        return _HeldBody(body, hold, application_body)
-
-
-def _is_ready(body: object, environ: WSGIEnvironment) -> bool:
-    """Return whether nothing of the application runs any more for this body.
-
-    Servers treat such bodies better if they see them as they are.
-    """
-    file_wrapper = environ.get("wsgi.file_wrapper")
-    # A class in most servers, a function in uWSGI.
-    return isinstance(body, (list, tuple)) or (
-        isinstance(file_wrapper, type) and isinstance(body, file_wrapper)
-    )
-
-
-class _HeldBody:
-    """A response body that runs in its request's profile until it is closed."""
-
-    def __init__(
-        self, body: Iterable[bytes], hold: Hold, application_body: _ApplicationBody | None
-    ) -> None:
-        self._body = body
-        self._hold = hold
-        self._application_body = application_body
-        self._iterator: Iterator[bytes] | None = None
-        self._is_closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        with held(self._hold):
-            if self._iterator is None:
-                self._iterator = iter(self._body)
-            return next(self._iterator)
-
-    def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        try:
-            with held(self._hold):
-                try:
-                    if self._application_body is not None:
-                        self._application_body.finish()
-                finally:
-                    self._close_body()
-        finally:
-            release(self._hold)
-
-    def _close_body(self) -> None:
-        if self._iterator is None and self._application_body is not None:
-            # The instrumentation's body is a generator that has not begun:
-            # closing it would end no span. Let it begin, over nothing.
-            for _ in self._body:
-                pass
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
-
-
-class _ApplicationBody:
-    """What the application returned, to be iterated by others and closed by us.
-
-    The instrumentation would close it outside of its span, twice if it is an
-    iterator, not at all if the iteration has not begun, and would leave the span
-    open if that raised.
-    """
-
-    def __init__(self, body: Iterable[bytes]) -> None:
-        self._body = body
-        self._context = otel_context.get_current()
-        self._is_finished = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        # A chain, as it has no `close` for `yield from` to find.
-        return iter(()) if self._is_finished else chain(self._body)
-
-    def finish(self) -> None:
-        """Close the body, in the context that the application was called in."""
-        self._is_finished = True
-        close = getattr(self._body, "close", None)
-        if close is None:
-            return
-        token = otel_context.attach(self._context)
-        try:
-            close()
-        finally:
-            otel_context.detach(token)
+        ours = environ[BODY] = ApplicationBody(body)
+        return ours
 
 
 def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGIApplication:
@@ -186,7 +79,7 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
 
     def keep_body(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            body = environ[_BODY] = _ApplicationBody(app(environ, start_response))
+            body = environ[BODY] = ApplicationBody(app(environ, start_response))
         except Exception:
             raise
         except BaseException:

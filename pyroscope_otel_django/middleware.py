@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
+from django.core.handlers.asgi import ASGIRequest
 
-from pyroscope_otel.attribution import Hold
-from pyroscope_otel.request import held, hold_request, no_leftover_span, release
+from pyroscope_otel.request import (
+    held_by,
+    hold_request,
+    no_leftover_span,
+    release,
+    run_held,
+    run_held_async,
+)
 from pyroscope_otel.settings import SettingsError
 from pyroscope_otel_django.configuration import configure
 from pyroscope_otel_django.instrumentation import MIDDLEWARE, end_span, finish_span
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
+    from pyroscope_otel.attribution import Hold
     from pyroscope_otel.profile import Profile
 
 APP = "pyroscope_otel_django"
@@ -70,50 +79,57 @@ class PyroscopeMiddleware:
         if self._is_async:
             return self._serve_async(request)
         hold = _hold(request)
+        if hold is None:
+            return self._respond(request)
         try:
-            with held(hold), no_leftover_span():
-                try:
-                    response = self._get_response(request)
-                except BaseException as error:
-                    finish_span(request, error)
-                    raise
+            response = run_held(hold, self._respond, request)
         except BaseException:
             release(hold)
             raise
         return hold_until_closed(request, response, hold)
 
+    def _respond(self, request: HttpRequest) -> HttpResponseBase:
+        with no_leftover_span():
+            try:
+                response: HttpResponseBase = self._get_response(request)
+            except BaseException as error:
+                finish_span(request, error)
+                raise
+            return response
+
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         hold = _hold(request)
         try:
-            with held(hold), no_leftover_span():
-                response = await self._get_response(request)
+            if hold is None:
+                return await self._respond_async(request)
+            response: HttpResponseBase = await run_held_async(hold, self._respond_async, request)
         except BaseException as error:
             # The instrumentation, which is never below us here, may be above.
             end_span(request, error)
-            release(hold)
+            if hold is not None:
+                release(hold)
             raise
         return hold_until_closed(request, response, hold)
 
-
-def _hold(request: HttpRequest) -> Hold:
-    hold = hold_request()
-    request.pyroscope_profile_id = hold.profile_id  # type: ignore[attr-defined]
-    # Without a profile it holds nothing yet: the root span starts further in.
-    return hold if hold.profile_id else _TellingHold(request)
+    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        with no_leftover_span():
+            response: HttpResponseBase = await self._get_response(request)
+        return response
 
 
-class _TellingHold(Hold):
-    """A hold that tells the request its profile's id, once there is one."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: HttpRequest) -> None:
-        super().__init__()
+def _hold(request: HttpRequest) -> Hold | None:
+    """Return a hold on the request, None if it is held by who serves Django."""
+    place = request.scope if isinstance(request, ASGIRequest) else request.META
+    ours = hold_request(place)
+    hold = ours or held_by(place)
+    if hold is not None:
+        request.pyroscope_profile_id = hold.profile_id  # type: ignore[attr-defined]
         # Tasks that outlive the request may keep its hold, and must not keep it.
-        self._request = weakref.ref(request)
+        hold.when_taken = partial(_tell, weakref.ref(request))
+    return ours
 
-    def take(self, profile: Profile) -> None:
-        super().take(profile)
-        request = self._request()
-        if request is not None:
-            request.pyroscope_profile_id = self.profile_id  # type: ignore[attr-defined]
+
+def _tell(request: weakref.ref[HttpRequest], profile: Profile) -> None:
+    told = request()
+    if told is not None:
+        told.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]

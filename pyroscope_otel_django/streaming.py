@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.handlers.asgi import ASGIRequest
 
 from pyroscope_otel import failure
-from pyroscope_otel.request import held, release
+from pyroscope_otel.request import release, run_held, run_held_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -54,8 +54,7 @@ def _hold(response: Any, hold: Hold, *, is_closed_after_failure: bool) -> None:
 
 
 def _call(hold: Hold, closer: Callable[[], object]) -> None:
-    with held(hold):
-        closer()
+    run_held(hold, closer)
 
 
 class _Held:
@@ -84,8 +83,7 @@ class _Content(_Held):
 
     def __next__(self) -> bytes:
         try:
-            with held(self._hold):
-                return next(self._iterator)  # type: ignore[no-any-return]
+            return run_held(self._hold, next, self._iterator)  # type: ignore[no-any-return]
         except StopIteration:
             raise
         except BaseException:
@@ -99,10 +97,13 @@ class _AsyncContent(_Held):
 
     async def __anext__(self) -> bytes:
         try:
-            with held(self._hold):
-                return await anext(self._iterator)
+            return await run_held_async(self._hold, _anext, self._iterator)  # type: ignore[no-any-return]
         except StopAsyncIteration:
             raise
         except BaseException:
             self._fail()
             raise
+
+
+async def _anext(iterator: AsyncIterator[bytes]) -> bytes:
+    return await anext(iterator)

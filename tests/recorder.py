@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import _thread
 import importlib.util
+import sys
+
+from pyroscope_otel.marks import FILENAME, LABEL, MARKS, number_of_sample
 
 
 def _unpatched_get_ident():
@@ -70,9 +73,21 @@ class Recorder:
             self.on_thread.clear()
 
     def now(self) -> dict[str, str]:
-        """Return what a sample of the running thread would carry."""
+        """Return what a sample of the running thread would carry when it is uploaded.
+
+        The frames are those that a sampler sees, the label is the recorder's, and the
+        rule is the one that uploads go by.
+        """
         with self._lock:
-            return dict(self.on_thread.get(self._get_ident(), ()))
+            labels = dict(self.on_thread.get(self._get_ident(), ()))
+        frame, nearest = sys._getframe(1), 0
+        while frame is not None and not nearest:
+            if frame.f_code.co_filename == FILENAME:
+                nearest = frame.f_lineno
+            frame = frame.f_back
+        value = labels.pop(LABEL, None)
+        profile = MARKS.profile_of(number_of_sample(nearest, () if value is None else (value,)))
+        return labels if profile is None else labels | dict(profile.span_labels())
 
     def left_behind(self) -> dict[int, set[tuple[str, str]]]:
         """Return the threads that carry labels."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_context, follow_current
+from pyroscope_otel.following.switch import run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,13 +67,10 @@ def wrap_create_task(hook: Hook) -> Callable[[Any], Any]:
             eager = self.get_task_factory() is not None or "eager_start" in options
             if not (eager and hook.active):
                 return original(self, coro, **options)
-            context = options.get("context")
-            if context is not None:
-                follow_context(context)
-            try:
-                return original(self, coro, **options)
-            finally:
-                follow_current()
+            # Without a context of its own it has a copy of the current one: the owner's is
+            # the same, and what it leaves behind is put right afterwards.
+            context = options.get("context") or contextvars.copy_context()
+            return run_in_context(context, partial(original, self, coro, **options))
 
         return create_task
 
@@ -90,8 +89,6 @@ class AsyncioSteps(Hook):
         self._patch(asyncio.Handle, "_run", self._wrap_run)
         if sys.version_info >= (3, 12):
             self._patch(asyncio.BaseEventLoop, "create_task", wrap_create_task(self))
-        else:
-            self._patch(asyncio.BaseEventLoop, "call_exception_handler", self._wrap_handler)
         follow_loop(asyncio.BaseEventLoop)
 
     def _remove(self) -> None:
@@ -104,25 +101,6 @@ class AsyncioSteps(Hook):
         def _run(self: Any) -> None:
             if not hook.active:
                 return original(self)
-            # The loop may itself run inside a request (`asyncio.run` in a sync
-            # view), and loops may be nested. So what is there afterwards is
-            # asked anew, and not what was there before.
-            thread = follow_context(self._context)
-            try:
-                return original(self)
-            finally:
-                follow_current(thread)
+            return run_in_context(self._context, original, self)  # type: ignore[no-any-return]
 
         return _run
-
-    def _wrap_handler(self, original: Callable[..., None]) -> Any:
-        # Before 3.12 the handler of a step's exception runs outside of the
-        # step's context.
-        hook = self
-
-        def call_exception_handler(self: asyncio.BaseEventLoop, context: Any) -> None:
-            if hook.active:
-                follow_current()
-            original(self, context)
-
-        return call_exception_handler

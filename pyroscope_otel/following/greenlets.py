@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.following.switch import STATE, follow_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +31,13 @@ class Greenlets(Hook):
         import greenlet
 
         self._greenlet = greenlet
+        STATE.current_greenlet = greenlet.getcurrent
         thread_labels.require(self._trace_this_thread)
         # A thread that carries labels already would not be asked.
         thread_labels.forget()
 
     def _remove(self) -> None:
+        STATE.current_greenlet = None
         thread_labels.require_no_longer(self._trace_this_thread)
         tracer = getattr(self._thread, "tracer", None)
         if tracer is not None:

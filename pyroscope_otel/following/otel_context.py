@@ -13,9 +13,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import Span
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import SPAN_KEY, adopt, profile_of_span
+from pyroscope_otel.attribution import SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_current
+from pyroscope_otel.following.switch import STATE, follow_current
 from pyroscope_otel.thread_labels import last, something_happened
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ContextSwitches(Hook):
                 # Optimization: no more than this is asked of a span of ours.
                 span: Any = context.get(SPAN_KEY)
                 if span is not None:
-                    span._pyroscope_profile  # noqa: B018, SLF001  our own attribute
+                    span._pyroscope_owner  # noqa: B018, SLF001  our own attribute
             except Exception:
                 _adopt(context)
             token = original(context)
@@ -79,9 +79,8 @@ def _adopt(context: otel_context.Context) -> None:
 class Renames(Hook):
     """Wraps `update_name` of the SDK's spans.
 
-    Frameworks name the root after its route once they have found it, long after
-    the labels were made. Were it not for this, each switch would have to compare
-    the name.
+    Frameworks name the root after its route once they have found it. A sample has the
+    last name of its root, also where the root is gone when it is uploaded.
     """
 
     module = "opentelemetry.sdk.trace"
@@ -98,12 +97,13 @@ class Renames(Hook):
             if not hook.active:
                 return
             try:
-                profile = profile_of_span(self)
-                if profile is not None:
-                    profile.rename(self)
+                owner = owner_of_span(self)
+                if owner is not None and owner.profile is not None:
+                    owner.profile.rename(self)
             except Exception:
                 failure.report("follow the new name of a span")
-            something_happened()
-            follow_current()
+            if STATE.labels_only:
+                something_happened()
+                follow_current()
 
         return update_name

@@ -12,14 +12,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import INHERITED, Submitter, current_submitter
+from pyroscope_otel.attribution import current_owner, weak_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow, follow_current, follow_nothing
+from pyroscope_otel.following.switch import (
+    follow_current,
+    follow_nobody,
+    run_as_guest,
+    run_in_context,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroscope_otel.thread_labels import Thread
+
+def job_of_current_owner(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls `fn` on another thread, for whom the running code works."""
+    try:
+        owner = current_owner()
+        if owner is not None:
+            return partial(run_as_guest, owner, weak_span(), fn)
+    except Exception:
+        failure.report("note who submits a job")
+    # The worker may have what a job before left attached.
+    return partial(run_in_context, None, fn)
 
 
 class PoolJobs(Hook):
@@ -29,20 +44,17 @@ class PoolJobs(Hook):
 
     def _install(self) -> None:
         # The worker goes idle, whatever a job or a tool left in its context.
-        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nothing))
+        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nobody))
 
-    def _wrap_submit(self, leave: Callable[[Thread], object], original: Callable[..., Any]) -> Any:
+    def _wrap_submit(self, leave: Callable[[], object], original: Callable[..., Any]) -> Any:
         hook = self
 
         def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             if not hook.active or _runs_in_other_interpreters(self):
                 return original(self, fn, *args, **kwargs)
-            try:
-                submitter = current_submitter()
-            except Exception:
-                submitter = None
-                failure.report("note who submits a job")
-            return original(self, partial(_run_job, leave, submitter, fn), *args, **kwargs)
+            if kwargs:
+                fn = partial(fn, **kwargs)
+            return original(self, _run_job, leave, job_of_current_owner(fn), *args)
 
         return submit
 
@@ -51,7 +63,7 @@ class AsgirefJobs(PoolJobs):
     """Wraps asgiref's executor of jobs in the thread that waits for them.
 
     `async_to_sync` waits; what is synchronous below it runs in the waiting
-    thread, which carries the labels of the code that waits.
+    thread, on top of the code that waits.
     """
 
     module = "asgiref.current_thread_executor"
@@ -71,29 +83,8 @@ def _runs_in_other_interpreters(executor: object) -> bool:
     return module is not None and isinstance(executor, module.InterpreterPoolExecutor)
 
 
-def _run_job(
-    leave: Callable[[Thread], object],
-    submitter: Submitter | None,
-    fn: Callable[..., Any],
-    /,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
-    if submitter is None:
-        # The worker may carry what a job before left attached, or what ended
-        # meanwhile on another thread.
-        thread = follow_current()
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            leave(thread)
-    token = INHERITED.set(submitter)
-    # Not `follow_current`: a job often enters its submitter's context at once,
-    # and the worker's own, if it has one, is another's.
-    thread = follow(submitter)
+def _run_job(leave: Callable[[], object], job: Callable[..., Any], /, *args: Any) -> Any:
     try:
-        return fn(*args, **kwargs)
+        return job(*args)
     finally:
-        INHERITED.reset(token)
-        submitter.job_ended()
-        leave(thread)
+        leave()

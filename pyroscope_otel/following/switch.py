@@ -1,57 +1,155 @@
 """The act of following: what every switch point does.
 
-None of these raises into the scheduler that calls it, and each asks again for
-as long as the answer may have changed while the labels did (`carry`).
+Where a switch point can run the code that it switches to, it runs it through the mark of
+whose code it is (`run_in_context`, `run_as`), unless the stack says that already. Where it
+cannot, or where the context changes in the middle of a function, the thread's label says
+what the stack cannot (`follow_current`). Nothing is done where both agree with the rule of
+`attribution`, which is nearly always.
+
+None of these raises into the scheduler that calls it, and each asks again for as long as
+the answer may have changed while the label did (`thread_labels.change`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Final
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import CURRENT, INHERITED, SPAN_KEY
+from pyroscope_otel.attribution import CURRENT, INHERITED, SPAN_KEY, Guest, owner_in, weak_span
+from pyroscope_otel.following import labels_only
+from pyroscope_otel.marks import LABEL, MARKS, Mark, label_value, nearest_mark
+from pyroscope_otel.profile import Profile
 from pyroscope_otel.thread_labels import (
-    carry,
+    CHANGING,
+    Labels,
     change,
     conditions,
     get_ident,
     last,
-    step_conditions,
     this_thread,
     threads,
 )
 
 if TYPE_CHECKING:
     import contextvars
+    from collections.abc import Callable
 
-    from pyroscope_otel.attribution import Inherited
-    from pyroscope_otel.profile import Profile
-    from pyroscope_otel.thread_labels import Conditions, Labels, Thread
+    from opentelemetry.trace import SpanContext
+
+    from pyroscope_otel.attribution import Owner
+    from pyroscope_otel.thread_labels import Thread
 
 # Optimization: bound once. As methods of an imported name they would be bound at each
 # call, for 0.03 of the 0.15 µs that following takes where nothing changes (CPython 3.11).
 current_context = CURRENT.get
 current_inherited = INHERITED.get
 
+NOBODY: Final = MARKS.nobody
+UNSURE: Final = Mark(0)
+"""In place of the mark nearest to the leaf, where it has to be looked for."""
+UNSURE.profile = Profile.__new__(Profile)  # Nobody's: it is like no other.
 
-# Optimization: the next two have the rule of `attribution.current_profile` in them, and
-# look for themselves whether there is anything to change. One of each runs in every step
-# of an event loop. Together with knowing the thread from the first to the second, it
-# saves a quarter of a step outside of any request (CPython 3.11).
+
+class _State:
+    """How this process follows."""
+
+    __slots__ = ("current_greenlet", "labels_only")
+
+    def __init__(self) -> None:
+        self.labels_only = False
+        """Whether nobody reads marks, so that span labels on the thread are all there is."""
+        self.current_greenlet: Callable[[], object] | None = None
+        """Tells which stack a thread runs on, where the library greenlet is imported."""
 
 
-def follow_current(  # noqa: C901  calls are what it saves
-    thread: Thread | None = None, required: Conditions = conditions
-) -> Thread:
-    """Make the thread's labels those of the current context.
+STATE: Final = _State()
+
+
+# Optimization: the next two have the rule of `attribution.current_owner` in them, as one of
+# them runs in every step of an event loop, and both for each span.
+
+
+def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
+    context: contextvars.Context | None, call: Callable[..., Any], /, *arguments: Any
+) -> Any:
+    """Call a function as the code of a context's owner.
+
+    Args:
+        context: The context that the function enters at once. None is the current one, in a
+            step of an event loop that has entered it already.
+        call: The function.
+        *arguments: Its arguments.
+    """
+    if STATE.labels_only:
+        return labels_only.run_in_context(context, call, *arguments)
+    try:
+        thread = threads[get_ident()]
+    except KeyError:
+        thread = this_thread()
+    labels = thread.labels
+    owner: Owner | None = None
+    mark: Mark | None = None
+    try:
+        # Entering the context to ask would be dearer, and impossible where it is entered already.
+        current = current_context(None) if context is None else context.get(CURRENT)
+        span: Any = None if current is None else current.get(SPAN_KEY)
+        if span is not None:
+            try:
+                owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
+            except AttributeError:
+                pass
+            else:
+                if not span.is_recording() and not owner.profile.is_open():  # type: ignore[union-attr]
+                    owner = None
+        elif current is None or current:
+            inherited = current_inherited(None) if context is None else context.get(INHERITED)
+            if inherited is not None:
+                owner = inherited.if_open()
+        if STATE.current_greenlet is not None:
+            _look_where_moved(thread, STATE.current_greenlet)
+        mark = thread.under
+        if labels is not None:
+            mark = _mark_despite_label(thread, owner)
+        elif owner is None:
+            mark = None if mark is None else NOBODY
+        elif mark is owner.mark:
+            mark = None
+        else:
+            mark = owner.mark
+    except Exception:
+        failure.report("follow a context")
+    under, greenlet = thread.under, thread.greenlet
+    try:
+        if mark is None:
+            return call(*arguments)
+        thread.under = mark
+        return mark.run(call, *arguments)
+    finally:
+        thread.under, thread.greenlet = under, greenlet
+        if labels is not None or thread.labels is not None:
+            _leave_step(thread, context)
+
+
+def _leave_step(thread: Thread, context: contextvars.Context | None) -> None:
+    """Have the thread's label say whose the code outside of a step is."""
+    if context is not None:
+        follow_current(thread)
+    elif thread.outside_loop is not None:
+        follow_context(thread.outside_loop)
+    else:
+        follow_nobody(thread)
+
+
+def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as above
+    """Have the thread's label say whose the running code is, if the stack does not.
 
     Args:
         thread: The running thread, if the caller knows it.
-        required: `step_conditions` in a step of a followed event loop.
-
-    Returns:
-        The running thread.
     """
+    if STATE.labels_only:
+        labels_only.follow_current(thread)
+        return
     if thread is None:
         try:
             thread = threads[get_ident()]
@@ -60,96 +158,223 @@ def follow_current(  # noqa: C901  calls are what it saves
     try:
         while True:
             since = last.event
-            labels: Labels | None = None
+            owner: Owner | None = None
             context = current_context(None)
             span: Any = None if context is None else context.get(SPAN_KEY)
             if span is not None:
                 try:
-                    profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
+                    owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
                 except AttributeError:
                     pass
                 else:
-                    if span.is_recording() or profile.is_open():
-                        labels = profile.labels
+                    if not span.is_recording() and not owner.profile.is_open():  # type: ignore[union-attr]
+                        owner = None
             elif context is None or context:
                 inherited = current_inherited(None)
                 if inherited is not None:
-                    labels = inherited.labels()
-            if thread.labels is labels and thread.reset is last.reset:
-                break
-            if not change(thread, labels, since, required):
+                    owner = inherited.if_open()
+            if STATE.current_greenlet is not None:
+                _look_where_moved(thread, STATE.current_greenlet)
+            if thread.labels is None:
+                under = thread.under
+                if under is None:
+                    if owner is None:
+                        break
+                elif owner is None:
+                    if under.profile is None:
+                        break
+                elif under is owner.mark or under.profile is owner.profile is not None:
+                    break
+            if not _relabel(thread, owner, since):
                 break
     except Exception:
         failure.report("follow the current context")
-    return thread
 
 
-def follow_context(  # noqa: C901  as above
-    execution_context: contextvars.Context,
-) -> Thread:
-    """Make the thread's labels those of a context that a followed loop is about to enter.
-
-    Returns:
-        The running thread.
-    """
+def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Call a function as an owner's code, or as nobody's."""
+    thread = this_thread()
+    if STATE.labels_only:
+        return labels_only.run_as(owner, call, *arguments)
+    mark: Mark | None = None
     try:
-        thread = threads[get_ident()]
-    except KeyError:
-        thread = this_thread()
-    # Entering the context to ask would be dearer, and impossible where it is entered already.
-    try:
-        while True:
-            since = last.event
-            labels: Labels | None = None
-            context = execution_context.get(CURRENT)
-            span: Any = None if context is None else context.get(SPAN_KEY)
-            if span is not None:
-                try:
-                    profile: Profile = span._pyroscope_profile  # noqa: SLF001  our own attribute
-                except AttributeError:
-                    pass
-                else:
-                    if span.is_recording() or profile.is_open():
-                        labels = profile.labels
-            elif context is None or context:
-                inherited = execution_context.get(INHERITED)
-                if inherited is not None:
-                    labels = inherited.labels()
-            if thread.labels is labels and thread.reset is last.reset:
-                break
-            if not change(thread, labels, since, step_conditions):
-                break
+        if STATE.current_greenlet is not None:
+            _look_where_moved(thread, STATE.current_greenlet)
+        under = thread.under
+        if thread.labels is not None:
+            mark = _mark_despite_label(thread, owner)
+        elif owner is None:
+            mark = None if under is None else NOBODY
+        elif not _says(under, owner):
+            mark = owner.mark
     except Exception:
-        failure.report("follow a context")
-    return thread
+        failure.report("run code through its mark")
+    if mark is None:
+        return call(*arguments)
+    under, greenlet = thread.under, thread.greenlet
+    thread.under = mark
+    try:
+        return mark.run(call, *arguments)
+    finally:
+        thread.under, thread.greenlet = under, greenlet
 
 
-def follow(inherited: Inherited) -> Thread:
-    """Make the thread's labels those of what a job inherits.
+def run_as_guest(
+    host: Owner, span: weakref.ref[Any] | None, call: Callable[..., Any], /, *arguments: Any
+) -> Any:
+    """Call a function that works for an owner elsewhere, and maybe longer than that is open.
 
-    Returns:
-        The running thread.
+    Args:
+        host: Whose request it works for.
+        span: The span that it was begun under.
+        call: The function.
+        *arguments: Its arguments.
+    """
+    guest = Guest(host, span)
+    token = INHERITED.set(guest)
+    try:
+        return run_as(guest.if_open(), call, *arguments)
+    finally:
+        INHERITED.reset(token)
+        guest.leave()
+
+
+async def run_as_async(owner: Owner, call: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Call a coroutine function as an owner's code, and await it."""
+    if STATE.labels_only:
+        return await call(*arguments)
+    try:
+        thread = this_thread()
+        if STATE.current_greenlet is not None:
+            _look_where_moved(thread, STATE.current_greenlet)
+        is_said = thread.labels is None and _says(thread.under, owner)
+        if not is_said:
+            if thread.labels is not None:
+                _mark_despite_label(thread, owner)
+            thread.under = owner.mark
+    except Exception:
+        failure.report("run a coroutine through its mark")
+        is_said = True
+    if is_said:
+        return await call(*arguments)
+    try:
+        return await owner.mark.run_async(call, *arguments)
+    finally:
+        # Maybe in another step than it began in, with another mark below: of the event
+        # loop's step, or none.
+        this_thread().under = nearest_mark()
+
+
+def see_end(span_context: SpanContext) -> None:
+    """Note on the running thread that a local root span, or the hold on it, has just ended.
+
+    What a guest did here until now counts; from now on it is nobody's.
     """
     thread = this_thread()
-    try:
-        while True:
-            since = last.event
-            if not carry(thread, inherited.labels(), since):
-                break
-    except Exception:
-        failure.report("follow a job")
-    return thread
+    under, labels = thread.under, thread.labels
+    for guest in (
+        None if under is None else under.guest,
+        None if labels is None else labels.owner,
+    ):
+        if (
+            isinstance(guest, Guest)
+            and guest.profile is not None
+            and guest.profile.context is span_context
+        ):
+            guest.leave(in_time=True)
 
 
-def follow_nothing(thread: Thread | None = None) -> None:
-    """Take the labels off the thread.
+def follow_nobody(thread: Thread | None = None) -> None:
+    """Have the thread's label say nothing: it goes idle.
 
     Args:
         thread: The running thread, if the caller knows it.
     """
+    if thread is None:
+        thread = this_thread()
     try:
-        if thread is None:
-            thread = this_thread()
-        carry(thread, None)
+        if STATE.labels_only:
+            labels_only.follow_nobody(thread)
+        elif thread.labels is not None:
+            _put(thread, None, None)
     except Exception:
         failure.report("leave a context")
+
+
+def follow_context(context: contextvars.Context) -> None:
+    """Have the thread's label say whose code runs next, in a context that is about to be entered."""
+    thread = this_thread()
+    if STATE.labels_only:
+        labels_only.follow_context(context)
+        return
+    try:
+        while True:
+            since = last.event
+            if not _relabel(thread, owner_in(context), since):
+                break
+    except Exception:
+        failure.report("follow a context")
+
+
+def _says(under: Mark | None, owner: Owner) -> bool:
+    """Return whether code under a mark is known to be the owner's."""
+    return under is not None and (
+        under is owner.mark or under.profile is owner.profile is not None
+    )
+
+
+def _look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
+    """Look for the nearest mark, where the thread runs on another stack than it did last."""
+    greenlet = current_greenlet()
+    if thread.greenlet is None or thread.greenlet() is not greenlet:
+        thread.under = nearest_mark()
+        thread.greenlet = weakref.ref(greenlet)
+
+
+def _mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
+    """Return the mark to run code through on a thread that has a label.
+
+    The label speaks of the code below, under whatever mark that is. Were the code above to
+    run through the same mark, it would speak of that too.
+    """
+    mark = NOBODY if owner is None else owner.mark
+    labels = thread.labels
+    if labels is not None and labels.under is mark:
+        _put(thread, None, None)
+    return mark
+
+
+def _relabel(thread: Thread, owner: Owner | None, since: object) -> bool:
+    """Have the thread's label say whose the code is; return whether to ask again."""
+    labels = thread.labels
+    if labels is CHANGING:
+        # We are inside ourselves, on the same thread. The outer call finishes what it
+        # began, and its caller asks again if something happened meanwhile.
+        return False
+    under = nearest_mark() if thread.under is UNSURE else thread.under
+    if owner is None:
+        if under is None or under.profile is None:
+            return _put(thread, None, since)
+    elif _says(under, owner):
+        return _put(thread, None, since)
+    if labels is not None and labels.under is under and thread.reset is last.reset:
+        said = labels.owner
+        if said is owner:
+            return False
+        if isinstance(said, Guest) and owner is not None and said.still_serves(owner):
+            return False
+    if owner is not None and owner.home != thread.ident:
+        owner = Guest(owner, weak_span())
+    pairs = ((LABEL, label_value(under, None if owner is None else owner.mark)),)
+    return _put(thread, Labels(pairs, pairs, under, owner), since)
+
+
+def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
+    before = thread.labels
+    try:
+        if before is labels and thread.reset is last.reset:
+            return False
+        return change(thread, labels, since, conditions)
+    finally:
+        if before is not None and thread.labels is not before and isinstance(before.owner, Guest):
+            before.owner.leave()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_context, follow_current
+from pyroscope_otel.following.switch import UNSURE, follow_context, follow_current
+from pyroscope_otel.thread_labels import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import trio
+
+    from pyroscope_otel.marks import Mark
 
 
 class TrioSteps(Hook):
@@ -33,13 +36,22 @@ class TrioSteps(Hook):
         # trio's instruments belong to a run, maybe on another thread, so one that
         # cannot be removed becomes inert.
         class Steps(trio.abc.Instrument):
+            def __init__(self) -> None:
+                self._under: Mark | None = None
+
             def before_task_step(self, task: trio.lowlevel.Task) -> None:
+                thread = this_thread()
                 if hook.active:
                     follow_context(task.context)
+                # A coroutine of the task's may be run through a mark: that is known when
+                # its frames are there.
+                self._under, thread.under = thread.under, UNSURE
 
             def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
+                thread = this_thread()
+                thread.under = self._under
                 if hook.active:
-                    follow_current()
+                    follow_current(thread)
 
         self._trio: Any = trio
         self._steps = Steps()

@@ -15,12 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pyroscope_otel.attribution import CURRENT, INHERITED
 from pyroscope_otel.following.asyncio_steps import follow_loop, unfollow_loop, wrap_create_task
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import (
-    follow_context,
-    follow_current,
-    follow_nothing,
-)
-from pyroscope_otel.thread_labels import step_conditions, this_thread
+from pyroscope_otel.following.switch import follow_current, run_in_context
+from pyroscope_otel.thread_labels import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,14 +63,7 @@ class UvloopSteps(Hook):
         def step(callback: Callable[..., Any], *args: Any) -> Any:
             if not hook.active:
                 return callback(*args)
-            thread = follow_current(None, step_conditions)
-            try:
-                return callback(*args)
-            finally:
-                if thread.outside_loop is not None:
-                    follow_context(thread.outside_loop)
-                elif thread.labels is not None:
-                    follow_nothing(thread)
+            return run_in_context(None, callback, *args)
 
         return step
 
@@ -139,15 +128,7 @@ class UvloopSteps(Hook):
             # `step` but still in the callback's context.
             if not hook.active or "handle" not in context:
                 return original(self, context)
-            follow_current()
-            try:
-                return original(self, context)
-            finally:
-                thread = this_thread()
-                if thread.outside_loop is not None:
-                    follow_context(thread.outside_loop)
-                else:
-                    follow_nothing(thread)
+            return run_in_context(None, original, self, context)
 
         return call_exception_handler
 

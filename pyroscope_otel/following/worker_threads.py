@@ -10,7 +10,8 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_current, follow_nothing
+from pyroscope_otel.following.pool_jobs import job_of_current_owner
+from pyroscope_otel.following.switch import follow_nobody, run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,7 +33,7 @@ class AnyioJobs(Hook):
         async def run_sync(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
             if not hook.active:
                 return await original(func, *args, **options)
-            job = partial(_run_in_copied_context, func)
+            job = partial(_run_and_go_idle, job_of_current_owner(func))
             # trio names the thread after the function.
             job.__name__ = getattr(func, "__name__", None)  # type: ignore[attr-defined]
             return await original(job, *args, **options)
@@ -59,16 +60,16 @@ class TrioJobs(AnyioJobs):
         def run_sync(fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
             if not self.active:
                 return original(fn, *args, **options)
-            return original(partial(_run_in_copied_context, fn), *args, **options)
+            job = partial(run_in_context, None, fn)
+            return original(partial(_run_and_go_idle, job), *args, **options)
 
         return run_sync
 
 
-def _run_in_copied_context(func: Callable[..., Any], *args: Any) -> Any:
-    follow_current()
+def _run_and_go_idle(job: Callable[..., Any], *args: Any) -> Any:
     try:
-        return func(*args)
+        return job(*args)
     finally:
         # The copied context is still entered here, and the worker goes idle (or
         # trio waits for the worker's next word).
-        follow_nothing()
+        follow_nobody()

@@ -1,0 +1,31 @@
+"""An ASGI request, held from its first step until the application returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.request import hold_request, release, run_held_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUESTS = ("http", "websocket")
+"""The types of scope that are a request."""
+
+
+async def serve_held(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one request as its own code, unless it is held further out already."""
+    hold = hold_request(scope)
+    if hold is None:
+        await app(scope, receive, send)
+        return
+    try:
+        await run_held_async(hold, app, scope, receive, send)
+    finally:
+        release(hold)
