@@ -119,11 +119,9 @@ class Marks:
     def take(self) -> Mark:
         """Return a mark that nobody uses."""
         try:
-            mark = self._free.popleft()
+            return self._free.popleft()
         except IndexError:
             return self._make()
-        mark.profile = None
-        return mark
 
     def give_back(self, mark: Mark) -> None:
         """Let a mark be used again, once the samples that have its number are uploaded."""
@@ -133,6 +131,7 @@ class Marks:
         if self.upload_kinds:
             self._resting.append((time.time(), mark))
         else:
+            mark.profile = None
             self._free.append(mark)
 
     def profile_of(self, number: int) -> Profile | None:
@@ -161,14 +160,14 @@ class Marks:
             rested += self._in_live_memory
             self._in_live_memory = [mark for mark in rested if mark.number in live]
             rested = [mark for mark in rested if mark.number not in live]
-        self._free.extend(rested)
+        self._set_free(rested)
 
     def forget_samples(self) -> None:
         """Let rest nothing: the agent has been stopped, or is another process's."""
         self.upload_kinds = ()
         self._uploaded_until.clear()
-        self._free.extend(self._rested_before(float("inf")))
-        self._free.extend(self._in_live_memory)
+        self._set_free(self._rested_before(float("inf")))
+        self._set_free(self._in_live_memory)
         self._in_live_memory = []
 
     def count(self) -> tuple[int, int]:
@@ -178,7 +177,7 @@ class Marks:
     def _make(self) -> Mark:
         forgotten = self._rested_before(time.time() - _FORGOTTEN_SECONDS)
         if forgotten:
-            self._free.extend(forgotten)
+            self._set_free(forgotten)
             return self.take()
         number = next(self._numbers)
         if number >= NUMBERS:
@@ -187,6 +186,11 @@ class Marks:
             return Mark(NOBODY)
         mark = self._by_number[number] = Mark(number)
         return mark
+
+    def _set_free(self, marks: list[Mark]) -> None:
+        for mark in marks:
+            mark.profile = None
+        self._free.extend(marks)
 
     def _rested_before(self, moment: float) -> list[Mark]:
         rested: list[Mark] = []

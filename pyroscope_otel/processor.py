@@ -19,7 +19,7 @@ from pyroscope_otel.attribution import (
 )
 from pyroscope_otel.following.switch import current_inherited, follow_current, see_end
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
-from pyroscope_otel.thread_labels import carried, last
+from pyroscope_otel.thread_labels import last, says_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,9 +86,9 @@ class PyroscopeSpanProcessor(SpanProcessor):
             if span.context is not None:
                 see_end(span.context)
             # Optimization: mostly it is not current, as it was detached before. Then another
-            # one is that decides by itself, open as it is; or none is, and nothing carried.
+            # one is that decides by itself, open as it is; or none is, and nothing is said.
             current = span_in(None)
-            if carried() is None if current is None else current.is_recording():
+            if says_nothing() if current is None else current.is_recording():
                 return
         except Exception:
             # It may be of anybody's class.

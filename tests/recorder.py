@@ -11,8 +11,6 @@ import _thread
 import importlib.util
 import sys
 
-from pyroscope_otel.marks import FILENAME, LABEL, MARKS, number_of_sample
-
 
 def _unpatched_get_ident():
     # The recorder must know OS threads under gevent's monkey patching too, and
@@ -78,6 +76,9 @@ class Recorder:
         The frames are those that a sampler sees, the label is the recorder's, and the
         rule is the one that uploads go by.
         """
+        # Not before: programs put the recorder in the agent's place, and then import ours.
+        from pyroscope_otel.marks import FILENAME, LABEL, MARKS, number_of_sample
+
         with self._lock:
             labels = dict(self.on_thread.get(self._get_ident(), ()))
         frame, nearest = sys._getframe(1), 0
@@ -88,6 +89,11 @@ class Recorder:
         value = labels.pop(LABEL, None)
         profile = MARKS.profile_of(number_of_sample(nearest, () if value is None else (value,)))
         return labels if profile is None else labels | dict(profile.span_labels())
+
+    def left_on_others(self) -> dict[int, set[tuple[str, str]]]:
+        """Return the other threads that carry labels."""
+        own = self._get_ident()
+        return {ident: labels for ident, labels in self.left_behind().items() if ident != own}
 
     def left_behind(self) -> dict[int, set[tuple[str, str]]]:
         """Return the threads that carry labels."""

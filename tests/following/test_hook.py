@@ -626,8 +626,6 @@ if sys.version_info >= (3, 12):
         ("AsyncioSteps", "create_task", eager(SELECTOR)),
         ("UvloopSteps", "create_task", eager(uvloop.Loop)),
     ]
-else:
-    MINIATURES += [("AsyncioSteps", "call_exception_handler", failing(SELECTOR))]
 
 each_miniature = pytest.mark.parametrize(
     ("hook", "name", "miniature"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import sys
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ from threads import in_threads
 
 from pyroscope_otel import following
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
+from pyroscope_otel.marks import FILENAME
 
 uvloop = pytest.importorskip("uvloop")
 pytestmark = needs_uvloop
@@ -33,32 +35,63 @@ def run(main):
     return run_on(main, uvloop.Loop)
 
 
-def test_each_callback_switches_once(tracer, now, recorder):
-    """`call_at` goes through `call_later`: nothing is put on the thread twice."""
+def test_each_callback_runs_through_one_mark(tracer, now):
+    """`call_at` goes through `call_later`: nothing is put on the stack twice."""
+
+    def callback():
+        frame, count = sys._getframe(), 0
+        while frame is not None:
+            count += frame.f_code.co_filename == FILENAME
+            frame = frame.f_back
+        marks.append(count)
+        assert now() == "A"
+        called.set()
+
+    marks = []
+    called = asyncio.Event()
 
     async def main():
         loop = asyncio.get_running_loop()
-        called = asyncio.Event()
         with tracer.start_as_current_span("A"):
             in_a = contextvars.copy_context()
             outside = contextvars.Context()
             for schedule in (
-                lambda: loop.call_soon(called.set, context=in_a),
-                lambda: loop.call_soon_threadsafe(called.set, context=in_a),
-                lambda: loop.call_later(0, called.set, context=in_a),
-                lambda: loop.call_at(loop.time(), called.set, context=in_a),
+                lambda: loop.call_soon(callback, context=in_a),
+                lambda: loop.call_soon_threadsafe(callback, context=in_a),
+                lambda: loop.call_later(0, callback, context=in_a),
+                lambda: loop.call_at(loop.time(), callback, context=in_a),
             ):
                 called.clear()
                 waiting = outside.run(asyncio.ensure_future, called.wait())
                 schedule()
-                del recorder.log[:]
                 await waiting
-                added = [event for event in recorder.log if event[0] == "add"]
-                # For the callback, then for the rest of this task.
-                assert len(added) == 2 * 2
                 assert now() == "A"
 
     run(main)
+    assert marks == [1] * 4
+
+
+def test_steps_of_a_request_call_the_agent_not_once(tracer, now, recorder):
+    """A request that takes turns with others is named by its stack alone."""
+
+    async def request(name):
+        with tracer.start_as_current_span(name):
+            await asyncio.sleep(0)
+            calls = len(recorder.log)
+            for _ in range(3):
+                with tracer.start_as_current_span("child"):
+                    await asyncio.sleep(0)
+                    assert now() == name
+            counted.append(len(recorder.log) - calls)
+
+    counted = []
+
+    async def main():
+        # The last of them ends the others' counting: by then all have begun.
+        await asyncio.gather(*map(request, "ABC"))
+
+    run(main)
+    assert counted[0] == 0
 
 
 def test_a_loop_that_has_ended_keeps_no_request(silent_tracer):

@@ -17,6 +17,7 @@ from threads import in_threads
 
 from pyroscope_otel import following
 from pyroscope_otel.following.worker_threads import AnyioJobs
+from pyroscope_otel.marks import LABEL
 
 anyio = pytest.importorskip("anyio")
 anyio_from_thread = pytest.importorskip("anyio.from_thread")
@@ -109,13 +110,12 @@ def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
         yield now()
 
     async def main():
-        own = threading.get_ident()
         with tracer.start_as_current_span("A"):
             chunks = body()
             for _ in range(4):
                 assert await anyio_to_thread.run_sync(next, chunks) == "A"
                 assert now() == "A"
-                assert set(recorder.left_behind()) == {own}
+                assert recorder.left_on_others() == {}
 
     anyio.run(main, **backend)
     # Each chunk runs in a context of its own: the span is detached in another.
@@ -131,7 +131,7 @@ def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
         with tracer.start_as_current_span("A"):
             span = await anyio_to_thread.run_sync(attach_and_leave, tracer, "left", limiter=limiter)
             assert now() == "A"
-        assert recorder.left_behind() == {}
+        assert recorder.left_on_others() == {}
         with tracer.start_as_current_span("B"):
             assert await anyio_to_thread.run_sync(now, limiter=limiter) == "B"
         span.end()
@@ -152,7 +152,7 @@ def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
             with pytest.raises(ValueError, match=r"^$"):
                 await anyio_to_thread.run_sync(endpoint)
             assert now() == "A"
-        assert recorder.left_behind() == {}
+        assert recorder.left_on_others() == {}
 
     anyio.run(main, **backend)
 
@@ -288,7 +288,7 @@ def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
         with tracer.start_as_current_span("A"):
             assert await run_sync(now) in (None, "A")
             assert now() == "A"
-        assert recorder.left_behind() == {}
+        assert recorder.left_on_others() == {}
 
     anyio.run(main, **backend)
 
@@ -434,11 +434,11 @@ def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
 
 
 def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder):
-    """Scenario 26: span_id comes last."""
+    """Scenario 26: asked again, it is nobody's."""
     span = tracer.start_span("A")
 
     def end_elsewhere(key, _):
-        if key == "span_id":
+        if key == LABEL:
             in_threads(span.end)
 
     recorder.before_add = end_elsewhere
