@@ -75,7 +75,7 @@ class Profile:
 
     def span_labels(self) -> tuple[tuple[str, str], ...]:
         """Return the labels of its samples: keys and values, the link last."""
-        return tuple((key, self._label(key)) for key in self._span_labels)
+        return tuple([(key, self._label(key)) for key in self._span_labels])
 
     @property
     def labels(self) -> Labels:
