@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pyroscope
 
-from pyroscope_otel import failure, thread_labels
+from pyroscope_otel import failure, sampler, thread_labels
+from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
     from pyroscope_otel.settings import Settings
@@ -56,6 +57,7 @@ class Agent:
         # stop all greenlets.
         self._lock = thread_labels.os_thread.allocate_lock()
         self._is_hooked_to_fork = False
+        self._sampler = sampler.PYSPY
 
     def arm(self, settings: Settings) -> None:
         """Remember the settings; from now on, the next local root span starts the agent.
@@ -67,6 +69,7 @@ class Agent:
             self._is_hooked_to_fork = True
             os.register_at_fork(after_in_child=self._reset_in_child)
         self._settings = settings
+        UPLOADS.configure(settings)
         self._retry_at = 0.0
         self.needed = True
         if settings.start == "now":
@@ -141,7 +144,8 @@ class Agent:
         # Asked first: a refused start is an error in the agent's own log.
         if thread_labels.agent_is_running():
             self._state = _State.FOREIGN
-        elif pyroscope.configure(**settings.agent_arguments()):
+            UPLOADS.look_for_agent()
+        elif self._configure(settings):
             self._state = _State.RUNNING
         elif thread_labels.agent_is_running():
             self._state = _State.FOREIGN
@@ -149,25 +153,44 @@ class Agent:
             self._state = _State.REFUSED
             return
         self.needed = False
-        # What threads carried under an earlier agent, this one does not know.
-        thread_labels.forget()
+
+    def _configure(self, settings: Settings) -> bool:
+        arguments = settings.agent_arguments()
+        self._sampler = sampler.choose(settings)
+        if self._sampler == sampler.STACK:
+            arguments["cpu_implementation"] = sampler.implementation(sampler.STACK)
+        return bool(pyroscope.configure(**arguments))
 
     def _log_state(self) -> None:
         settings = self._settings
         if self._state is _State.RUNNING and settings is not None:
             logger.info(
-                "Pyroscope agent started for %s, server %s",
+                "Pyroscope agent started for %s, server %s, sampler %s",
                 settings.shown("application_name"),
                 settings.shown("server_address"),
+                self._sampler,
             )
         elif self._state is _State.FOREIGN:
             logger.info("The application's own Pyroscope agent runs; it is used as it is")
+        elif self._state is _State.REFUSED and self._is_second_stack(settings):
+            logger.error(
+                "The Pyroscope agent did not start; there are no profiles. Its sampler 'stack' "
+                "starts once in a process, and ran in this one before, or in the one that it was "
+                "forked from. cpu_implementation='auto' takes 'pyspy' then"
+            )
         elif self._state is _State.REFUSED:
             logger.error(
                 "The Pyroscope agent did not start; there are no profiles. It will be tried again "
                 "every %d s. With enable_logging=True the agent logs the reason to stderr",
                 _RETRY_SECONDS,
             )
+
+    def _is_second_stack(self, settings: Settings | None) -> bool:
+        return (
+            settings is not None
+            and settings.cpu_implementation == sampler.STACK
+            and sampler.has_stack_run()
+        )
 
     def _begin_to_stop(self) -> bool:
         """Return whether it could be decided if there is anything to stop."""

@@ -28,7 +28,7 @@ class Arguments(TypedDict, total=False):
     oncpu: bool | None
     gil_only: bool | None
     cpu_enabled: bool | None
-    cpu_implementation: Any | None
+    cpu_implementation: str | Any | None
     line_no: Any | None
     mem_enabled: bool | None
     mem_max_nframe: int | None
@@ -40,5 +40,8 @@ class Arguments(TypedDict, total=False):
     enable_logging: bool | None
     enabled: bool | None
     span_labels: Sequence[str] | None
+    attribution: str | None
+    max_span_names: int | None
+    upload_buffer: int | None
     start: str | None
     tracer_provider: Any | None

@@ -79,7 +79,8 @@ def configure(**settings: Unpack[Arguments]) -> None:
         oncpu: Sample only threads that use the CPU.
         gil_only: Sample only threads that hold the GIL.
         cpu_enabled: Take CPU profiles.
-        cpu_implementation: A `pyroscope.ProfilerImplementation`, not ``Stack``.
+        cpu_implementation: The sampler: ``"auto"``, ``"stack"``, ``"pyspy"``, or a
+            `pyroscope.ProfilerImplementation`.
         line_no: A `pyroscope.LineNo`.
         mem_enabled: Take memory profiles as well.
         mem_max_nframe: Frames of a stack that memory profiles keep.
@@ -92,6 +93,10 @@ def configure(**settings: Unpack[Arguments]) -> None:
         enabled: With False, nothing is installed (ours).
         span_labels: The labels that samples carry, of ``span_id``, ``span_name``
             and ``trace_id`` (ours).
+        attribution: What names a sample's request: its ``"stack"``, or the labels of its
+            ``"thread"``, which are read a moment too late (ours).
+        max_span_names: How many values the label ``span_name`` takes in a process (ours).
+        upload_buffer: Bytes of profiles that are kept while the server is away (ours).
         start: When the agent starts: ``"lazy"``, with the first request in each
             process, or ``"now"``, which is not for a process that forks its
             workers (ours).

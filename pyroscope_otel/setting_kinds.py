@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyroscope_otel.profile import SPAN_LABELS
+from pyroscope_otel.sampler import SAMPLERS, name_of
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
@@ -182,6 +183,12 @@ def _names_from_text(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def _sampler(value: Any) -> str:
+    name = value.lower() if isinstance(value, str) else name_of(value)
+    _require(name in SAMPLERS)
+    return str(name)
+
+
 def _tracer_provider(value: Any) -> Any:
     _require(callable(getattr(value, "add_span_processor", None)))
     return value
@@ -272,6 +279,11 @@ SPAN_LABEL_NAMES = Kind(
     _span_labels,
     _names_from_text,
     f"one or more of {', '.join(SPAN_LABELS)}, with commas between them",
+)
+SAMPLER = Kind(
+    f"{', '.join(map(repr, SAMPLERS))} or a member of pyroscope.ProfilerImplementation",
+    _sampler,
+    allowed_as_text=f"one of {', '.join(SAMPLERS)}",
 )
 TRACER_PROVIDER = Kind(
     "a tracer provider with add_span_processor, such as opentelemetry.sdk.trace.TracerProvider",

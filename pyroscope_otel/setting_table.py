@@ -38,7 +38,6 @@ class Setting:
 
 
 _LINE_NO = getattr(pyroscope, "LineNo", None)
-_CPU_IMPLEMENTATION = getattr(pyroscope, "ProfilerImplementation", None)
 
 TABLE: tuple[Setting, ...] = (
     Setting(
@@ -137,20 +136,19 @@ TABLE: tuple[Setting, ...] = (
         "cpu_enabled",
         kinds.FLAG,
         default=True,
-        doc="Take CPU profiles. Only these carry span labels.",
+        doc="Take CPU profiles.",
         environment=("PYROSCOPE_CPU_ENABLED",),
     ),
     Setting(
         "cpu_implementation",
-        kinds.member(
-            _CPU_IMPLEMENTATION,
-            "ProfilerImplementation",
-            refused=("Stack",),
-            reason="it drops the span labels silently",
+        kinds.SAMPLER,
+        default="auto",
+        doc=(
+            "The sampler: `stack`, `pyspy`, or `auto`: `stack` where it has threads take their "
+            "own stack and can start (Linux, CPython 3.12 and later), else `pyspy`. "
+            "A `pyroscope.ProfilerImplementation` as well."
         ),
-        default=getattr(_CPU_IMPLEMENTATION, "PySpy", None),
-        doc="The sampler. `Stack` is refused: it drops the span labels.",
-        default_doc="`pyroscope.ProfilerImplementation.PySpy`",
+        environment=("PYROSCOPE_CPU_IMPLEMENTATION",),
     ),
     Setting(
         "line_no",
@@ -163,7 +161,7 @@ TABLE: tuple[Setting, ...] = (
         "mem_enabled",
         kinds.FLAG,
         default=False,
-        doc="Take memory profiles as well.",
+        doc="Take memory profiles as well. What a request allocated carries its labels.",
         environment=("PYROSCOPE_MEM_ENABLED",),
     ),
     Setting(
@@ -232,6 +230,36 @@ TABLE: tuple[Setting, ...] = (
             "June 2026 make a series of each `trace_id`."
         ),
         environment=("PYROSCOPE_SPAN_LABELS",),
+        ours=True,
+    ),
+    Setting(
+        "attribution",
+        kinds.choice("stack", "thread"),
+        default="stack",
+        doc=(
+            "What names a sample's request: its own `stack`, or the labels of its `thread`, which "
+            "the agent reads a moment too late, and sends to the server itself."
+        ),
+        environment=("PYROSCOPE_ATTRIBUTION",),
+        ours=True,
+    ),
+    Setting(
+        "max_span_names",
+        kinds.whole("a whole number of names, 1 or more", 1),
+        default=500,
+        doc=(
+            "How many values the label `span_name` takes in a process. What is above goes under "
+            "one that says so: each is a series on the server."
+        ),
+        environment=("PYROSCOPE_MAX_SPAN_NAMES",),
+        ours=True,
+    ),
+    Setting(
+        "upload_buffer",
+        kinds.whole("a whole number of bytes, 65536 or more", 65_536),
+        default=32 * 2**20,
+        doc="Bytes of profiles that are kept while the server does not take them.",
+        environment=("PYROSCOPE_UPLOAD_BUFFER",),
         ours=True,
     ),
     Setting(

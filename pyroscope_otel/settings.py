@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pyroscope
 
+from pyroscope_otel import sampler
 from pyroscope_otel import setting_kinds as kinds
 from pyroscope_otel.setting_table import BY_NAME, TABLE, Setting
 
@@ -77,7 +78,7 @@ class Settings:
     oncpu: bool
     gil_only: bool
     cpu_enabled: bool
-    cpu_implementation: Any
+    cpu_implementation: str
     line_no: Any
     mem_enabled: bool
     mem_max_nframe: int
@@ -89,6 +90,9 @@ class Settings:
     enable_logging: bool
     enabled: bool
     span_labels: tuple[str, ...]
+    attribution: str
+    max_span_names: int
+    upload_buffer: int
     start: str
     tracer_provider: Any
     sources: Mapping[str, str] = field(compare=False)
@@ -107,7 +111,7 @@ class Settings:
         return "'***'" if kind is kinds.HIDDEN else kind.show(value)
 
     def agent_arguments(self) -> dict[str, Any]:
-        """Return the arguments for `pyroscope.configure`.
+        """Return the arguments for `pyroscope.configure`, but for the sampler.
 
         Values that are the default there are left out, as older releases do not
         know all of them.
@@ -117,6 +121,7 @@ class Settings:
             for row in TABLE
             if not row.ours and (value := getattr(self, row.name)) != row.default
         }
+        arguments.pop("cpu_implementation", None)
         arguments["application_name"] = self.application_name
         if self.auth_token:
             headers = {**self.http_headers, "Authorization": f"Bearer {self.auth_token}"}
@@ -275,11 +280,28 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
             f"tenant_id ({sources['tenant_id']}) and the header X-Scope-OrgID in http_headers "
             f"({sources['http_headers']}) are the same thing; only one is allowed"
         )
+    _refuse_where_stack_cannot_be(values, sources)
     if not values["cpu_enabled"] and not values["mem_enabled"]:
         raise SettingsError(
             f"cpu_enabled ({sources['cpu_enabled']}) and mem_enabled ({sources['mem_enabled']}) "
             "are both False; at least one must be True, or enabled must be False"
         )
+
+
+def _refuse_where_stack_cannot_be(
+    values: Mapping[str, Any], sources: Mapping[str, str]
+) -> None:
+    if values["cpu_implementation"] != sampler.STACK:
+        return
+    for name, value, reason in (
+        ("attribution", "thread", "it takes no labels of threads"),
+        ("oncpu", False, "it samples by the CPU's clock"),
+    ):
+        if values[name] == value:
+            raise SettingsError(
+                f"cpu_implementation ({sources['cpu_implementation']}) is 'stack' and {name} "
+                f"({sources[name]}) is {value!r}, which exclude each other: {reason}"
+            )
 
 
 def _refuse_half_a_login(user: str, password: str, sources: Mapping[str, str]) -> None:
@@ -299,6 +321,8 @@ def _refuse_what_the_agent_lacks(values: Mapping[str, Any], sources: Mapping[str
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
         return  # Someone has wrapped it: there is no telling.
     for row in TABLE:
+        if row.name == "cpu_implementation" and values[row.name] != sampler.STACK:
+            continue  # What an agent without a choice has is PySpy.
         if not row.ours and values[row.name] != row.default and row.name not in known:
             raise SettingsError(
                 f"{row.name} ({sources[row.name]}) needs a newer release of pyroscope-io"

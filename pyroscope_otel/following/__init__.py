@@ -1,4 +1,4 @@
-"""Following: a thread's labels are those of what runs on it, at every switch.
+"""Following: at every switch point, the stack is made to say whose code runs.
 
 A switch point is a place where the code that runs on a thread changes its
 context. Each module here hooks one kind of them, is put in once and can be
@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.following.agent_restarts import AgentRestarts
 from pyroscope_otel.following.arrival import forget_waiting, when_imported
 from pyroscope_otel.following.asyncio_steps import AsyncioSteps
 from pyroscope_otel.following.greenlets import Greenlets
 from pyroscope_otel.following.otel_context import ContextSwitches, Renames
 from pyroscope_otel.following.pool_jobs import AsgirefJobs, PoolJobs
+from pyroscope_otel.following.request_edges import (
+    AsgiInstrumentation,
+    DjangoUnderAsgi,
+    DjangoUnderWsgi,
+    FlaskApplications,
+    StarletteApplications,
+    WsgiInstrumentation,
+)
+from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
 from pyroscope_otel.following.trio_steps import TrioSteps
 from pyroscope_otel.following.twisted_reactor import TwistedReactor
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
@@ -24,7 +32,6 @@ if TYPE_CHECKING:
     from pyroscope_otel.following.hook import Hook
 
 HOOKS: tuple[Hook, ...] = (
-    AgentRestarts(),
     ContextSwitches(),
     Renames(),
     AsyncioSteps(),
@@ -33,9 +40,16 @@ HOOKS: tuple[Hook, ...] = (
     AsgirefJobs(),
     AnyioJobs(),
     Greenlets(),
+    SqlalchemyGreenlets(),
     TrioSteps(),
     TrioJobs(),
     TwistedReactor(),
+    AsgiInstrumentation(),
+    StarletteApplications(),
+    DjangoUnderAsgi(),
+    WsgiInstrumentation(),
+    FlaskApplications(),
+    DjangoUnderWsgi(),
 )
 
 

@@ -13,6 +13,7 @@ the answer may have changed while the label did (`thread_labels.change`).
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyroscope_otel import failure
@@ -237,6 +238,22 @@ def run_as_guest(
     finally:
         INHERITED.reset(token)
         guest.leave()
+
+
+def run_on_new_stack(owner: Owner, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+    """Call a function as an owner's code, with nothing of ours below it on its stack.
+
+    Args:
+        owner: Whose code it is.
+        call: The function.
+        *arguments: Its arguments.
+        **named: Its keyword arguments.
+    """
+    if STATE.labels_only:
+        return call(*arguments, **named)
+    if named:
+        call = partial(call, **named)
+    return owner.mark.run(call, *arguments)
 
 
 async def run_as_async(owner: Owner, call: Callable[..., Any], /, *arguments: Any) -> Any:

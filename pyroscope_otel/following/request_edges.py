@@ -1,0 +1,109 @@
+"""Holds each request from the edge of what traces it, without a middleware of ours.
+
+The instrumentations of OpenTelemetry's contrib, and the frameworks that trace themselves,
+make a root span somewhere inside and may end it before the response is closed. Here its
+request is held and run through its mark from where the server, or whoever is outside,
+calls in: over what runs before the root span, streaming bodies and background tasks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyroscope_otel import held_asgi, held_wsgi
+from pyroscope_otel.following.hook import Hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyroscope_otel.held_asgi import Receive, Scope, Send
+    from pyroscope_otel.held_wsgi import StartResponse, WSGIEnvironment
+
+
+class _Edge(Hook):
+    """Wraps `__call__` of a class of applications."""
+
+    application: ClassVar[str]
+    """The name of the class in the module."""
+
+    def _install(self) -> None:
+        application = getattr(importlib.import_module(self.module), self.application)
+        self._patch(application, "__call__", self._wrap)
+
+    def _wrap(self, original: Callable[..., Any]) -> Any:
+        raise NotImplementedError
+
+
+class _AsgiEdge(_Edge):
+    def _wrap(self, original: Callable[..., Any]) -> Any:
+        hook = self
+
+        @wraps(original)
+        async def serve(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+            application = original.__get__(self)
+            if hook.active and scope["type"] in held_asgi.REQUESTS:
+                await held_asgi.serve_held(application, scope, receive, send)
+            else:
+                await application(scope, receive, send)
+
+        return serve
+
+
+class _WsgiEdge(_Edge):
+    def _wrap(self, original: Callable[..., Any]) -> Any:
+        hook = self
+
+        @wraps(original)
+        def serve(
+            self: Any, environ: WSGIEnvironment, start_response: StartResponse
+        ) -> Iterable[bytes]:
+            application = original.__get__(self)
+            if hook.active:
+                return held_wsgi.serve_held(application, environ, start_response)
+            return application(environ, start_response)  # type: ignore[no-any-return]
+
+        return serve
+
+
+class AsgiInstrumentation(_AsgiEdge):
+    """Contrib's ASGI middleware, which its FastAPI and Starlette instrumentations put in."""
+
+    module = "opentelemetry.instrumentation.asgi"
+    application = "OpenTelemetryMiddleware"
+
+
+class StarletteApplications(_AsgiEdge):
+    """Starlette's and FastAPI's applications, with whatever traces them inside."""
+
+    module = "starlette.applications"
+    application = "Starlette"
+
+
+class DjangoUnderAsgi(_AsgiEdge):
+    """Django's ASGI application."""
+
+    module = "django.core.handlers.asgi"
+    application = "ASGIHandler"
+
+
+class WsgiInstrumentation(_WsgiEdge):
+    """Contrib's WSGI middleware."""
+
+    module = "opentelemetry.instrumentation.wsgi"
+    application = "OpenTelemetryMiddleware"
+
+
+class FlaskApplications(_WsgiEdge):
+    """Flask's applications: contrib's instrumentation is inside."""
+
+    module = "flask.app"
+    application = "Flask"
+
+
+class DjangoUnderWsgi(_WsgiEdge):
+    """Django's WSGI application."""
+
+    module = "django.core.handlers.wsgi"
+    application = "WSGIHandler"

@@ -1,0 +1,60 @@
+"""Follows the greenlets in which SQLAlchemy's asyncio extension runs its synchronous code.
+
+Such a greenlet has a stack of its own, with none of the frames below the switch, so its
+first function is run through the mark of whoever made it.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel import failure
+from pyroscope_otel.attribution import current_owner
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.switch import run_on_new_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SqlalchemyGreenlets(Hook):
+    """Wraps the constructor of SQLAlchemy's greenlets.
+
+    The class has no public name, and another private one in SQLAlchemy 2.1 than in 2.0.
+    """
+
+    module = "sqlalchemy.util.concurrency"
+
+    def _install(self) -> None:
+        kind = _greenlet_class()
+        if kind is not None:
+            self._patch(kind, "__init__", self._wrap)
+
+    def _wrap(self, original: Callable[..., None]) -> Any:
+        hook = self
+
+        def __init__(self: Any, fn: Callable[..., Any], *arguments: Any) -> None:  # noqa: N807
+            try:
+                owner = current_owner() if hook.active else None
+                if owner is not None:
+                    fn = partial(run_on_new_stack, owner, fn)
+            except Exception:
+                failure.report("follow a greenlet of SQLAlchemy")
+            original(self, fn, *arguments)
+
+        return __init__
+
+
+def _greenlet_class() -> Any | None:
+    for module, path in (
+        ("sqlalchemy.util._concurrency_py3k", ("_AsyncIoGreenlet",)),
+        ("sqlalchemy.util.concurrency", ("_concurrency_shim", "_AsyncIoGreenlet")),
+    ):
+        found: Any = sys.modules.get(module)
+        for name in path:
+            found = getattr(found, name, None)
+        if found is not None:
+            return found
+    return None

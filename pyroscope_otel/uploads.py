@@ -1,0 +1,140 @@
+"""What is said of samples when they are uploaded, and whether there is anybody to say it.
+
+A sample names its profile by a number. The relay, which the agent of this process pushes
+to, asks here what each number stands for. Where the agent pushes to its server directly,
+nobody could: requests are then told apart by span labels on threads (`labels_only`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from pyroscope_otel import thread_labels
+from pyroscope_otel.following.switch import STATE
+from pyroscope_otel.marks import MARKS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pyroscope_otel.settings import Settings
+
+logger = logging.getLogger("pyroscope_otel")
+
+MAX_SPAN_NAMES: Final = 500
+UPLOAD_BUFFER: Final = 32 * 2**20
+OTHER_NAMES: Final = "(other names)"
+"""What spans are called whose names are more than `max_span_names`."""
+
+
+class Uploads:
+    """What the relay of this process asks and tells.
+
+    Attributes:
+        upload_buffer: How many bytes of profiles are kept while the server is away.
+        attribution: ``"stack"``, or ``"thread"`` for no relay.
+    """
+
+    def __init__(self) -> None:
+        self.upload_buffer = UPLOAD_BUFFER
+        self.attribution = "stack"
+        self._max_span_names = MAX_SPAN_NAMES
+        self._span_names: set[str] = set()
+        self._has_said_directly = False
+
+    def configure(self, settings: Settings) -> None:
+        """Go by these settings from the next start of the agent on."""
+        self.upload_buffer = settings.upload_buffer
+        self.attribution = settings.attribution
+        self._max_span_names = settings.max_span_names
+
+    def wants_relay(self) -> bool:
+        """Return whether an agent that starts now goes through a relay."""
+        return self.attribution == "stack"
+
+    def labels_of(self, number: int) -> tuple[tuple[str, str], ...]:
+        """Return the span labels of what a number stands for at its samples' upload."""
+        profile = MARKS.profile_of(number)
+        if profile is None:
+            return ()
+        return tuple(
+            (key, self._bounded(value) if key == "span_name" else value)
+            for key, value in profile.span_labels()
+        )
+
+    def pushed(self, until: Mapping[str, float], live: Collection[int]) -> None:
+        """Let numbers be used again whose samples have all been uploaded.
+
+        Args:
+            until: When the last sample of each kind of profile was taken, in seconds since
+                the epoch.
+            live: The numbers that are in the stacks of memory that is in use.
+        """
+        for kind, moment in until.items():
+            MARKS.uploaded(kind, moment, live)
+
+    def agent_started(self, kinds: Collection[str]) -> None:
+        """Follow as it is read: by an agent that starts, whose stacks and labels are new.
+
+        Args:
+            kinds: The kinds of profiles that come through the relay; none without one.
+        """
+        MARKS.upload_kinds = frozenset(kinds)
+        STATE.labels_only = not kinds
+        # What threads carried under an earlier agent, this one does not know.
+        thread_labels.forget()
+        if not kinds:
+            self._say_directly()
+
+    def agent_stopped(self) -> None:
+        """Forget what was sampled: nobody uploads it any more."""
+        MARKS.forget_samples()
+        thread_labels.forget()
+
+    def look_for_agent(self) -> None:
+        """Notice an agent that was started before this package was imported."""
+        if not MARKS.upload_kinds and not STATE.labels_only and thread_labels.agent_is_running():
+            self.agent_started(())
+
+    def _bounded(self, name: str) -> str:
+        names = self._span_names
+        if name in names:
+            return name
+        if len(names) < self._max_span_names:
+            names.add(name)
+            return name
+        if OTHER_NAMES not in names:
+            names.add(OTHER_NAMES)
+            logger.warning(
+                "Root spans of this process have more than %d names; further ones go under the "
+                "label span_name=%r, as each name is a series on the server. Name spans after "
+                "routes, not after what is asked for; max_span_names raises the limit",
+                self._max_span_names,
+                OTHER_NAMES,
+            )
+        return OTHER_NAMES
+
+    def _say_directly(self) -> None:
+        if self._has_said_directly:
+            return
+        self._has_said_directly = True
+        why, way_out = (
+            ("attribution is 'thread'", "attribution='stack' is exact")
+            if self.attribution == "thread"
+            else (
+                "the Pyroscope agent was started before pyroscope_otel was imported, or no relay "
+                "could be started",
+                "import pyroscope_otel before pyroscope.configure is called to have it exact",
+            )
+        )
+        logger.info(
+            "Requests are told apart by thread labels, as %s: that is right for turns of 20 ms, "
+            "and wrong more often the shorter they are; %s",
+            why,
+            way_out,
+        )
+
+
+UPLOADS: Final = Uploads()
+os.register_at_fork(after_in_child=MARKS.forget_samples)
