@@ -8,7 +8,7 @@ import time
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
 _TRACE_ID = b"T" * 16
 _SPAN_ID = b"S" * 8

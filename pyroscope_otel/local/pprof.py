@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.receiver.messages import PprofProfile
+from pyroscope_otel.pprof.messages import PprofProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

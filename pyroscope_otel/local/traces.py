@@ -22,8 +22,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from pyroscope_otel.local.schema import to_key
 from pyroscope_otel.local.text import profile_key, shortened
 from pyroscope_otel.names import UNKNOWN_SERVICE
-from pyroscope_otel.receiver.inflating import MalformedGzip, TooLarge, inflate
-from pyroscope_otel.receiver.messages import (
+from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge, inflate
+from pyroscope_otel.pprof.messages import (
     DecodeError,
     ResourceSpans,
     ScopeSpans,

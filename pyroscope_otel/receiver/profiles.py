@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.receiver.inflating import MalformedGzip, TooLarge, inflate
-from pyroscope_otel.receiver.messages import DecodeError, PprofProfile, PushRequest
+from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge, inflate
+from pyroscope_otel.pprof.messages import DecodeError, PprofProfile, PushRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.receiver.messages import PushResponse
+from pyroscope_otel.pprof.messages import PushResponse
 from pyroscope_otel.receiver.profiles import MalformedPush, Profile, PushTooLarge, decode_push
 
 if TYPE_CHECKING:

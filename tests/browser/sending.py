@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
 PERIOD = 10_000_000  # nanoseconds that one sample stands for
 

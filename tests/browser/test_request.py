@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from sending import Span, send_request, send_samples, send_spans
 
-from pyroscope_otel.receiver.messages import PprofProfile
+from pyroscope_otel.pprof.messages import PprofProfile
 
 
 def spans(page):

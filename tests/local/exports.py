@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver.pushes import PATH as PUSH_PATH
 
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
 TRACES_PATH = "/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}

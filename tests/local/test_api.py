@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pyroscope_otel.receiver.messages import PprofProfile
+from pyroscope_otel.pprof.messages import PprofProfile
 
 from .exports import MS, span
 

@@ -6,7 +6,7 @@ import http.client
 import socket
 from urllib.parse import urlsplit
 
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
 PATH = "/push.v1.PusherService/Push"
 HEADERS = {"Content-Type": "application/proto", "Content-Encoding": "gzip"}

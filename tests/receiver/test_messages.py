@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest, PushResponse
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest, PushResponse
 
 
 def test_wire_format_of_a_push():
@@ -52,6 +52,6 @@ def test_without_protobuf_the_error_names_the_command():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=50
     )
     assert done.stdout == (
-        "pyroscope_otel.receiver reads profiles with the package 'protobuf', which is not "
-        "installed. Install it with: pip install 'pyroscope-otel[receiver]'\n"
+        "pyroscope_otel reads profiles with the package 'protobuf', which is not installed. "
+        "Install it with: pip install protobuf\n"
     )

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from pyroscope_otel.receiver import Frame, MalformedPush, PushTooLarge, decode_push
-from pyroscope_otel.receiver.messages import PprofProfile, PushRequest
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
 from .pushes import body, pprof, push
 

@@ -5,8 +5,8 @@ Grafana Pyroscope (the push request), `profile.proto` of google/pprof (the
 profile inside), `status.proto` of google/rpc, and OTLP's `trace_service.proto`
 (the layers around the spans; what is in them stays bytes, to be parsed one by
 one). The classes are built here from a table rather than generated, so there is
-no generated code to keep in step with the protobuf runtime. Unlisted fields are
-skipped when a message is parsed.
+no generated code to keep in step with the protobuf runtime. A message that is
+parsed keeps the fields that are not listed, and has them again where it is serialized.
 """
 
 from __future__ import annotations
@@ -18,24 +18,45 @@ try:
     from google.protobuf.message import DecodeError
 except ImportError as error:
     raise ImportError(
-        "pyroscope_otel.receiver reads profiles with the package 'protobuf', which is not "
-        "installed. Install it with: pip install 'pyroscope-otel[receiver]'"
+        "pyroscope_otel reads profiles with the package 'protobuf', which is not installed. "
+        "Install it with: pip install protobuf"
     ) from error
 
 __all__ = (
     "DecodeError",
+    "Line",
+    "Location",
     "PprofProfile",
+    "PprofRows",
     "PushRequest",
     "PushResponse",
     "ResourceSpans",
     "RpcStatus",
+    "Sample",
     "ScopeSpans",
     "TracesRequest",
 )
 
 # Package and message names are not on the wire. Ours live in a package and a
 # pool of their own, so they never collide with another library's copy.
-_PACKAGE = "pyroscope_otel.receiver"
+_PACKAGE = "pyroscope_otel.pprof"
+
+_PPROF = (
+    "repeated ValueType sample_type = 1",
+    "repeated Sample sample = 2",
+    "repeated Mapping mapping = 3",
+    "repeated Location location = 4",
+    "repeated Function function = 5",
+    "repeated string string_table = 6",
+    "int64 drop_frames = 7",
+    "int64 keep_frames = 8",
+    "int64 time_nanos = 9",
+    "int64 duration_nanos = 10",
+    "ValueType period_type = 11",
+    "int64 period = 12",
+    "repeated int64 comment = 13",
+    "int64 default_sample_type = 14",
+)
 
 _MESSAGES: dict[str, tuple[str, ...]] = {
     "PushRequest": ("repeated RawProfileSeries series = 1",),
@@ -43,15 +64,11 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
     "RawProfileSeries": ("repeated LabelPair labels = 1", "repeated RawSample samples = 2"),
     "LabelPair": ("string name = 1", "string value = 2"),
     "RawSample": ("bytes raw_profile = 1",),
-    "PprofProfile": (
-        "repeated ValueType sample_type = 1",
-        "repeated Sample sample = 2",
-        "repeated Location location = 4",
-        "repeated Function function = 5",
-        "repeated string string_table = 6",
-        "int64 time_nanos = 9",
-        "int64 duration_nanos = 10",
-        "int64 period = 12",
+    "PprofProfile": _PPROF,
+    # The same, with the locations unparsed: there are many, and few have to be looked at.
+    "PprofRows": tuple(
+        "repeated bytes location = 4" if declaration.endswith("location = 4") else declaration
+        for declaration in _PPROF
     ),
     "ValueType": ("int64 type = 1", "int64 unit = 2"),
     "Sample": (
@@ -59,10 +76,22 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
         "repeated int64 value = 2",
         "repeated Label label = 3",
     ),
-    "Label": ("int64 key = 1", "int64 str = 2", "int64 num = 3"),
-    "Location": ("uint64 id = 1", "repeated Line line = 4"),
+    "Label": ("int64 key = 1", "int64 str = 2", "int64 num = 3", "int64 num_unit = 4"),
+    "Mapping": ("int64 filename = 5", "int64 build_id = 6"),
+    "Location": (
+        "uint64 id = 1",
+        "uint64 mapping_id = 2",
+        "uint64 address = 3",
+        "repeated Line line = 4",
+    ),
     "Line": ("uint64 function_id = 1", "int64 line = 2"),
-    "Function": ("uint64 id = 1", "int64 name = 2", "int64 filename = 4"),
+    "Function": (
+        "uint64 id = 1",
+        "int64 name = 2",
+        "int64 system_name = 3",
+        "int64 filename = 4",
+        "int64 start_line = 5",
+    ),
     "TracesRequest": ("repeated bytes resource_spans = 1",),
     "ResourceSpans": ("bytes resource = 1", "repeated bytes scope_spans = 2"),
     "ScopeSpans": ("repeated bytes spans = 2",),
@@ -93,7 +122,7 @@ def _add_field(message: descriptor_pb2.DescriptorProto, declaration: str) -> Non
 
 def _build_pool() -> descriptor_pool.DescriptorPool:
     file = descriptor_pb2.FileDescriptorProto(
-        name="pyroscope_otel/receiver.proto", package=_PACKAGE, syntax="proto3"
+        name="pyroscope_otel/pprof.proto", package=_PACKAGE, syntax="proto3"
     )
     for name, declarations in _MESSAGES.items():
         message = file.message_type.add(name=name)
@@ -116,6 +145,10 @@ def _message_class(name: str) -> Any:
 PushRequest = _message_class("PushRequest")
 PushResponse = _message_class("PushResponse")
 PprofProfile = _message_class("PprofProfile")
+PprofRows = _message_class("PprofRows")
+Sample = _message_class("Sample")
+Location = _message_class("Location")
+Line = _message_class("Line")
 RpcStatus = _message_class("RpcStatus")
 TracesRequest = _message_class("TracesRequest")
 ResourceSpans = _message_class("ResourceSpans")

@@ -1,0 +1,220 @@
+"""Takes the pushes of the agent of this process, on an OS thread of its own."""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.relay import log, unpatched
+from pyroscope_otel.relay.request import (
+    HEAD_BYTES,
+    SECRET_HEADER,
+    Head,
+    Refused,
+    answer,
+    parse_head,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ("Receiver",)
+
+_REQUEST_SECONDS = 10.0
+_MOST_CONNECTIONS = 16
+_CHUNK_BYTES = 256 * 1024
+
+
+class Receiver:
+    """A server on a port of 127.0.0.1, for one client that knows a secret.
+
+    One thread serves every connection as its bytes come, so that a client that stalls
+    keeps nobody waiting.
+
+    Args:
+        take: Called with the body and the head of each push, on the receiving thread.
+            The client gets its answer afterwards.
+
+    Attributes:
+        url: Its address.
+    """
+
+    def __init__(self, take: Callable[[bytes, Head], object]) -> None:
+        self.url = ""
+        self._take = take
+        self._secret = secrets.token_urlsafe(32).encode()
+        self._listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self._wake, self._woken = _socket.socketpair()
+        self._connections: dict[int, _Connection] = {}
+        self._is_stopping = False
+        self._ended = unpatched.Signal()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the client has to send along: the secret is in it."""
+        return {SECRET_HEADER: self._secret.decode()}
+
+    def start(self) -> None:
+        """Bind, and start the thread.
+
+        Raises:
+            OSError: 127.0.0.1 cannot be bound.
+            RuntimeError: No thread can be started.
+        """
+        try:
+            for sock in (self._listening, self._wake, self._woken):
+                sock.setblocking(False)
+            self._listening.bind(("127.0.0.1", 0))
+            self._listening.listen(_MOST_CONNECTIONS)
+            self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
+            unpatched.start_thread(self._run, ())
+        except BaseException:
+            self.close()
+            raise
+
+    def stop(self, timeout: float) -> bool:
+        """End the thread; return whether it has ended within these seconds."""
+        self._is_stopping = True
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
+        return self._ended.wait(timeout)
+
+    def close(self) -> None:
+        """Close the sockets: after the thread, or in a forked child, where it is not."""
+        for sock in (
+            self._listening,
+            self._wake,
+            self._woken,
+            *(open_.sock for open_ in self._connections.values()),
+        ):
+            sock.close()
+
+    def _run(self) -> None:
+        try:
+            poll = unpatched.select.poll()
+            poll.register(self._woken, unpatched.select.POLLIN)
+            poll.register(self._listening, unpatched.select.POLLIN)
+            while not self._is_stopping:
+                for descriptor, _ in poll.poll(self._milliseconds_left()):
+                    if descriptor == self._listening.fileno():
+                        self._accept(poll)
+                    elif descriptor in self._connections:
+                        self._serve(self._connections[descriptor], poll)
+                for connection in self._overdue():
+                    self._drop(connection, poll)
+        finally:
+            self.close()
+            self._ended.set()
+
+    def _milliseconds_left(self) -> float | None:
+        """Return the time until a connection is overdue; None for no end."""
+        deadlines = [open_.deadline for open_ in self._connections.values() if open_.deadline]
+        return max(0.0, min(deadlines) - time.monotonic()) * 1000 if deadlines else None
+
+    def _overdue(self) -> list[_Connection]:
+        now = time.monotonic()
+        return [
+            open_ for open_ in self._connections.values() if open_.deadline and open_.deadline < now
+        ]
+
+    def _accept(self, poll: Any) -> None:
+        try:
+            descriptor, _ = self._listening._accept()  # noqa: SLF001  all that `_socket` has
+        except OSError:
+            return  # it has gone again, or we have too many files open
+        if len(self._connections) == _MOST_CONNECTIONS:
+            # The agent has one. The others are strangers', and the oldest has had its time.
+            strangers = [open_ for open_ in self._connections.values() if not open_.is_known]
+            self._drop(next(iter(strangers or self._connections.values())), poll)
+        connection = _Connection(_socket.socket(fileno=descriptor))
+        self._connections[descriptor] = connection
+        poll.register(descriptor, unpatched.select.POLLIN)
+
+    def _serve(self, connection: _Connection, poll: Any) -> None:
+        """Read what has come, and answer the requests that are whole."""
+        try:
+            received = connection.sock.recv(_CHUNK_BYTES)
+            is_open = bool(received) and self._answer(connection, received)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_open = False
+        if not is_open:
+            self._drop(connection, poll)
+
+    def _answer(self, connection: _Connection, received: bytes) -> bool:
+        """Return whether the connection stays open."""
+        status, stays_open = 200, True
+        try:
+            while (request := connection.next_request(received, self._secret)) is not None:
+                head, body = request
+                self._take(body, head)
+                stays_open = head.keeps_alive
+                connection.sock.send(answer(200, keeps_alive=stays_open))
+                received = b""
+            return stays_open
+        except Refused as refused:
+            status = refused.status
+        except Exception:
+            status = 500
+            log.report("take profiles from the agent")
+        connection.sock.send(answer(status, keeps_alive=False))
+        return False
+
+    def _drop(self, connection: _Connection, poll: Any) -> None:
+        descriptor = connection.sock.fileno()
+        poll.unregister(descriptor)
+        del self._connections[descriptor]
+        connection.sock.close()
+
+
+class _Connection:
+    """A connection, and what came of its next request.
+
+    Attributes:
+        sock: Its socket, which does not block.
+        is_known: Whether it has shown the secret.
+        deadline: When the request has to be whole, by `time.monotonic`; 0 for never:
+            the agent keeps its connection between two pushes.
+    """
+
+    def __init__(self, sock: _socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.is_known = False
+        self.deadline = time.monotonic() + _REQUEST_SECONDS
+        self._buffer = bytearray()
+        self._head: Head | None = None
+
+    def next_request(self, received: bytes, secret: bytes) -> tuple[Head, bytes] | None:
+        """Return a request, if with what was received it is whole.
+
+        Raises:
+            Refused: It is none that is taken.
+        """
+        buffer = self._buffer
+        buffer += received
+        if not buffer:
+            return None
+        if not self.deadline:
+            self.deadline = time.monotonic() + _REQUEST_SECONDS
+        if self._head is None:
+            end = buffer.find(b"\r\n\r\n", 0, HEAD_BYTES)
+            if end < 0:
+                if len(buffer) >= HEAD_BYTES:
+                    raise Refused(431)
+                return None
+            self._head = parse_head(bytes(buffer[:end]), secret)
+            self.is_known = True
+            del buffer[: end + 4]
+        head = self._head
+        if len(buffer) < head.length:
+            return None
+        body = bytes(buffer[: head.length])
+        del buffer[: head.length]
+        self._head = None
+        self.deadline = 0.0
+        return head, body

@@ -1,0 +1,193 @@
+"""What the agent of this process pushes to, in this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyroscope_otel.relay import log
+from pyroscope_otel.relay.buffer import Buffer, Push
+from pyroscope_otel.relay.receiver import Receiver
+from pyroscope_otel.relay.sender import Sender
+from pyroscope_otel.relay.translate import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroscope_otel.relay.destination import Destination
+    from pyroscope_otel.relay.request import Head
+
+__all__ = ("UPLOAD_BUFFER_BYTES", "Relay", "RelayState")
+
+UPLOAD_BUFFER_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RelayState:
+    """What a relay has done so far.
+
+    Attributes:
+        server: The address of the server that it sends to, without credentials.
+        taken: How many pushes it took from the agent.
+        sent: How many the server took.
+        waiting: How many wait to be sent.
+        waiting_bytes: How many bytes they are.
+        dropped: How many were given up: refused by the server, too old, or too much.
+        untranslated: How many went on as they came, without links.
+        last_answer: What the server answered last, or why it did not, in words.
+        last_answer_at: When, in seconds since the epoch.
+    """
+
+    server: str
+    taken: int
+    sent: int
+    waiting: int
+    waiting_bytes: int
+    dropped: int
+    untranslated: int
+    last_answer: str | None
+    last_answer_at: float | None
+
+
+class Relay:
+    """Takes the pushes of this process's agent, translates them, and sends them on.
+
+    It has two threads of the operating system, which do not keep the process alive. In a
+    forked child it is dead, as they are not there; `stop` there closes what was inherited.
+
+    Args:
+        destination: The server.
+        labels_of: Returns the span labels of the profile that a number stands for at
+            this moment. Called on a thread of the relay, once for each number and push.
+        pushed: Called on that thread after each push, with the kinds of profiles in it
+            and the numbers whose memory is still in use.
+        upload_buffer: How many bytes are kept while the server does not take them.
+        without_lines: Whether line numbers are left out.
+
+    Raises:
+        ValueError: The environment names a proxy that HTTP cannot go through.
+        OSError: The system's CA certificates cannot be read.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        labels_of: Callable[[int], tuple[tuple[str, str], ...]],
+        pushed: Callable[[frozenset[str], frozenset[int]], object],
+        upload_buffer: int = UPLOAD_BUFFER_BYTES,
+        without_lines: bool = False,
+    ) -> None:
+        self._labels_of = labels_of
+        self._pushed = pushed
+        self._without_lines = without_lines
+        self._taken = 0
+        self._untranslated = 0
+        self._server = destination.url
+        self._pid = os.getpid()
+        self._buffer = Buffer(upload_buffer)
+        self._sender = Sender(destination, self._buffer)
+        self._receiver = Receiver(self._take)
+
+    @property
+    def url(self) -> str:
+        """The address that the agent has to push to."""
+        return self._receiver.url
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that the agent has to send. There is a secret in them."""
+        return self._receiver.headers
+
+    def start(self) -> None:
+        """Start to take pushes.
+
+        Raises:
+            OSError: 127.0.0.1 cannot be bound.
+            RuntimeError: No thread can be started.
+        """
+        self._sender.start()
+        try:
+            self._receiver.start()
+        except BaseException:
+            self._sender.stop(0.0)
+            raise
+
+    def flush(self, timeout: float) -> bool:
+        """Try to send at once all that was received by now, and wait for it.
+
+        Each push is tried once, also where the server is known to be away.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Returns:
+            Whether nothing is left to send.
+        """
+        return self._is_alive() and self._sender.flush(timeout)
+
+    def stop(self, timeout: float = 1.0) -> bool:
+        """Stop to take and to send pushes. What still waits is lost.
+
+        Args:
+            timeout: Seconds to wait for the threads. One that waits for a server's answer
+                ends with it.
+
+        Returns:
+            Whether they have ended.
+        """
+        if not self._is_alive():
+            self._receiver.close()
+            return True
+        deadline = time.monotonic() + timeout
+        receiver_ended = self._receiver.stop(timeout)
+        return self._sender.stop(deadline - time.monotonic()) and receiver_ended
+
+    def state(self) -> RelayState:
+        """Return what it has done so far."""
+        waiting, waiting_bytes = self._buffer.waiting()
+        return RelayState(
+            server=self._server,
+            taken=self._taken,
+            sent=self._sender.sent,
+            waiting=waiting,
+            waiting_bytes=waiting_bytes,
+            dropped=self._buffer.dropped,
+            untranslated=self._untranslated,
+            last_answer=self._sender.last_answer,
+            last_answer_at=self._sender.last_answer_at,
+        )
+
+    def _is_alive(self) -> bool:
+        return os.getpid() == self._pid
+
+    def _take(self, body: bytes, head: Head) -> None:
+        self._taken += 1
+        headers = {"Content-Type": "application/proto"}
+        if head.user_agent:
+            headers["User-Agent"] = head.user_agent
+        if head.gzipped:
+            headers["Content-Encoding"] = "gzip"
+        try:
+            translated = translate(
+                body,
+                gzipped=head.gzipped,
+                labels_of=self._labels_of,
+                without_lines=self._without_lines,
+            )
+        except Exception:
+            self._untranslated += 1
+            self._send(Push(body, headers))
+            log.report("translate profiles; they go on as they are")
+            return
+        self._send(Push(translated.body, {**headers, "Content-Encoding": "gzip"}))
+        try:
+            self._pushed(translated.kinds, translated.live)
+        except Exception:
+            log.report("forget what was pushed")
+
+    def _send(self, push: Push) -> None:
+        self._buffer.put(push)
+        self._sender.wake()

@@ -1,0 +1,85 @@
+"""When to try again, and what the log says of what a server answered."""
+
+from __future__ import annotations
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pyroscope_otel.relay.post import Answer
+
+__all__ = ("is_temporary", "pause_seconds", "refusal", "retry_after_seconds")
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_RETRY_AFTER_SECONDS = 300.0
+_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 408, 429
+
+_REMEDIES = {
+    400: "It does not take these profiles; see what it says",
+    401: "Check basic_auth_username and basic_auth_password, or auth_token",
+    403: "Check the credentials, and tenant_id",
+    404: "Check server_address: it is no Pyroscope server, or its path is another",
+    405: "Check server_address: it is no Pyroscope server, or its path is another",
+    411: "Something between here and the server does not take such requests",
+    413: "Raise the limit of the server, or of what stands before it, for the size of requests",
+    415: "Check server_address: it is no Pyroscope server",
+    422: "It does not take these profiles; see what it says",
+}
+_TEXT_LENGTH = 300
+
+
+def is_temporary(status: int) -> bool:
+    """Return whether the same request may succeed later."""
+    return status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= 500  # noqa: PLR2004
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after this many failures in a row.
+
+    Exponential with full jitter, so that many processes do not come back at once.
+    """
+    # The exponent is bounded, as a float is.
+    longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(failures, 16), _LONGEST_PAUSE_SECONDS)
+    return random.uniform(_FIRST_PAUSE_SECONDS, longest)  # noqa: S311  no secret
+
+
+def retry_after_seconds(value: str | None) -> float:
+    """Return what a `Retry-After` header asks for, bounded; 0 for nothing (RFC 9110, 10.2.3)."""
+    if value is None:
+        return 0.0
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # By length first: int() refuses thousands of digits.
+        seconds = float(value[:9])
+    else:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def refusal(answer: Answer) -> str:
+    """Return what a server said that no retry can mend, and what mends it."""
+    said = f"{answer.status}"
+    text = _one_line(answer.text)
+    if text:
+        said += f" ({text})"
+    if answer.status < 400:  # noqa: PLR2004
+        remedy = "Redirects are not followed: set server_address to the final address"
+        target = urlsplit(answer.location or "")
+        if target.hostname:
+            remedy += f". It points to {_one_line(f'{target.scheme}://{target.hostname}')}"
+    else:
+        remedy = _REMEDIES.get(answer.status, "See what it says")
+    return f"{said}. {remedy}"
+
+
+def _one_line(text: str) -> str:
+    """Return text from anywhere as something that a log can show."""
+    words = "".join(c if c.isprintable() else " " for c in text).split()
+    return " ".join(words)[:_TEXT_LENGTH]

@@ -1,0 +1,27 @@
+"""What stands for the rest of the package in tests of the relay."""
+
+
+class Link:
+    """Answers the relay, and notes what it was told."""
+
+    upload_buffer = 2**25
+
+    def __init__(self, *, wants=True):
+        self.wants = wants
+        self.pushes = []
+        self.told = []
+
+    def wants_relay(self):
+        return self.wants
+
+    def labels_of(self, number):
+        return (("span_id", f"{number:016x}"), ("span_name", f"GET /{number}"))
+
+    def pushed(self, kinds, live):
+        self.pushes.append((kinds, live))
+
+    def agent_started(self, relay):
+        self.told.append("started" if relay is None else "started through the relay")
+
+    def agent_stopped(self):
+        self.told.append("stopped")
