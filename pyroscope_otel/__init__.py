@@ -9,7 +9,9 @@ from __future__ import annotations
 from pyroscope_otel.configuration import configure, shutdown
 from pyroscope_otel.following.sampled import profile_of_a_sample
 from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.relay import agent_start
 from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.uploads import UPLOADS
 
 __all__ = (
     "PyroscopeSpanProcessor",
@@ -18,6 +20,11 @@ __all__ = (
     "current_profile_id",
     "shutdown",
 )
+
+# The one thing that an import does: the agent of this process, whoever starts it and however
+# `pyroscope.configure` was imported, pushes to a relay of ours, as what it samples has to be
+# read with what this package knows.
+agent_start.install(UPLOADS)
 
 
 def current_profile_id() -> str | None:

@@ -45,8 +45,10 @@ nothing. Its longest upload interval of any use is a minute."""
 
 
 # Each on one line, so that the line of whatever runs in its frame is its first.
-def _run(call, /, *arguments): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202, E501, E704
-async def _run_async(call, /, *arguments): return await call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202, E501, E704
+def _run(call, /, *arguments): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
+
+
+async def _run_async(call, /, *arguments): return await call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
 
 
 _GLOBALS: Final = {"__name__": "pyroscope_otel"}

@@ -20,6 +20,7 @@ from pyroscope_otel.attribution import (
 from pyroscope_otel.following.switch import current_inherited, follow_current, see_end
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.thread_labels import last, says_nothing
+from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +72,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         self._span_labels = tuple(sorted(chosen, key=("span_name", "trace_id", "span_id").index))
         self._every_span = scope == "all"
         following.install()
+        UPLOADS.look_for_agent()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Put the span into its profile: the one above it, or its own."""

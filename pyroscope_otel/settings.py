@@ -288,9 +288,7 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
         )
 
 
-def _refuse_where_stack_cannot_be(
-    values: Mapping[str, Any], sources: Mapping[str, str]
-) -> None:
+def _refuse_where_stack_cannot_be(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     if values["cpu_implementation"] != sampler.STACK:
         return
     for name, value, reason in (

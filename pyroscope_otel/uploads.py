@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pyroscope_otel import thread_labels
+from pyroscope_otel import sampler, thread_labels
 from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.marks import MARKS
 
@@ -34,11 +34,14 @@ class Uploads:
     Attributes:
         upload_buffer: How many bytes of profiles are kept while the server is away.
         attribution: ``"stack"``, or ``"thread"`` for no relay.
+        sampler_is_ours: Whether the sampler was chosen here, so that another may be.
     """
 
     def __init__(self) -> None:
         self.upload_buffer = UPLOAD_BUFFER
         self.attribution = "stack"
+        self.sampler_is_ours = False
+        self._starts_stack = False
         self._max_span_names = MAX_SPAN_NAMES
         self._span_names: set[str] = set()
         self._has_said_directly = False
@@ -47,6 +50,7 @@ class Uploads:
         """Go by these settings from the next start of the agent on."""
         self.upload_buffer = settings.upload_buffer
         self.attribution = settings.attribution
+        self.sampler_is_ours = settings.cpu_implementation == sampler.AUTO
         self._max_span_names = settings.max_span_names
 
     def wants_relay(self) -> bool:
@@ -74,12 +78,32 @@ class Uploads:
         for kind, moment in until.items():
             MARKS.uploaded(kind, moment, live)
 
+    def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:
+        """See to it that the sampler that is about to start fits.
+
+        Args:
+            arguments: What the agent is started with, to be changed.
+            through_relay: Whether it will push to the relay.
+        """
+        constant = arguments.get("cpu_implementation")
+        self._starts_stack = sampler.name_of(constant) == sampler.STACK
+        if not self._starts_stack:
+            return
+        if through_relay or not self.sampler_is_ours:
+            sampler.prepare_stack()
+        else:
+            # It takes no labels of threads, and nobody will read marks.
+            arguments["cpu_implementation"] = sampler.implementation(sampler.PYSPY)
+            self._starts_stack = False
+
     def agent_started(self, kinds: Collection[str]) -> None:
         """Follow as it is read: by an agent that starts, whose stacks and labels are new.
 
         Args:
             kinds: The kinds of profiles that come through the relay; none without one.
         """
+        if self._starts_stack:
+            sampler.stack_has_started()
         MARKS.upload_kinds = frozenset(kinds)
         STATE.labels_only = not kinds
         # What threads carried under an earlier agent, this one does not know.

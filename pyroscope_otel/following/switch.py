@@ -240,7 +240,9 @@ def run_as_guest(
         guest.leave()
 
 
-def run_on_new_stack(owner: Owner, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+def run_on_new_stack(
+    owner: Owner, call: Callable[..., Any], /, *arguments: Any, **named: Any
+) -> Any:
     """Call a function as an owner's code, with nothing of ours below it on its stack.
 
     Args:
@@ -335,9 +337,7 @@ def follow_context(context: contextvars.Context) -> None:
 
 def _says(under: Mark | None, owner: Owner) -> bool:
     """Return whether code under a mark is known to be the owner's."""
-    return under is not None and (
-        under is owner.mark or under.profile is owner.profile is not None
-    )
+    return under is not None and (under is owner.mark or under.profile is owner.profile is not None)
 
 
 def _look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyroscope import _native
@@ -25,7 +26,7 @@ from pyroscope_otel.relay.destination import Destination
 from pyroscope_otel.relay.relay import Relay, RelayState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ("Link", "install", "state", "uninstall")
 
@@ -48,11 +49,14 @@ class Link(Protocol):
     def labels_of(self, number: int) -> tuple[tuple[str, str], ...]:
         """Return the span labels of the profile that a number stands for."""
 
-    def pushed(self, kinds: frozenset[str], live: frozenset[int]) -> None:
+    def pushed(self, until: dict[str, float], live: frozenset[int]) -> None:
         """Take note of a push; see `Relay`."""
 
-    def agent_started(self, relay: Relay | None) -> None:
-        """Take note that an agent runs, through this relay or through none."""
+    def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:
+        """Take note of what an agent is about to be started with, and change it at will."""
+
+    def agent_started(self, kinds: Collection[str]) -> None:
+        """Take note that an agent runs, and which kinds of profiles come through a relay."""
 
     def agent_stopped(self) -> None:
         """Take note that the agent does not run any more."""
@@ -131,6 +135,7 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
     try:
         bound = inspect.signature(_initialize.original).bind(*arguments, **keywords)
         relay = _start_relay(bound.arguments, link)
+        _tell(partial(link.agent_starts, through_relay=True), bound.arguments)
     except Exception as error:
         started = _start_directly(link, arguments, keywords)
         if started:
@@ -145,8 +150,14 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
             relay.stop()
     if started:
         _process.relay = relay
-        _tell(link.agent_started, relay)
+        _tell(link.agent_started, _kinds(bound.arguments))
     return started
+
+
+def _kinds(arguments: dict[str, Any]) -> list[str]:
+    """Return the kinds of profiles that an agent started like this pushes."""
+    enabled = {"process_cpu": "cpu_enabled", "memory": "mem_enabled"}
+    return [kind for kind, argument in enabled.items() if arguments.get(argument, False)]
 
 
 def _asks_for_relay(link: Link) -> bool:
@@ -160,9 +171,16 @@ def _asks_for_relay(link: Link) -> bool:
 def _start_directly(
     link: Link | None, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> bool:
+    if link is not None:
+        try:
+            bound = inspect.signature(_initialize.original).bind(*arguments, **keywords)
+            link.agent_starts(bound.arguments, through_relay=False)
+            arguments, keywords = bound.args, bound.kwargs
+        except Exception:
+            failure.report("look at what the agent is started with")
     started = _initialize.original(*arguments, **keywords)
     if started and link is not None:
-        _tell(link.agent_started, None)
+        _tell(link.agent_started, ())
     return started
 
 

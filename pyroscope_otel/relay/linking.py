@@ -36,6 +36,7 @@ class LinkedProfile:
         samples: How many samples it has now.
         linked: How many of them were given span labels.
         live: The numbers whose samples stand for memory that is still in use.
+        until: When the last sample was taken, in seconds since the epoch.
 
     Raises:
         DecodeError: It is no pprof profile.
@@ -54,6 +55,7 @@ class LinkedProfile:
         self.live: set[int] = set()
         self._labels_of = labels_of
         self._profile = PprofRows.FromString(raw)
+        self.until = (self._profile.time_nanos + self._profile.duration_nanos) / 1e9
         self._table = self._profile.string_table
         # Each string is in the table once: the agent makes it from a set.
         self._strings = {string: i for i, string in enumerate(self._table)}

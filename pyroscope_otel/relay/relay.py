@@ -61,8 +61,9 @@ class Relay:
         destination: The server.
         labels_of: Returns the span labels of the profile that a number stands for at
             this moment. Called on a thread of the relay, once for each number and push.
-        pushed: Called on that thread after each push, with the kinds of profiles in it
-            and the numbers whose memory is still in use.
+        pushed: Called on that thread after each push, with when the last sample of each
+            kind of profile in it was taken (seconds since the epoch), and the numbers whose
+            memory is still in use.
         upload_buffer: How many bytes are kept while the server does not take them.
         without_lines: Whether line numbers are left out.
 
@@ -76,7 +77,7 @@ class Relay:
         destination: Destination,
         *,
         labels_of: Callable[[int], tuple[tuple[str, str], ...]],
-        pushed: Callable[[frozenset[str], frozenset[int]], object],
+        pushed: Callable[[dict[str, float], frozenset[int]], object],
         upload_buffer: int = UPLOAD_BUFFER_BYTES,
         without_lines: bool = False,
     ) -> None:
@@ -184,7 +185,7 @@ class Relay:
             return
         self._send(Push(translated.body, {**headers, "Content-Encoding": "gzip"}))
         try:
-            self._pushed(translated.kinds, translated.live)
+            self._pushed(translated.until, translated.live)
         except Exception:
             log.report("forget what was pushed")
 

@@ -40,14 +40,15 @@ class Translated:
 
     Attributes:
         body: The new body, gzipped.
-        kinds: The names of its series, such as "process_cpu" and "memory".
+        until: When the last sample of each kind of profile was taken, in seconds since the
+            epoch. The kinds are the names of its series, "process_cpu" and "memory".
         live: The numbers whose samples stand for memory that is still in use.
         samples: How many samples it has.
         linked: How many of them were given span labels.
     """
 
     body: bytes
-    kinds: frozenset[str]
+    until: dict[str, float]
     live: frozenset[int]
     samples: int
     linked: int
@@ -78,20 +79,21 @@ def translate(
     """
     request = PushRequest.FromString(inflate(body, MAX_INFLATED_BYTES) if gzipped else body)
     ask = _asking_once(labels_of)
-    kinds: set[str] = set()
+    until: dict[str, float] = {}
     live: set[int] = set()
     samples = linked = 0
     for series in request.series:
-        kinds.update(label.value for label in series.labels if label.name == "__name__")
+        kinds = [label.value for label in series.labels if label.name == "__name__"]
         for sent in series.samples:
             profile = LinkedProfile(sent.raw_profile, ask, without_lines=without_lines)
             sent.raw_profile = profile.raw
             live |= profile.live
+            until.update(dict.fromkeys(kinds, profile.until))
             samples += profile.samples
             linked += profile.linked
     return Translated(
         body=_gzip(request.SerializeToString()),
-        kinds=frozenset(kinds),
+        until=until,
         live=frozenset(live),
         samples=samples,
         linked=linked,
