@@ -35,18 +35,22 @@ def test_the_table_has_what_pyroscope_configure_has_and_what_is_ours():
     theirs = set(inspect.signature(pyroscope.configure).parameters)
     assert {row.name for row in TABLE if not row.ours} == theirs - {"app_name", "native"}
     assert {row.name for row in TABLE if row.ours} == {
+        "attribution",
         "auth_token",
         "enabled",
+        "max_span_names",
         "span_labels",
         "start",
         "tracer_provider",
+        "upload_buffer",
     }
 
 
 def test_defaults_are_those_of_pyroscope_configure():
+    """But for the name, which it has none for, and the sampler, which is chosen."""
     parameters = inspect.signature(pyroscope.configure).parameters
     for row in TABLE:
-        if not row.ours and row.name != "application_name":
+        if not row.ours and row.name not in ("application_name", "cpu_implementation"):
             assert row.default == (parameters[row.name].default or type(row.default)()), row.name
 
 
@@ -393,14 +397,30 @@ DURATION = (
                 "argument mem_heap_sample_size is 0"
             ),
         ),
-        # Scenario 48.
         (
             "cpu_implementation",
-            pyroscope.ProfilerImplementation.Stack,
+            "perf",
             (
-                "cpu_implementation must be a member of pyroscope.ProfilerImplementation other "
-                "than Stack (it drops the span labels silently); "
-                "argument cpu_implementation is ProfilerImplementation.Stack"
+                "cpu_implementation must be 'auto', 'pyspy', 'stack' or a member of "
+                "pyroscope.ProfilerImplementation; argument cpu_implementation is 'perf'"
+            ),
+        ),
+        (
+            "attribution",
+            "label",
+            "attribution must be 'stack' or 'thread'; argument attribution is 'label'",
+        ),
+        (
+            "max_span_names",
+            0,
+            "max_span_names must be a whole number of names, 1 or more; argument max_span_names is 0",
+        ),
+        (
+            "upload_buffer",
+            1000,
+            (
+                "upload_buffer must be a whole number of bytes, 65536 or more; "
+                "argument upload_buffer is 1000"
             ),
         ),
         (
@@ -487,6 +507,14 @@ def test_refused_django_setting():
             ),
         ),
         (
+            "PYROSCOPE_CPU_IMPLEMENTATION",
+            "fast",
+            (
+                "cpu_implementation must be one of auto, pyspy, stack; "
+                "environment variable PYROSCOPE_CPU_IMPLEMENTATION is 'fast'"
+            ),
+        ),
+        (
             "PYROSCOPE_START",
             "Now",
             "start must be 'lazy' or 'now'; environment variable PYROSCOPE_START is 'Now'",
@@ -500,6 +528,38 @@ def test_refused_django_setting():
 )
 def test_refused_environment_variable(variable, text, message):
     assert refusal(environ={variable: text}) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Stack", "stack"),
+        ("pyspy", "pyspy"),
+        (pyroscope.ProfilerImplementation.Stack, "stack"),
+        (pyroscope.ProfilerImplementation.PySpy, "pyspy"),
+    ],
+)
+def test_the_sampler_by_its_name_or_the_agents_constant(given, kept):
+    assert read_settings({"cpu_implementation": given}, environ={}).cpu_implementation == kept
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"attribution": "thread"}, "it takes no labels of threads"),
+        ({"oncpu": False}, "it samples by the CPU's clock"),
+    ],
+)
+def test_stack_beside_what_it_cannot(other, reason):
+    """Scenario 48: it would label nothing, or not start, and say nothing of it."""
+    ((name, value),) = other.items()
+    message = refusal(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": "stack"})
+    assert message == (
+        "cpu_implementation (environment variable PYROSCOPE_CPU_IMPLEMENTATION) is 'stack' and "
+        f"{name} (argument {name}) is {value!r}, which exclude each other: {reason}"
+    )
+    for sampler in ("auto", "pyspy"):
+        assert read_settings(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": sampler})
 
 
 def test_token_and_user_at_once():
