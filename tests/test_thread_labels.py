@@ -9,9 +9,9 @@ import weakref
 import pyroscope
 import pytest
 from child import run
+from held import held
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from held import held
 from recorder import Recorder
 
 from pyroscope_otel import thread_labels
