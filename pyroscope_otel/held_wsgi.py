@@ -113,8 +113,9 @@ class ApplicationBody:
     open if that raised.
     """
 
-    def __init__(self, body: Iterable[bytes]) -> None:
+    def __init__(self, body: Iterable[bytes], inner: ApplicationBody | None = None) -> None:
         self._body = body
+        self._inner = inner
         self._context = otel_context.get_current()
         self._is_finished = False
 
@@ -126,10 +127,14 @@ class ApplicationBody:
         """Close the body, in the context that the application was called in."""
         self._is_finished = True
         close = getattr(self._body, "close", None)
-        if close is None:
-            return
-        token = otel_context.attach(self._context)
         try:
-            close()
+            if close is not None:
+                token = otel_context.attach(self._context)
+                try:
+                    close()
+                finally:
+                    otel_context.detach(token)
         finally:
-            otel_context.detach(token)
+            # That of a middleware further in, which nobody else closes.
+            if self._inner is not None:
+                self._inner.finish()

@@ -39,9 +39,9 @@ def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     outer = held_by(request)
     if outer is not None and not outer.is_closed:
         return None
-    hold = Hold()
+    hold = None
     try:
-        request[_HOLD] = hold
+        hold = request[_HOLD] = Hold()
         owner = current_owner() if is_traced_outside() else None
         if owner is not None and owner.profile is not None:
             hold.take(owner.profile)

@@ -67,7 +67,7 @@ class PyroscopeMiddleware:
         body = self._app(environ, start_response)
         if is_ready(body, environ):
             return body
-        ours = environ[BODY] = ApplicationBody(body)
+        ours = environ[BODY] = ApplicationBody(body, environ.get(BODY))
         return ours
 
 
@@ -79,7 +79,8 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
 
     def keep_body(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            body = environ[BODY] = ApplicationBody(app(environ, start_response))
+            body = app(environ, start_response)
+            body = environ[BODY] = ApplicationBody(body, environ.get(BODY))
         except Exception:
             raise
         except BaseException:

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from recorder import Recorder
 
 from pyroscope_otel import failure, following, thread_labels
+from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 
 # A shell's background job ignores Ctrl-C, and what `nohup` started ignores the end of
@@ -25,16 +26,34 @@ def _reraise_failures(monkeypatch):
 
 
 @pytest.fixture
-def recorder(monkeypatch):
+def attribution():
+    """What tells whose a sample is: "stack", or "thread" alone (`labels_only`)."""
+    return "stack"
+
+
+@pytest.fixture
+def recorder(monkeypatch, attribution):
     """The recorder, and after the test the invariants of every case."""
     recorder = Recorder()
     monkeypatch.setattr(thread_labels, "add_thread_tag", recorder.add)
     monkeypatch.setattr(thread_labels, "remove_thread_tag", recorder.remove)
+    monkeypatch.setattr(STATE, "labels_only", attribution == "thread")
     thread_labels.forget()
     following.install()
     yield recorder
     assert recorder.wrong == []
     assert recorder.left_behind() == {}
+
+
+@pytest.fixture
+def labels_only(monkeypatch, recorder):  # noqa: ARG001  it has a mode of its own
+    """Nobody reads marks: the span labels themselves are on the thread."""
+    monkeypatch.setattr(STATE, "labels_only", True)
+    thread_labels.forget()
+    yield
+    # Not before what the test left is gone; the recorder's invariants come after this.
+    monkeypatch.setattr(STATE, "labels_only", False)
+    thread_labels.forget()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which profile code belongs to: what it inherits, and the rule written out three times."""
+"""Which profile code belongs to: what it inherits, and the rule wherever it is written out."""
 
 import contextvars
 import gc
@@ -6,20 +6,28 @@ import threading
 import weakref
 
 import pytest
+from held import held
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 
 from pyroscope_otel import attribution
 from pyroscope_otel.attribution import (
     INHERITED,
-    Submitter,
-    current_profile,
-    current_submitter,
+    Guest,
+    current_owner,
+    owner_in,
+    owner_of_span,
     profile_of_span,
+    weak_span,
 )
-from pyroscope_otel.following.switch import follow_context, follow_current, follow_nothing
-from pyroscope_otel.request import held, hold_request, release
-from pyroscope_otel.thread_labels import carried
+from pyroscope_otel.following.switch import (
+    follow_context,
+    follow_current,
+    follow_nobody,
+    run_in_context,
+)
+from pyroscope_otel.held_wsgi import serve_held
+from pyroscope_otel.request import hold_request, release
 
 
 @pytest.fixture
@@ -42,7 +50,16 @@ def of(span):
     return profile_of_span(span)
 
 
-# The rule stands in three places, two of them, in `switch`, for speed.
+def name_of(owner):
+    return None if owner is None else owner.profile.name
+
+
+def guest_of_the_running_code():
+    """What a job that is submitted now has."""
+    return Guest(current_owner(), weak_span())
+
+
+# The rule stands in four places, two of them, in `switch`, for speed.
 
 
 def no_context(_tracer):
@@ -117,9 +134,9 @@ def leave():
     ],
 )
 @pytest.mark.parametrize("holds", [False, True], ids=["alone", "inherits"])
-@pytest.mark.usefixtures("recorder")
-def test_the_rule(tracer, enter, own, inherits, holds):
-    """Scenarios 30, 38: the same answer in all three places, also from outside the context."""
+@pytest.mark.parametrize("attribution", ["stack", "thread"])
+def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, PLR0917
+    """Scenarios 30, 38: the same answer in all places, also from outside the context."""
     submitted = tracer.start_span("submitted", otel_context.Context())
     right = own
     if holds and inherits:
@@ -127,26 +144,28 @@ def test_the_rule(tracer, enter, own, inherits, holds):
 
     def prepare():
         if holds:
-            INHERITED.set(Submitter(of(submitted), None))
+            INHERITED.set(owner_of_span(submitted))
         enter(tracer)
 
     def check():
         prepare()
-        profile = current_profile()
-        labels = None if profile is None else profile.labels
-        assert (None if labels is None else dict(labels[0])["span_name"]) == right
-        follow_nothing()
+        assert name_of(current_owner()) == right
+        follow_nobody()
         follow_current()
-        assert carried() is labels
+        assert now() == right
+        follow_nobody()
+        assert run_in_context(None, now) == right
         leave()
 
     contextvars.Context().run(check)
     context = contextvars.Context()
     context.run(prepare)
-    follow_nothing()
+    follow_nobody()
+    assert name_of(owner_in(context)) == right
     follow_context(context)
-    labels = carried()
-    assert (None if labels is None else dict(labels[0])["span_name"]) == right
+    assert now() == right
+    follow_nobody()
+    assert run_in_context(context, context.run, now) == right
     context.run(leave)
 
 
@@ -160,66 +179,62 @@ def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
         attribution._find_context_variable()
 
 
-# What a job inherits
+# What a job inherits: more of it in `test_guests`
 
 
-def test_a_submitter_s_profile_is_open_while_its_span_is(tracer, now):
+def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
     """The root has ended, the span below it that submitted the job has not."""
     root = tracer.start_span("root")
     child = tracer.start_span("child", trace.set_span_in_context(root))
     with trace.use_span(child):
-        submitter = current_submitter()
+        guest = guest_of_the_running_code()
         root.end()
-        assert submitter.profile() is of(root)
+        assert guest.profile is of(root)
+        assert guest.if_open() is guest
         child.end()
-        assert submitter.profile() is None
+        assert guest.if_open() is None
         assert now() is None
 
 
-def test_a_submitter_s_profile_is_open_while_its_root_is(tracer):
+@pytest.mark.usefixtures("recorder")
+def test_a_guest_is_welcome_while_its_root_is_open(tracer):
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("child"):
-            submitter = current_submitter()
-        assert submitter.profile() is of(root)
-    assert submitter.profile() is None
-    assert submitter.labels() is None
+            guest = guest_of_the_running_code()
+        assert guest.profile is of(root)
+        assert guest.if_open() is guest
+    assert guest.if_open() is None
 
 
 @pytest.mark.usefixtures("recorder", "without_garbage_collector")
-def test_a_submitter_keeps_no_request_alive(tracer):
+def test_a_guest_keeps_no_request_alive(tracer):
     """A job that runs for ever must not keep a finished request, nor an unfinished one."""
     root = tracer.start_span("root")
     with trace.use_span(root):
         child = tracer.start_span("child")
         with trace.use_span(child):
-            submitter = current_submitter()
+            guest = guest_of_the_running_code()
+    owner = owner_of_span(child)
     gone = weakref.ref(root), weakref.ref(child)
-    assert submitter.labels() is not None
-    del root, child
+    assert guest.if_open() is guest
+    del root, child, owner
     assert [span() for span in gone] == [None, None]
-    assert submitter.profile() is None
-
-
-@pytest.mark.usefixtures("recorder")
-def test_nobody_submits_outside_of_a_request(tracer):
-    assert current_submitter() is None
-    with tracer.start_as_current_span("root") as root:
-        root.end()
-        assert current_submitter() is None
+    assert guest.if_open() is None
 
 
 @pytest.mark.usefixtures("recorder")
 def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
     with tracer.start_as_current_span("root") as root:
-        outer = current_submitter()
+        outer = guest_of_the_running_code()
 
         def job():
             INHERITED.set(outer)
-            return current_submitter()
+            return guest_of_the_running_code()
 
         inner = contextvars.Context().run(job)
-        assert inner.profile() is of(root)
-    assert inner.profile() is None
+        assert inner.profile is of(root)
+        assert inner.if_open() is inner
+    assert inner.if_open() is None
 
 
 # A request that a middleware holds open
@@ -228,7 +243,7 @@ def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
 @pytest.fixture
 def request_hold():
     """A request, as a middleware opens it."""
-    hold = hold_request()
+    hold = hold_request({})
     with held(hold):
         yield hold
     release(hold)
@@ -236,19 +251,19 @@ def request_hold():
 
 def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
     assert request_hold.profile_id is None
-    assert request_hold.profile() is None
+    assert request_hold.profile is None
     assert now() is None
     with tracer.start_as_current_span("first") as first:
         pass
     assert now() == "first"
     with tracer.start_as_current_span("second"):
         assert now() == "second"
-    assert request_hold.profile() is of(first)
+    assert request_hold.profile is of(first)
     assert request_hold.profile_id == of(first).id
     assert now() == "first"
     release(request_hold)
     assert now() is None
-    assert request_hold.profile() is None
+    assert request_hold.if_open() is None
     # Which it was remains to be known.
     assert request_hold.profile_id == of(first).id
     with tracer.start_as_current_span("third"):
@@ -263,16 +278,16 @@ def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, req
         tracer.start_as_current_span("message", otel_context.Context()),
     ):
         assert now() == "message"
-    assert request_hold.profile() is of(request)
+    assert request_hold.profile is of(request)
     assert now() == "request"
 
 
 def test_a_request_inside_a_span_is_that_one_s(tracer, now):
     """Its root had started before the middleware was reached."""
     with tracer.start_as_current_span("request", end_on_exit=False) as request:
-        hold = hold_request()
+        hold = hold_request({})
         request.end()
-        assert hold.profile() is of(request)
+        assert hold.profile is of(request)
         assert now() == "request"
         release(hold)
         assert now() is None
@@ -281,7 +296,7 @@ def test_a_request_inside_a_span_is_that_one_s(tracer, now):
 def test_closing_twice_is_closing_once(tracer, now):
     """The profile may be held by others."""
     with tracer.start_as_current_span("root") as root:
-        one, other = hold_request(), hold_request()
+        one, other = hold_request({}), hold_request({})
     one.close()
     one.close()
     assert of(root).is_open()
@@ -316,13 +331,14 @@ def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
         assert now() is None
 
 
-def test_a_submitter_of_a_held_request_inherits_while_it_is_held(tracer, now, request_hold):
+def test_a_guest_of_a_held_request_is_welcome_while_it_is_held(tracer, now, request_hold):
     with tracer.start_as_current_span("request") as request:
         pass
-    submitter = current_submitter()
-    assert submitter.profile() is of(request)
+    guest = guest_of_the_running_code()
+    assert guest.profile is of(request)
+    assert guest.if_open() is guest
     release(request_hold)
-    assert submitter.profile() is None
+    assert guest.if_open() is None
     assert now() is None
 
 
@@ -333,34 +349,19 @@ def test_a_hold_keeps_no_span_alive(tracer, request_hold):
     root.end()
     del root
     assert gone() is None
-    assert request_hold.profile() is not None
-
-
-class Body:
-    """A streaming response body, as a WSGI middleware wraps it."""
-
-    def __init__(self, hold, chunks):
-        self._hold = hold
-        self._chunks = chunks
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        with held(self._hold):
-            return next(self._chunks)
-
-    def close(self):
-        self._chunks.close()
-        release(self._hold)
+    assert request_hold.if_open() is request_hold
+    assert request_hold.profile.is_open()
 
 
 def start_response(tracer, now, chunks):
     """Django's and Flask's instrumentations end the span before the body."""
-    hold = hold_request()
-    with held(hold), tracer.start_as_current_span("request"):
-        assert now() == "request"
-    return Body(hold, chunks)
+
+    def application(_environ, _start_response):
+        with tracer.start_as_current_span("request"):
+            assert now() == "request"
+        return chunks
+
+    return serve_held(application, {}, None)
 
 
 def test_wsgi_streaming(tracer, now):

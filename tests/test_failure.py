@@ -12,16 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 import greenlet
 import pytest
 from anyio import to_thread
+from held import held
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import failure, processor, thread_labels
 from pyroscope_otel.attribution import Hold
-from pyroscope_otel.following import arrival, pool_jobs, switch
+from pyroscope_otel.following import arrival, labels_only, pool_jobs, switch
 from pyroscope_otel.following import otel_context as otel_hooks
 from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.marks import Marks
 from pyroscope_otel.profile import Profile
-from pyroscope_otel.request import held, hold_request, release
+from pyroscope_otel.request import hold_request, release, run_held, run_held_async
 
 
 class OursError(Exception):
@@ -133,11 +135,28 @@ def greenlets(tracer):
 
 
 def held_request(tracer):
-    hold = hold_request()
-    with held(hold), tracer.start_as_current_span("root"):
-        pass
+    def endpoint(number):
+        with tracer.start_as_current_span("root"):
+            return number
+
+    async def asynchronous_endpoint(number):
+        with tracer.start_as_current_span("root"):
+            await asyncio.sleep(0)
+            return number
+
+    async def serve():
+        hold = hold_request({})
+        try:
+            return await run_held_async(hold, asynchronous_endpoint, 2)
+        finally:
+            release(hold)
+
+    hold = hold_request({})
+    with held(hold):
+        one = endpoint(0)
+    both = run_held(hold, endpoint, 1), asyncio.run(serve())
     release(hold)
-    return trace.get_current_span() is trace.INVALID_SPAN
+    return one, both, trace.get_current_span() is trace.INVALID_SPAN
 
 
 def still_current(tracer):
@@ -159,36 +178,58 @@ APPLICATIONS = [
 ]
 
 FOLLOW = "follow the current context"
-ALL_FOLLOW = {FOLLOW, "follow a context", "follow a job", "leave a context"}
+LEAVE = "leave a context"
+STEP = "follow a context"
+JOB = "run code through its mark"
+COROUTINE = "run a coroutine through its mark"
+ALL_FOLLOW = {FOLLOW, STEP, JOB, COROUTINE, LEAVE, "follow a job"}
 FOREIGN = "put a foreign span into its profile"
 START = "find the profile of a span"
 
 # What fails, and where it may be logged.
 INJECTIONS = {
-    "current_context": ((switch, "current_context"), {FOLLOW}),
-    "key": ((switch, "SPAN_KEY"), {FOLLOW, "follow a context"}),
-    "change": ((switch, "change"), {FOLLOW, "follow a context"}),
-    "carry": ((switch, "carry"), {"follow a job", "leave a context"}),
+    "current_context": ((switch, "current_context"), {FOLLOW, STEP}),
+    "current_inherited": ((switch, "current_inherited"), {FOLLOW, STEP}),
+    "key": ((switch, "SPAN_KEY"), {FOLLOW, STEP}),
+    "change": ((switch, "change"), {FOLLOW, STEP, JOB, COROUTINE, LEAVE}),
+    "_relabel": ((switch, "_relabel"), {FOLLOW, STEP}),
+    "_says": ((switch, "_says"), {FOLLOW, STEP, JOB, COROUTINE}),
+    "_look_where_moved": ((switch, "_look_where_moved"), {FOLLOW, STEP, JOB, COROUTINE}),
+    "label_value": ((switch, "label_value"), {FOLLOW, STEP}),
     "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
     "remove": ((thread_labels, "remove_thread_tag"), ALL_FOLLOW),
     "adopt": ((otel_hooks, "adopt"), {FOREIGN}),
     "rename": ((Profile, "rename"), {"follow the new name of a span"}),
     "Profile": ((processor, "Profile"), {START}),
-    "profile_of_span": ((processor, "profile_of_span"), {START}),
+    "owner_of_span": ((processor, "owner_of_span"), {START}),
     "put_span_in": ((processor, "put_span_in"), {START}),
     "Hold.take": ((Hold, "take"), {START}),
-    "current_submitter": ((pool_jobs, "current_submitter"), {"note who submits a job"}),
+    "take": ((Marks, "take"), {START, *ALL_FOLLOW}),
+    "current_owner": ((pool_jobs, "current_owner"), {"note who submits a job"}),
     "is_open": ((Profile, "is_open"), {*ALL_FOLLOW, START, FOREIGN}),
+}
+# The same where no mark is read.
+INJECTIONS_WITHOUT_MARKS = {
+    "current_owner": ((labels_only, "current_owner"), {FOLLOW}),
+    "owner_in": ((labels_only, "owner_in"), {STEP}),
+    "carry": ((labels_only, "carry"), ALL_FOLLOW),
+    "change": ((thread_labels, "change"), ALL_FOLLOW),
+    "_labels": ((labels_only, "_labels"), ALL_FOLLOW),
 }
 
 
 @pytest.fixture
-def broken(monkeypatch, recorder):
+def injections(attribution):
+    return INJECTIONS if attribution == "stack" else INJECTIONS_WITHOUT_MARKS
+
+
+@pytest.fixture
+def broken(monkeypatch, recorder, injections):
     """Break one place of our code, for a while. Labels may stay: until the next switch."""
 
     @contextlib.contextmanager
     def break_(injection):
-        (owner, name), _ = INJECTIONS[injection]
+        (owner, name), _ = injections[injection]
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, Unhashable() if name == "SPAN_KEY" else fail)
             yield
@@ -205,9 +246,18 @@ def broken(monkeypatch, recorder):
     return break_
 
 
+each_injection = pytest.mark.parametrize(
+    ("attribution", "injection"),
+    [
+        *(("stack", injection) for injection in INJECTIONS),
+        *(("thread", injection) for injection in INJECTIONS_WITHOUT_MARKS),
+    ],
+)
+
+
 @pytest.mark.parametrize("application", APPLICATIONS)
-@pytest.mark.parametrize("injection", INJECTIONS)
-def test_the_application_does_not_notice(application, injection, tracer, log, broken):
+@each_injection
+def test_the_application_does_not_notice(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
     """Whatever fails in our code, wherever it is called from."""
     right = application(tracer)
     with broken(injection):
@@ -215,29 +265,39 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         assert application(tracer) == right
     places = log()
     assert len(places) == len(set(places))
-    assert set(places) <= INJECTIONS[injection][1]
+    assert set(places) <= injections[injection][1]
     # And it goes on.
     assert application(tracer) == right
     assert log() == places
 
 
 @pytest.mark.parametrize(
-    ("injection", "application"),
+    ("attribution", "injection", "application"),
     [
-        ("current_context", spans),
-        ("key", event_loop),
-        ("change", greenlets),
-        ("carry", thread_pool),
-        ("add", spans),
-        ("remove", spans),
-        ("adopt", foreign_spans),
-        ("rename", spans),
-        ("Profile", spans),
-        ("profile_of_span", spans),
-        ("put_span_in", spans),
-        ("Hold.take", held_request),
-        ("current_submitter", thread_pool),
-        ("is_open", still_current),
+        ("stack", "current_context", spans),
+        ("stack", "current_inherited", held_request),
+        ("stack", "key", event_loop),
+        ("stack", "change", greenlets),
+        ("stack", "_relabel", spans),
+        ("stack", "_says", held_request),
+        ("stack", "_look_where_moved", greenlets),
+        ("stack", "label_value", spans),
+        ("stack", "add", spans),
+        ("stack", "remove", spans),
+        ("stack", "adopt", foreign_spans),
+        ("stack", "rename", spans),
+        ("stack", "Profile", spans),
+        ("stack", "owner_of_span", spans),
+        ("stack", "put_span_in", spans),
+        ("stack", "Hold.take", held_request),
+        ("stack", "take", spans),
+        ("stack", "current_owner", thread_pool),
+        ("stack", "is_open", still_current),
+        ("thread", "current_owner", spans),
+        ("thread", "owner_in", event_loop),
+        ("thread", "carry", thread_pool),
+        ("thread", "change", spans),
+        ("thread", "_labels", spans),
     ],
 )
 def test_the_failure_is_logged(injection, application, tracer, log, broken):
@@ -247,7 +307,11 @@ def test_the_failure_is_logged(injection, application, tracer, log, broken):
     assert log()
 
 
-def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch):
+@pytest.mark.parametrize(
+    ("attribution", "owner", "name", "where"),
+    [("stack", switch, "_says", JOB), ("thread", labels_only, "carry", "follow a job")],
+)
+def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
     """Its result arrives, and so does its exception."""
 
     def job():
@@ -258,13 +322,26 @@ def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch):
         ThreadPoolExecutor(1) as pool,
         tracer.start_as_current_span("root"),
     ):
-        broken.setattr(switch, "carry", fail)
+        broken.setattr(owner, name, fail)
         assert pool.submit(int, "7").result() == 7
         with pytest.raises(LookupError):
             pool.submit(job).result()
     switch.follow_current()
     assert set(log()) <= ALL_FOLLOW
-    assert "follow a job" in log()
+    assert where in log()
+
+
+@pytest.mark.xfail(strict=True, raises=OursError, reason="`run_as_guest` makes a guest unguarded")
+def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
+    """It runs all the same."""
+    with (
+        monkeypatch.context() as broken,
+        ThreadPoolExecutor(1) as pool,
+        tracer.start_as_current_span("root"),
+    ):
+        broken.setattr(Marks, "take", fail)
+        assert pool.submit(int, "7").result() == 7
+    assert JOB in log()
 
 
 def test_what_the_application_raises_is_not_ours(tracer, log):

@@ -9,6 +9,7 @@ import weakref
 import pyroscope
 import pytest
 from child import run
+from held import held
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from recorder import Recorder
@@ -16,12 +17,20 @@ from recorder import Recorder
 from pyroscope_otel import thread_labels
 from pyroscope_otel.attribution import INHERITED
 from pyroscope_otel.following import switch
-from pyroscope_otel.request import held, hold_request, release
-from pyroscope_otel.thread_labels import carried, this_thread
+from pyroscope_otel.marks import LABEL
+from pyroscope_otel.request import hold_request, release
+from pyroscope_otel.thread_labels import Labels, carried, this_thread
+
+# With marks there is one label on a thread. Without, there are several of them, and what
+# happens between two must be right as well.
+each_mode = pytest.mark.parametrize("attribution", ["stack", "thread"])
+each_label = pytest.mark.parametrize(
+    ("attribution", "key"), [("stack", LABEL), ("thread", "span_name"), ("thread", "span_id")]
+)
 
 
 def labels_of(*on):
-    return on, on[::-1]
+    return Labels(on, on[::-1])
 
 
 def carry(labels, **options):
@@ -83,6 +92,8 @@ def test_no_sample_in_between_names_two(recorder):
 
 def test_the_same_labels_again_cost_nothing(recorder):
     assert carried() is None
+    # What the thread has was not known since the agent started.
+    carry(None)
     assert not carry(None)
     carry(ONE)
     calls = len(recorder.log)
@@ -198,6 +209,7 @@ def test_an_agent_that_was_there_all_the_time_is_told_anew(recorder):
     assert len(recorder.log) == 9
 
 
+@each_mode
 def test_a_new_agent_is_told_anew_of_the_context_that_a_step_enters(tracer, recorder, now):
     """Scenario 47: the labels are those that the thread is believed to have."""
     with tracer.start_as_current_span("root"):
@@ -255,6 +267,7 @@ def test_a_successor_with_the_same_ident_has_none(recorder):
     assert all(labels == {} and known is None for _, labels, known in seen)
 
 
+@each_mode
 def test_a_thread_that_dies_inside_a_request(tracer, recorder, now):
     """Scenario 27: as an application does it."""
 
@@ -320,6 +333,7 @@ def test_a_finaliser_while_a_thread_becomes_known(tracer, now, recorder, monkeyp
     late.end()
 
 
+@each_mode
 def test_a_finaliser_that_follows_on_a_dying_thread(tracer, recorder, monkeypatch):
     """Scenarios 27 and 50: while the labels are removed, their span is still current."""
 
@@ -369,7 +383,7 @@ def tracer(silent_tracer):
 
 
 @pytest.fixture
-def interrupt(monkeypatch):
+def interrupt(monkeypatch, attribution):
     """Do something the next time that labels were decided on, before they change."""
 
     def change(*decided):
@@ -378,8 +392,9 @@ def interrupt(monkeypatch):
         return undisturbed(*decided)
 
     actions = []
-    undisturbed = switch.change
-    monkeypatch.setattr(switch, "change", change)
+    module = thread_labels if attribution == "thread" else switch
+    undisturbed = module.change
+    monkeypatch.setattr(module, "change", change)
     yield actions.append
     assert actions == []
 
@@ -388,6 +403,7 @@ def end_elsewhere(span):
     run_in_thread(span.end)
 
 
+@each_mode
 def test_a_root_that_ends_while_its_labels_are_put_on(tracer, recorder, now):
     """Scenario 26: between the liveness check and the add."""
 
@@ -401,7 +417,7 @@ def test_a_root_that_ends_while_its_labels_are_put_on(tracer, recorder, now):
         assert now() is None
 
 
-@pytest.mark.parametrize("key", ["span_name", "span_id"])
+@each_label
 def test_a_root_that_ends_between_two_labels(tracer, recorder, now, key):
     """Scenario 26: whichever of the labels it is."""
 
@@ -416,6 +432,7 @@ def test_a_root_that_ends_between_two_labels(tracer, recorder, now, key):
         assert now() is None
 
 
+@each_mode
 def test_a_root_that_ends_just_before_its_labels_are_put_on(tracer, now, interrupt):
     """Scenario 26: after the liveness check, before the change has begun."""
     root = tracer.start_span("root")
@@ -444,7 +461,7 @@ def suspended(tracer):
     return make
 
 
-@pytest.mark.parametrize("key", ["span_name", "span_id"])
+@each_label
 def test_a_finaliser_that_detaches_inside_the_hook(tracer, recorder, now, suspended, key):
     """Scenario 50: it detaches while its own context is being followed."""
 
@@ -467,6 +484,7 @@ def test_a_finaliser_that_detaches_inside_the_hook(tracer, recorder, now, suspen
     root.end()
 
 
+@each_mode
 def test_a_finaliser_that_detaches_before_the_labels_are_put_on(tracer, now, suspended, interrupt):
     """Scenario 50: after the context was read, before the change has begun."""
     generator = suspended()
@@ -478,6 +496,7 @@ def test_a_finaliser_that_detaches_before_the_labels_are_put_on(tracer, now, sus
     root.end()
 
 
+@each_mode
 def test_a_finaliser_that_only_detaches(tracer, now, interrupt):
     """Scenario 50: no span ends, and the context is another all the same."""
     one = tracer.start_span("one", otel_context.Context())
@@ -491,6 +510,7 @@ def test_a_finaliser_that_only_detaches(tracer, now, interrupt):
     two.end()
 
 
+@each_mode
 def test_a_signal_handler_that_attaches_what_is_being_left(tracer, now, interrupt):
     """Scenario 50: what the handler wants is there already, and is about to go."""
     root = tracer.start_span("root")
@@ -503,6 +523,7 @@ def test_a_signal_handler_that_attaches_what_is_being_left(tracer, now, interrup
     root.end()
 
 
+@each_mode
 def test_a_finaliser_that_renames(tracer, now, interrupt):
     """Scenario 50: the labels that were decided on are no longer the profile's."""
     root = tracer.start_span("root")
@@ -514,7 +535,7 @@ def test_a_finaliser_that_renames(tracer, now, interrupt):
 @pytest.fixture
 def hold(tracer):
     """Hold a request whose root span has ended."""
-    hold = hold_request()
+    hold = hold_request({})
     token = INHERITED.set(hold)
     tracer.start_span("held", otel_context.Context()).end()
     INHERITED.reset(token)
@@ -525,6 +546,7 @@ def hold(tracer):
     otel_context.detach(outside)
 
 
+@each_mode
 def test_a_finaliser_that_lets_go_of_a_request(hold, now, interrupt):
     """Scenario 50: a body that nobody has read to its end is destroyed."""
     interrupt(lambda: release(hold))
@@ -532,6 +554,7 @@ def test_a_finaliser_that_lets_go_of_a_request(hold, now, interrupt):
         assert now() is None
 
 
+@each_mode
 def test_a_finaliser_that_leaves_a_request(tracer, hold, now, interrupt):
     """Scenario 50: the body's context is the one that is being followed."""
     request = held(hold)
@@ -545,6 +568,7 @@ def test_a_finaliser_that_leaves_a_request(tracer, hold, now, interrupt):
     root.end()
 
 
+@each_mode
 def test_a_signal_handler_that_enters_a_request(tracer, hold, now, interrupt):
     """Scenario 50: and is not at its end yet when it returns."""
     request = held(hold)
@@ -570,7 +594,7 @@ def on_signal():
     signal.signal(signal.SIGUSR1, previous)
 
 
-@pytest.mark.parametrize("key", ["span_name", "span_id"])
+@each_label
 def test_a_signal_handler_that_attaches_inside_the_hook(tracer, recorder, now, on_signal, key):
     """Scenario 50: and leaves it attached."""
 
@@ -592,7 +616,7 @@ def test_a_signal_handler_that_attaches_inside_the_hook(tracer, recorder, now, o
     assert now() is None
 
 
-@pytest.mark.parametrize("key", ["span_name", "span_id"])
+@each_label
 def test_a_signal_handler_with_a_span_of_its_own(tracer, recorder, now, on_signal, key):
     """Scenario 50: it leaves the context as it was."""
 
@@ -614,7 +638,7 @@ def test_a_signal_handler_with_a_span_of_its_own(tracer, recorder, now, on_signa
     assert now() is None
 
 
-@pytest.mark.parametrize("key", ["span_name", "span_id"])
+@each_label
 def test_a_signal_handler_that_raises_inside_the_hook(tracer, recorder, now, on_signal, key):
     """Scenario 50: the exception is the application's; nothing stays behind."""
 
@@ -672,7 +696,7 @@ from recorder import Recorder
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
 from pyroscope_otel import thread_labels
-from pyroscope_otel.thread_labels import carried, this_thread
+from pyroscope_otel.thread_labels import Labels, carried, this_thread
 def carry(labels):
     thread_labels.carry(this_thread(), labels)
 """
@@ -681,7 +705,7 @@ import gevent
 from gevent import monkey
 
 # Greenlets share their OS thread's labels.
-ONE, TWO = (((("span_id", number * 16),),) * 2 for number in "12")
+ONE, TWO = (Labels(*((("span_id", number * 16),),) * 2) for number in "12")
 carry(ONE)
 def greenlet():
     assert carried() is ONE, carried()

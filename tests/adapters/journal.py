@@ -82,6 +82,11 @@ class Journal(Notes):
         spans = self._exporter.get_finished_spans()
         return [span for span in spans if PROFILE_ID_ATTRIBUTE in span.attributes]
 
+    def names(self):
+        """Return the names of the requests so far, as samples uploaded now would have them."""
+        profiles = [profile_of_span(span) for span in self.starts.spans]
+        return {dict(profile.span_labels())["span_name"] for profile in profiles if profile}
+
     def check_nothing_is_left(self):
         """Check that all spans and profiles are closed, and this thread carries nothing."""
         finished = [span.context.span_id for span in self._exporter.get_finished_spans()]

@@ -18,6 +18,7 @@ from asgi_variants import (
     contrib_outside,
     contrib_outside_starlette,
     each_of,
+    starlettes_own_in_starlette_inside,
     starlettes_own_inside,
     tracing_fastapi_inside,
 )
@@ -133,10 +134,21 @@ TAKEN_FOR_A_CHILD = pytest.mark.xfail(
 )
 
 
+# Starlette's own span has not ended, so that request 2 begins inside of it and is held as
+# part of it; and then has a root of its own.
+STARLETTES_OWN_INSIDE = (starlettes_own_inside, starlettes_own_in_starlette_inside)
+HELD_AS_ANOTHER_S = pytest.mark.xfail(
+    strict=True,
+    raises=ValueError,
+    reason="from its second step on, a root inside of a held request is taken for the request",
+)
+
+
 @each_loop
 @each_of(
-    *(variant for variant in VARIANTS if variant not in CONTRIB_IS_OUTERMOST),
+    *(v for v in VARIANTS if v not in CONTRIB_IS_OUTERMOST + STARLETTES_OWN_INSIDE),
     *(pytest.param(variant, marks=TAKEN_FOR_A_CHILD) for variant in CONTRIB_IS_OUTERMOST),
+    *(pytest.param(variant, marks=HELD_AS_ANOTHER_S) for variant in STARLETTES_OWN_INSIDE),
 )
 def test_the_span_before_has_ended_and_its_request_goes_on(run, assemble, journal):
     endpoint = Endpoint(journal)

@@ -16,13 +16,16 @@ from starlette.routing import Host, Mount, Route, WebSocketRoute
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
 
+ADDED = ("add", "span_name")
+
 
 @pytest.fixture
-def labels(recorder):
-    """Return a function for all values of `span_name` that any thread has carried so far."""
+def labels(recorder, journal, labels_only):  # noqa: ARG001  labels are on a thread there
+    """Return a function for all values of `span_name` so far: on threads, and at an upload now."""
 
     def labels():
-        return {value for what, key, value in recorder.log if (what, key) == ("add", "span_name")}
+        on_threads = [value for what, key, value in recorder.log if (what, key) == ADDED]
+        return {*on_threads, *journal.names()}
 
     return labels
 

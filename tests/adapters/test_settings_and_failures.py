@@ -184,7 +184,7 @@ PLACES = [
     (switch, "current_context", "follow the current context"),
     (switch, "change", None),
     (Hold, "take", None),
-    (Hold, "labels", "follow the current context"),
+    (switch, "_says", "through its mark"),
     (processor, "Profile", "find the profile of a span"),
     (Hold, "close", "let go of a request's profile"),
 ]
@@ -223,4 +223,4 @@ def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0
         assert serve_two(settings) == [b"x", b"x"]
     places = [record.args[0] for record in failures()]
     assert len(set(places)) == len(places)
-    assert where is None or where in places
+    assert where is None or any(place.endswith(where) for place in places)

@@ -59,6 +59,31 @@ def twice(answer, settings):
     return PyroscopeMiddleware(bare(answer, settings), **settings)
 
 
+def twice_with_another_between(answer, settings):
+    """As a middleware that wraps the body, and closes what it wraps."""
+    inner = bare(answer, settings)
+
+    class Body:
+        def __init__(self, body):
+            self.chunks = iter(body)
+            self.body = body
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.chunks)
+
+        def close(self):
+            if hasattr(self.body, "close"):
+                self.body.close()
+
+    def between(environ, start_response):
+        return Body(inner(environ, start_response))
+
+    return PyroscopeMiddleware(between, **settings)
+
+
 def nested_flasks(answer, settings):
     outer = flask.Flask(__name__)
     outer.wsgi_app = PyroscopeMiddleware(in_flask(answer, settings), **settings)
@@ -114,7 +139,7 @@ def instrumented_flask_inside_twice(answer, settings):
 
 
 OURS = (bare, flask_inside, in_flask)
-MORE_OF_US = (twice, nested_flasks)
+MORE_OF_US = (twice, twice_with_another_between, nested_flasks)
 OUTSIDE = (contrib_outside, contrib_outside_flask)
 INSIDE = (
     contrib_inside,

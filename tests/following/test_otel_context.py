@@ -101,7 +101,7 @@ def test_an_invalid_span_has_no_labels(tracer, now):
         with trace.use_span(trace.INVALID_SPAN):
             assert now() is None
         assert now() == "root"
-    assert not hasattr(trace.INVALID_SPAN, "_pyroscope_profile")
+    assert not hasattr(trace.INVALID_SPAN, "_pyroscope_owner")
 
 
 def test_a_remote_span_alone_has_no_labels(tracer, now):
@@ -364,8 +364,8 @@ def test_our_attribute_of_the_object_is_not_exported(tracer, exporter):
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         pass
     child, root = exporter.get_finished_spans()
-    assert not hasattr(root, "_pyroscope_profile")
-    assert not hasattr(child, "_pyroscope_profile")
+    assert not hasattr(root, "_pyroscope_owner")
+    assert not hasattr(child, "_pyroscope_owner")
     assert list(root.attributes) == [PROFILE_ID_ATTRIBUTE]
 
 

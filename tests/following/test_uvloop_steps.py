@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import sys
 import gc
 import os
 import signal
 import socket
+import sys
 import weakref
 
 import pytest
