@@ -62,18 +62,23 @@ class Owner:
     root, no context, and no code that runs through its mark.
     """
 
-    __slots__ = ("home", "mark", "profile")
+    __slots__ = ("home", "lent", "mark", "profile")
 
     def __init__(self, profile: Profile | None = None) -> None:
         self.home = get_ident()
         """The thread that it began on."""
         self.mark: Mark = MARKS.take()
         self.profile = self.mark.profile = profile
+        self.lent: list[Mark] | None = None
+        """The marks of guests that have left in time, for the next ones."""
 
     def __del__(self) -> None:
-        # At the interpreter's end our globals may be gone, and nobody samples any more.
-        with contextlib.suppress(Exception):
+        try:
             MARKS.give_back(self.mark)
+            for mark in self.lent or ():
+                MARKS.give_back(mark)
+        except Exception:  # noqa: S110  at the interpreter's end our globals may be gone
+            pass
 
     def if_open(self) -> Owner | None:
         """Return what code that inherits this owner belongs to: this, or None."""
@@ -141,32 +146,49 @@ class Guest(Owner):
     either way.
     """
 
-    __slots__ = ("_has_left", "_span")
+    __slots__ = ("_host", "_span")
 
     def __init__(self, host: Owner, span: weakref.ref[Any] | None) -> None:
-        super().__init__(host.profile)
+        self.home = get_ident()
+        self.lent = None
+        self.profile = host.profile
+        self._host: Owner | None = host
         self._span = span
-        self._has_left = False
+        # Optimization: what guests of one host have sampled is of one profile, so one number
+        # does for those that come one after the other.
+        lent = host.lent
+        self.mark = lent.pop() if lent else MARKS.take()
+        self.mark.profile = self.profile
         self.mark.guest = self
+
+    def __del__(self) -> None:
+        """Do nothing: it had to leave before."""
 
     def if_open(self) -> Owner | None:
         """Return this while it may still work for the request, else None."""
-        return self if not self._has_left and self.is_in_time() else None
+        return self if self._host is not None and self.is_in_time() else None
 
     def leave(self, *, in_time: bool = False) -> None:
         """Work for the request no more.
 
         What was sampled counts if the request is open still, or if it is said to be in
-        time: the request's end is just seen, on the thread that works for it. A copy of the job's context
-        may live on: asgiref gives the context that a coroutine ended in to the code that
-        waited for it.
+        time: its end is just seen on the thread that works for it. A copy of the job's
+        context may live on: asgiref gives the context that a coroutine ended in to the
+        code that waited for it.
         """
-        if self._has_left:
+        host, self._host = self._host, None
+        if host is None:
             return
-        self._has_left = True
+        mark = self.mark
         if not (in_time or self.is_in_time()):
-            self.mark.profile = None
-        self.mark.guest = None
+            mark.profile = None
+            MARKS.give_back(mark)
+        elif host.lent is None:
+            mark.guest = None
+            host.lent = [mark]
+        else:
+            mark.guest = None
+            host.lent.append(mark)
 
     def still_serves(self, host: Owner) -> bool:
         """Return whether it may still work for this host's request."""
@@ -174,11 +196,10 @@ class Guest(Owner):
 
     def is_in_time(self) -> bool:
         """Return whether the request is open, so that what was sampled until now counts."""
-        profile = self.profile
-        if profile is None:
-            return False
         span: Any = None if self._span is None else self._span()
-        return (span is not None and span.is_recording()) or profile.is_open()
+        if span is not None and span.is_recording():
+            return True
+        return self.profile is not None and self.profile.is_open()
 
 
 def span_in(context: otel_context.Context | None) -> Any:

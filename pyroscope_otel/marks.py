@@ -55,14 +55,16 @@ _GLOBALS: Final = {"__name__": "pyroscope_otel"}
 """The globals of every mark: whoever sees one of their frames sees the package's name."""
 
 
-def _numbered(template: types.FunctionType, number: int) -> Any:
-    # The names are the same for every mark: the agent keeps each string for good.
-    code = template.__code__.replace(
-        co_firstlineno=number, co_filename=FILENAME, co_name="pyroscope_otel_mark"
-    )
-    if sys.version_info >= (3, 11):
-        code = code.replace(co_qualname="pyroscope_otel_mark")
-    return types.FunctionType(code, _GLOBALS)
+# The names are the same for every mark: the agent keeps each string for good.
+_NAMES: Final = {"co_filename": FILENAME, "co_name": "pyroscope_otel_mark"}
+if sys.version_info >= (3, 11):
+    _NAMES["co_qualname"] = "pyroscope_otel_mark"
+_CODE: Final = _run.__code__.replace(**_NAMES)  # type: ignore[arg-type]  their types differ
+_CODE_ASYNC: Final = _run_async.__code__.replace(**_NAMES)  # type: ignore[arg-type]  same
+
+
+def _numbered(code: types.CodeType, number: int) -> Any:
+    return types.FunctionType(code.replace(co_firstlineno=number), _GLOBALS)
 
 
 class Mark:
@@ -76,7 +78,7 @@ class Mark:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.run: Callable[..., Any] = _numbered(_run, number)
+        self.run: Callable[..., Any] = _numbered(_CODE, number)
         """Calls its first argument with the others."""
         self._run_async: Callable[..., Coroutine[Any, Any, Any]] | None = None
         self.profile: Profile | None = None
@@ -89,7 +91,7 @@ class Mark:
         """Calls its first argument with the others, and awaits what that returns."""
         run = self._run_async
         if run is None:
-            run = self._run_async = _numbered(_run_async, self.number)
+            run = self._run_async = _numbered(_CODE_ASYNC, self.number)
         return run
 
     def sampled_profile(self) -> Profile | None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import TraceFlags
 
 from pyroscope_otel import failure, following
 from pyroscope_otel.agent import AGENT
-from pyroscope_otel.attribution import (
-    Hold,
-    Owner,
-    current_owner,
-    owner_of_span,
-    put_span_in,
-    span_in,
+from pyroscope_otel.attribution import SPAN_KEY, Hold, Owner, current_owner, put_span_in
+from pyroscope_otel.following.switch import (
+    current_context,
+    current_inherited,
+    follow_current,
+    see_end,
 )
-from pyroscope_otel.following.switch import current_inherited, follow_current, see_end
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
-from pyroscope_otel.thread_labels import last, says_nothing
+from pyroscope_otel.thread_labels import last
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
@@ -85,12 +83,13 @@ class PyroscopeSpanProcessor(SpanProcessor):
         """Follow: the span that ended may be the current one, and a root."""
         last.event = []
         try:
-            if span.context is not None:
-                see_end(span.context)
-            # Optimization: mostly it is not current, as it was detached before. Then another
-            # one is that decides by itself, open as it is; or none is, and nothing is said.
-            current = span_in(None)
-            if says_nothing() if current is None else current.is_recording():
+            # Optimization: mostly it is not current, as it was detached before, and another
+            # one is that decides by itself, open as it is.
+            context = current_context(None)
+            current: Any = None if context is None else context.get(SPAN_KEY)
+            if current is not None and current.is_recording():
+                return
+            if current is None and not see_end(span.context):
                 return
         except Exception:
             # It may be of anybody's class.
@@ -98,12 +97,13 @@ class PyroscopeSpanProcessor(SpanProcessor):
         follow_current()
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
-        if owner_of_span(span) is not None:
-            return  # Another processor of ours has been here.
         # Optimization: what most spans are, below one of ours that is open or below
         # none at all, asks no more than it must.
-        parent = span_in(parent_context)
-        enclosing = None if parent is None else owner_of_span(parent)
+        if getattr(span, "_pyroscope_owner", None) is not None:
+            return  # Another processor of ours has been here.
+        context = current_context(None) if parent_context is None else parent_context
+        parent: Any = None if context is None else context.get(SPAN_KEY)
+        enclosing: Owner | None = getattr(parent, "_pyroscope_owner", None)
         if enclosing is None:
             if span.parent is not None:
                 enclosing = _owner_around(span, span.parent)
@@ -112,7 +112,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
             # connection can hand the next request the span of the last one.
             enclosing = None
         if enclosing is not None and not self._every_span:
-            put_span_in(span, enclosing)
+            span._pyroscope_owner = enclosing  # type: ignore[attr-defined]  # noqa: SLF001  ours
             return
         if not span.context.trace_flags & TraceFlags.SAMPLED:
             # Recorded, but exported to nobody: no profile could be linked to it.

@@ -51,7 +51,11 @@ class Profile:
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
-        self._take_name(root)
+        self.name = name = root.name
+        # What a name with a path in it means is decided when it is needed, by what the
+        # root's attributes are then: most requests are never sampled.
+        self._attributes = root.attributes if "/" in name else None
+        self._labels: Labels | None = None
 
     def is_open(self) -> bool:
         """Return whether its root span has not ended, or somebody holds it open."""
@@ -71,7 +75,9 @@ class Profile:
     def rename(self, span: Span) -> None:
         """Take a span's new name, if it is the root."""
         if self._root() is span:
-            self._take_name(span)
+            self.name = span.name
+            self._attributes = span.attributes if "/" in span.name else None
+            self._labels = None
 
     def span_labels(self) -> tuple[tuple[str, str], ...]:
         """Return the labels of its samples: keys and values, the link last."""
@@ -85,13 +91,6 @@ class Profile:
             in_order = self.span_labels()
             labels = self._labels = Labels(in_order, in_order[::-1])
         return labels
-
-    def _take_name(self, root: Span) -> None:
-        self.name = root.name
-        # What a name with a path in it means is decided when it is needed, by what the
-        # root's attributes are then: most requests are never sampled.
-        self._attributes = root.attributes if "/" in root.name else None
-        self._labels: Labels | None = None
 
     def _label(self, key: str) -> str:
         if key == "span_id":

@@ -276,12 +276,6 @@ def carried() -> Labels | None:
     return this_thread().labels
 
 
-def says_nothing() -> bool:
-    """Return whether neither the running thread's label nor its stack names anything."""
-    thread = this_thread()
-    return thread.labels is None and thread.under is None
-
-
 def forget() -> None:
     """Believe no longer that any thread carries what was put there.
 

@@ -15,11 +15,13 @@ from opentelemetry.sdk.trace import Span
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import STATE, follow_current
+from pyroscope_otel.following.switch import STATE, follow_current, is_said
 from pyroscope_otel.thread_labels import last, something_happened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyroscope_otel.attribution import Owner
 
 
 class ContextSwitches(Hook):
@@ -40,16 +42,19 @@ class ContextSwitches(Hook):
         def attach(context: otel_context.Context) -> Any:
             if not self.active:
                 return original(context)
+            owner: Owner | None = None
             try:
                 # Optimization: no more than this is asked of a span of ours.
                 span: Any = context.get(SPAN_KEY)
                 if span is not None:
-                    span._pyroscope_owner  # noqa: B018, SLF001  our own attribute
+                    owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
             except Exception:
                 _adopt(context)
             token = original(context)
             # Optimization: `something_happened` without its call.
             last.event = []
+            if owner is not None and is_said(owner, span):
+                return token
             follow_current()
             return token
 

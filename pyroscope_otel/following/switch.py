@@ -192,6 +192,24 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as abov
         failure.report("follow the current context")
 
 
+def is_said(owner: Owner, span: Any) -> bool:
+    """Return whether the stack says already that the code under an owner's span is its.
+
+    Optimization: nearly always it does, and this is half of what `follow_current` costs.
+    """
+    if STATE.labels_only or STATE.current_greenlet is not None:
+        return False
+    thread = threads.get(get_ident())
+    if thread is None or thread.labels is not None:
+        return False
+    under = thread.under
+    return (
+        under is not None
+        and (under is owner.mark or under.profile is owner.profile is not None)
+        and span.is_recording()
+    )
+
+
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call a function as an owner's code, or as nobody's."""
     thread = this_thread()
@@ -284,23 +302,26 @@ async def run_as_async(owner: Owner, call: Callable[..., Any], /, *arguments: An
         this_thread().under = nearest_mark()
 
 
-def see_end(span_context: SpanContext) -> None:
+def see_end(span_context: SpanContext) -> bool:
     """Note on the running thread that a local root span, or the hold on it, has just ended.
 
     What a guest did here until now counts; from now on it is nobody's.
+
+    Returns:
+        Whether the thread's stack or label says anything at all.
     """
     thread = this_thread()
     under, labels = thread.under, thread.labels
-    for guest in (
-        None if under is None else under.guest,
-        None if labels is None else labels.owner,
-    ):
-        if (
-            isinstance(guest, Guest)
-            and guest.profile is not None
-            and guest.profile.context is span_context
-        ):
-            guest.leave(in_time=True)
+    if under is not None and under.guest is not None:
+        _tell_end(under.guest, span_context)
+    if labels is not None and isinstance(labels.owner, Guest):
+        _tell_end(labels.owner, span_context)
+    return STATE.labels_only or under is not None or labels is not None
+
+
+def _tell_end(guest: Guest, span_context: SpanContext) -> None:
+    if guest.profile is not None and guest.profile.context is span_context:
+        guest.leave(in_time=True)
 
 
 def follow_nobody(thread: Thread | None = None) -> None:
@@ -383,7 +404,8 @@ def _relabel(thread: Thread, owner: Owner | None, since: object) -> bool:
     if owner is not None and owner.home != thread.ident:
         owner = Guest(owner, weak_span())
     pairs = ((LABEL, label_value(under, None if owner is None else owner.mark)),)
-    return _put(thread, Labels(pairs, pairs, under, owner), since)
+    # Optimization: a third of what the named tuple's own constructor takes.
+    return _put(thread, tuple.__new__(Labels, (pairs, pairs, under, owner)), since)
 
 
 def _put(thread: Thread, labels: Labels | None, since: object) -> bool:

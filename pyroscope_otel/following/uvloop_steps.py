@@ -57,19 +57,8 @@ class UvloopSteps(Hook):
         unfollow_loop(uvloop.Loop)
         super()._remove()
 
-    def _make_step(self) -> Callable[..., Any]:
-        hook = self
-
-        def step(callback: Callable[..., Any], *args: Any) -> Any:
-            if not hook.active:
-                return callback(*args)
-            return run_in_context(None, callback, *args)
-
-        return step
-
     def _wrap_soon(self, original: Callable[..., Any]) -> Any:
         hook = self
-        step = self._make_step()
 
         def call_soon(
             self: Any,
@@ -77,19 +66,22 @@ class UvloopSteps(Hook):
             *args: Any,
             context: contextvars.Context | None = None,
         ) -> Any:
+            if not hook.active:
+                return original(self, callback, *args, context=context)
             if hook.debugs:
                 # The loop's messages then name the callback as well.
-                return original(self, partial(step, callback, *args), context=context)
+                step = partial(run_in_context, None, callback, *args)
+                return original(self, step, context=context)
             # Optimization: without a partial, and unpacking nothing where there is
             # nothing, a step outside of any request costs two thirds (CPython 3.11).
             if args:
-                return original(self, step, callback, *args, context=context)
-            return original(self, step, callback, context=context)
+                return original(self, run_in_context, None, callback, *args, context=context)
+            return original(self, run_in_context, None, callback, context=context)
 
         return call_soon
 
     def _wrap_later(self, original: Callable[..., Any]) -> Any:
-        step = self._make_step()
+        hook = self
 
         def call_later(
             self: Any,
@@ -98,14 +90,18 @@ class UvloopSteps(Hook):
             *args: Any,
             context: contextvars.Context | None = None,
         ) -> Any:
-            return original(self, delay, partial(step, callback, *args), context=context)
+            if hook.active:
+                callback, args = partial(run_in_context, None, callback, *args), ()
+            return original(self, delay, callback, *args, context=context)
 
         return call_later
 
     def _wrap_registration(self, original: Callable[..., Any]) -> Any:
-        step = self._make_step()
+        hook = self
 
         def add_callback(self: Any, *args: Any, **named: Any) -> Any:
+            if not hook.active:
+                return original(self, *args, **named)
             # Whatever the methods call their arguments, `callback` is the second.
             if "callback" in named:
                 named["callback"] = _wrapped(named["callback"])
@@ -116,7 +112,9 @@ class UvloopSteps(Hook):
 
         def _wrapped(callback: Any) -> Any:
             # uvloop refuses a coroutine function as a signal's handler: let it see one.
-            return callback if inspect.iscoroutinefunction(callback) else partial(step, callback)
+            if inspect.iscoroutinefunction(callback):
+                return callback
+            return partial(run_in_context, None, callback)
 
         return add_callback
 
