@@ -146,17 +146,23 @@ def held_request(tracer):
 
     async def serve():
         hold = hold_request({})
+        if hold is None:  # As where it is held further out.
+            return await asynchronous_endpoint(2)
         try:
             return await run_held_async(hold, asynchronous_endpoint, 2)
         finally:
             release(hold)
 
+    results = [asyncio.run(serve())]
     hold = hold_request({})
-    with held(hold):
-        one = endpoint(0)
-    both = run_held(hold, endpoint, 1), asyncio.run(serve())
-    release(hold)
-    return one, both, trace.get_current_span() is trace.INVALID_SPAN
+    if hold is None:
+        results += [endpoint(0), endpoint(1)]
+    else:
+        with held(hold):
+            results.append(endpoint(0))
+        results.append(run_held(hold, endpoint, 1))
+        release(hold)
+    return results, trace.get_current_span() is trace.INVALID_SPAN
 
 
 def still_current(tracer):
@@ -204,7 +210,7 @@ INJECTIONS = {
     "owner_of_span": ((processor, "owner_of_span"), {START}),
     "put_span_in": ((processor, "put_span_in"), {START}),
     "Hold.take": ((Hold, "take"), {START}),
-    "take": ((Marks, "take"), {START, *ALL_FOLLOW}),
+    "take": ((Marks, "take"), {START, "hold a request's profile"}),
     "current_owner": ((pool_jobs, "current_owner"), {"note who submits a job"}),
     "is_open": ((Profile, "is_open"), {*ALL_FOLLOW, START, FOREIGN}),
 }

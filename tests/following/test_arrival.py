@@ -19,11 +19,14 @@ def now():
 
 PROCESSOR = """
 from pyroscope_otel import PyroscopeSpanProcessor, failure
+from pyroscope_otel.following.switch import STATE
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(PyroscopeSpanProcessor())
 tracer = provider.get_tracer("tests")
 """
+
+MODES = {"stack": "STATE.labels_only = False\n", "thread": "STATE.labels_only = True\n"}
 
 INTERLEAVED = """
 import asyncio
@@ -104,15 +107,17 @@ print("right")
 
 
 @pytest.mark.parametrize("library", USES)
-def test_imported_before_the_processor(library):
+def test_imported_before_the_processor(library, attribution):
     pytest.importorskip(library)
-    assert run(SETUP + f"import {library}" + PROCESSOR + USES[library] + END) == ["right"]
+    setup = SETUP + f"import {library}" + PROCESSOR + MODES[attribution]
+    assert run(setup + USES[library] + END) == ["right"]
 
 
 @pytest.mark.parametrize("library", USES)
-def test_imported_after_the_processor(library):
+def test_imported_after_the_processor(library, attribution):
     pytest.importorskip(library)
-    assert run(SETUP + PROCESSOR + f"import {library}" + USES[library] + END) == ["right"]
+    setup = SETUP + PROCESSOR + MODES[attribution] + f"import {library}"
+    assert run(setup + USES[library] + END) == ["right"]
 
 
 def test_nothing_is_imported_for_its_sake():

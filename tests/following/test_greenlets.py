@@ -426,6 +426,7 @@ pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.r
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
 from pyroscope_otel import failure, following
+from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
@@ -559,9 +560,10 @@ assert len(seen) == 10, seen
         pytest.param(TWO_HUBS, id="two hubs, scenario 45"),
     ],
 )
-def test_gevent(order, case):
+def test_gevent(order, case, attribution):
     """Scenarios 42 to 45: patched before we are imported, or after."""
-    assert run(order + case + END) == ["done"]
+    mode = f"STATE.labels_only = {attribution == 'thread'}\n"
+    assert run(order + mode + case + END) == ["done"]
 
 
 def test_gevent_that_arrives_after_the_processor():

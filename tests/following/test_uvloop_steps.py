@@ -35,6 +35,7 @@ def run(main):
     return run_on(main, uvloop.Loop)
 
 
+@pytest.mark.usefixtures("marks_alone")
 def test_each_callback_runs_through_one_mark(tracer, now):
     """`call_at` goes through `call_later`: nothing is put on the stack twice."""
 
@@ -71,6 +72,7 @@ def test_each_callback_runs_through_one_mark(tracer, now):
     assert marks == [1] * 4
 
 
+@pytest.mark.usefixtures("marks_alone")
 def test_steps_of_a_request_call_the_agent_not_once(tracer, now, recorder):
     """A request that takes turns with others is named by its stack alone."""
 

@@ -433,12 +433,13 @@ def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
         assert now() is None
 
 
-def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder):
-    """Scenario 26: asked again, it is nobody's."""
+def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder, attribution):
+    """Scenario 26: where the span labels are on the thread, span_id comes last."""
     span = tracer.start_span("A")
+    last = LABEL if attribution == "stack" else "span_id"
 
     def end_elsewhere(key, _):
-        if key == LABEL:
+        if key == last:
             in_threads(span.end)
 
     recorder.before_add = end_elsewhere
