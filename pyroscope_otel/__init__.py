@@ -25,6 +25,7 @@ __all__ = (
 # `pyroscope.configure` was imported, pushes to a relay of ours, as what it samples has to be
 # read with what this package knows.
 agent_start.install(UPLOADS)
+UPLOADS.look_for_agent()
 
 
 def current_profile_id() -> str | None:

@@ -144,7 +144,6 @@ class Agent:
         # Asked first: a refused start is an error in the agent's own log.
         if thread_labels.agent_is_running():
             self._state = _State.FOREIGN
-            UPLOADS.look_for_agent()
         elif self._configure(settings):
             self._state = _State.RUNNING
         elif thread_labels.agent_is_running():

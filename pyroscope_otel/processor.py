@@ -18,7 +18,6 @@ from pyroscope_otel.following.switch import (
 )
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.thread_labels import last
-from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +69,6 @@ class PyroscopeSpanProcessor(SpanProcessor):
         self._span_labels = tuple(sorted(chosen, key=("span_name", "trace_id", "span_id").index))
         self._every_span = scope == "all"
         following.install()
-        UPLOADS.look_for_agent()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Put the span into its profile: the one above it, or its own."""

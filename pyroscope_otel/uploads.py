@@ -11,9 +11,11 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from pyroscope import _native as native
+
 from pyroscope_otel import sampler, thread_labels
 from pyroscope_otel.following.switch import STATE
-from pyroscope_otel.marks import MARKS
+from pyroscope_otel.marks import LABEL, MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -118,7 +120,9 @@ class Uploads:
 
     def look_for_agent(self) -> None:
         """Notice an agent that was started before this package was imported."""
-        if not MARKS.upload_kinds and not STATE.labels_only and thread_labels.agent_is_running():
+        # The compiled functions: what others put in place of the public ones is no agent.
+        if native.add_thread_tag(LABEL, "probe"):
+            native.remove_thread_tag(LABEL, "probe")
             self.agent_started(())
 
     def _bounded(self, name: str) -> str:
