@@ -12,6 +12,7 @@ this mark, the code is of that number".
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 import time
 import types
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
     from pyroscope_otel.attribution import Guest
     from pyroscope_otel.profile import Profile
 
+logger = logging.getLogger("pyroscope_otel")
+
 FILENAME: Final = "<pyroscope-otel>"
 """The file name of every mark's frame, and of no other."""
 
 LABEL: Final = "pyroscope_otel"
 """The label on a thread. Its value is two numbers, as in "3-17"."""
 
-NUMBERS: Final = 2**22
-"""All numbers are below this. They are lines to whoever looks at a frame, and coverage,
-for one, keeps a bit for each line up to the last."""
+NUMBERS: Final = 2**16
+"""All numbers are below this, which bounds the memory of marks to some 60 MB: as many
+requests and jobs can begin between two uploads. They are lines to whoever looks at a frame,
+and coverage, for one, keeps a bit for each line up to the last."""
 
 NOBODY: Final = 1
 """The number of code that belongs to no profile though it runs inside of a request."""
@@ -116,6 +120,7 @@ class Marks:
         self._free: deque[Mark] = deque()
         self._resting: deque[tuple[float, Mark]] = deque()
         self._in_live_memory: list[Mark] = []
+        self._has_warned = False
         self._uploaded_until: dict[str, float] = {}
         self.upload_kinds: Collection[str] = ()
         """The kinds of profiles that the agent uploads through us; none without an agent."""
@@ -174,6 +179,11 @@ class Marks:
         self._set_free(self._in_live_memory)
         self._in_live_memory = []
 
+    def begin_anew_in_child(self) -> None:
+        """Go on in a forked child, which has no agent yet, and nothing that was sampled."""
+        self.upload_kinds = ()
+        self._uploaded_until.clear()
+
     def count(self) -> tuple[int, int]:
         """Return how many numbers there are, and how many of them are free."""
         return len(self._by_number) - 1, len(self._free)
@@ -185,11 +195,20 @@ class Marks:
             return self.take()
         number = next(self._numbers)
         if number >= NUMBERS:
-            # More at a time than there are numbers: missing, not wrong. It is nobody's
-            # number, and what is asked of this mark is never asked by it.
-            return Mark(NOBODY)
+            return self._numberless()
         mark = self._by_number[number] = Mark(number)
         return mark
+
+    def _numberless(self) -> Mark:
+        """Return a mark that is nobody's to whoever uploads: missing, not wrong."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "More than %d requests and jobs began between two uploads, so that samples of "
+                "some have no labels. A shorter upload_interval helps",
+                NUMBERS,
+            )
+        return Mark(NOBODY)
 
     def _set_free(self, marks: list[Mark]) -> None:
         for mark in marks:

@@ -165,4 +165,4 @@ class Uploads:
 
 
 UPLOADS: Final = Uploads()
-os.register_at_fork(after_in_child=MARKS.forget_samples)
+os.register_at_fork(after_in_child=MARKS.begin_anew_in_child)

@@ -14,6 +14,8 @@ def configure(**_):
     if recorder.running:
         return False
     recorder.start()
+    from pyroscope_otel.uploads import UPLOADS
+    UPLOADS.agent_started(["process_cpu"])
     return True
 
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
