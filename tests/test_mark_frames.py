@@ -182,7 +182,7 @@ def test_the_debugger(through):
 
 def test_a_warning_about_the_caller():
     """Which is a mark, where what it calls warns."""
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="outdated") as caught:
         Mark(300).run(warnings.warn, "outdated", DeprecationWarning)
     (warning,) = caught
     assert (warning.filename, warning.lineno) == (FILENAME, 300)
