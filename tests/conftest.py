@@ -12,6 +12,7 @@ from recorder import Recorder
 
 from pyroscope_otel import failure, following, thread_labels
 from pyroscope_otel.following.switch import STATE
+from pyroscope_otel.marks import MARKS
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 
 # A shell's background job ignores Ctrl-C, and what `nohup` started ignores the end of
@@ -93,3 +94,26 @@ def provider(exporter):
 @pytest.fixture
 def tracer(recorder, provider):  # noqa: ARG001  the recorder must be in place
     return provider.get_tracer("tests")
+
+
+@pytest.fixture
+def sample(recorder):
+    """Take a sample of the running thread. Asked for its name, it is as if it was uploaded."""
+
+    class Sample:
+        def __init__(self):
+            self.number = recorder.number()
+
+        def name(self):
+            profile = MARKS.profile_of(self.number)
+            return None if profile is None else profile.name
+
+    return Sample
+
+
+@pytest.fixture
+def samples_wait_for_their_upload():
+    """As with an agent: a number is kept until its samples are uploaded."""
+    MARKS.upload_kinds = ("process_cpu",)
+    yield
+    MARKS.forget_samples()

@@ -71,24 +71,33 @@ class Recorder:
             self.on_thread.clear()
 
     def now(self) -> dict[str, str]:
-        """Return what a sample of the running thread would carry when it is uploaded.
+        """Return what a sample of the running thread would carry when it is uploaded."""
+        from pyroscope_otel.marks import LABEL, MARKS
+
+        with self._lock:
+            labels = dict(self.on_thread.get(self._get_ident(), ()))
+        labels.pop(LABEL, None)
+        profile = MARKS.profile_of(self.number())
+        return labels if profile is None else labels | dict(profile.span_labels())
+
+    def number(self) -> int:
+        """Return the number of a sample of the running thread, 0 if it is nobody's.
 
         The frames are those that a sampler sees, the label is the recorder's, and the
         rule is the one that uploads go by.
         """
         # Not before: programs put the recorder in the agent's place, and then import ours.
-        from pyroscope_otel.marks import FILENAME, LABEL, MARKS, number_of_sample
+        from pyroscope_otel.marks import FILENAME, LABEL, number_of_sample
 
         with self._lock:
-            labels = dict(self.on_thread.get(self._get_ident(), ()))
+            labels = self.on_thread.get(self._get_ident(), ())
+            values = [value for key, value in labels if key == LABEL]
         frame, nearest = sys._getframe(1), 0
         while frame is not None and not nearest:
             if frame.f_code.co_filename == FILENAME:
                 nearest = frame.f_lineno
             frame = frame.f_back
-        value = labels.pop(LABEL, None)
-        profile = MARKS.profile_of(number_of_sample(nearest, () if value is None else (value,)))
-        return labels if profile is None else labels | dict(profile.span_labels())
+        return number_of_sample(nearest, values)
 
     def left_on_others(self) -> dict[int, set[tuple[str, str]]]:
         """Return the other threads that carry labels."""

@@ -22,3 +22,22 @@ def in_threads(*functions):
         thread.join()
     if failures:
         raise failures[0]
+
+
+class Steps:
+    """Lets one thread, a job's, go on step by step, as another one says."""
+
+    def __init__(self):
+        self._reached, self._go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def stop(self):
+        """In the job: wait until the other says to go on."""
+        self._reached.release()
+        assert self._go_on.acquire(timeout=30)
+
+    def wait(self):
+        """Wait until the job has come to its next stop."""
+        assert self._reached.acquire(timeout=30)
+
+    def go_on(self):
+        self._go_on.release()
