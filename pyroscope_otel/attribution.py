@@ -234,15 +234,37 @@ def put_span_in(span: Any, owner: Owner) -> None:
     span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object
 
 
-def owner_under(span: Any) -> Owner | None:
-    """Return whose code is that runs under a span, or None."""
+def owner_under(span: Any, context: contextvars.Context | None = None) -> Owner | None:
+    """Return whose code is that runs under a span, or None.
+
+    Args:
+        span: The span.
+        context: The context that it is current in, without entering it; None is the current.
+    """
     try:
         owner: Owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
     except AttributeError:
         return None
-    if span.is_recording():
-        return owner
-    return owner if owner.profile is not None and owner.profile.is_open() else None
+    return owner if span.is_recording() else owner_after_end(owner, context)
+
+
+def owner_after_end(owner: Owner, context: contextvars.Context | None) -> Owner | None:
+    """Return whose code is that runs under an ended span of an owner's, or None.
+
+    It is the owner's while its profile is open; unless another request is held there: its
+    connection is kept alive, and the span was left behind by the request before, which goes
+    on elsewhere.
+    """
+    if owner.profile is None or not owner.profile.is_open():
+        return None
+    inherited = INHERITED.get(None) if context is None else context.get(INHERITED)
+    if (
+        isinstance(inherited, Hold)
+        and not inherited.is_closed
+        and inherited.profile is not owner.profile
+    ):
+        return inherited
+    return owner
 
 
 def current_owner() -> Owner | None:
@@ -264,7 +286,7 @@ def owner_in(context: contextvars.Context) -> Owner | None:
     current = context.get(CURRENT)
     span = None if current is None else current.get(SPAN_KEY)
     if span is not None:
-        return owner_under(span)
+        return owner_under(span, context)
     if current is not None and not current:
         return None
     inherited = context.get(INHERITED)

@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Callable, Collection
 
     from pyroscope_otel.attribution import Guest
     from pyroscope_otel.profile import Profile
@@ -48,11 +48,8 @@ _FORGOTTEN_SECONDS: Final = 120.0
 nothing. Its longest upload interval of any use is a minute."""
 
 
-# Each on one line, so that the line of whatever runs in its frame is its first.
+# On one line, so that the line of whatever runs in its frame is its first.
 def _run(call, /, *arguments): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
-
-
-async def _run_async(call, /, *arguments): return await call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
 
 
 _GLOBALS: Final = {"__name__": "pyroscope_otel"}
@@ -64,11 +61,6 @@ _NAMES: Final = {"co_filename": FILENAME, "co_name": "pyroscope_otel_mark"}
 if sys.version_info >= (3, 11):
     _NAMES["co_qualname"] = "pyroscope_otel_mark"
 _CODE: Final = _run.__code__.replace(**_NAMES)  # type: ignore[arg-type]  their types differ
-_CODE_ASYNC: Final = _run_async.__code__.replace(**_NAMES)  # type: ignore[arg-type]  same
-
-
-def _numbered(code: types.CodeType, number: int) -> Any:
-    return types.FunctionType(code.replace(co_firstlineno=number), _GLOBALS)
 
 
 class Mark:
@@ -78,25 +70,18 @@ class Mark:
     the samples of the last one are uploaded.
     """
 
-    __slots__ = ("_run_async", "guest", "number", "profile", "run")
+    __slots__ = ("guest", "number", "profile", "run")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.run: Callable[..., Any] = _numbered(_CODE, number)
+        self.run: Callable[..., Any] = types.FunctionType(
+            _CODE.replace(co_firstlineno=number), _GLOBALS
+        )
         """Calls its first argument with the others."""
-        self._run_async: Callable[..., Coroutine[Any, Any, Any]] | None = None
         self.profile: Profile | None = None
         """What samples with this number belong to."""
         self.guest: Guest | None = None
         """Whose number it is, where the code may go on after its request."""
-
-    @property
-    def run_async(self) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Calls its first argument with the others, and awaits what that returns."""
-        run = self._run_async
-        if run is None:
-            run = self._run_async = _numbered(_CODE_ASYNC, self.number)
-        return run
 
     def sampled_profile(self) -> Profile | None:
         """Return what samples with this number belong to now, at their upload."""

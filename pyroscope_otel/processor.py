@@ -9,7 +9,14 @@ from opentelemetry.trace import TraceFlags
 
 from pyroscope_otel import failure, following
 from pyroscope_otel.agent import AGENT
-from pyroscope_otel.attribution import SPAN_KEY, Hold, Owner, current_owner, put_span_in
+from pyroscope_otel.attribution import (
+    SPAN_KEY,
+    Hold,
+    Owner,
+    current_owner,
+    owner_after_end,
+    put_span_in,
+)
 from pyroscope_otel.following.switch import (
     current_context,
     current_inherited,
@@ -105,7 +112,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         if enclosing is None:
             if span.parent is not None:
                 enclosing = _owner_around(span, span.parent)
-        elif not (parent.is_recording() or enclosing.profile.is_open()):  # type: ignore[union-attr]
+        elif not parent.is_recording() and owner_after_end(enclosing, None) is not enclosing:
             # An ended parent closes it, unless its root is still open: a keep-alive
             # connection can hand the next request the span of the last one.
             enclosing = None

@@ -12,12 +12,22 @@ the answer may have changed while the label did (`thread_labels.change`).
 
 from __future__ import annotations
 
+import asyncio
+import types
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import CURRENT, INHERITED, SPAN_KEY, Guest, owner_in, weak_span
+from pyroscope_otel.attribution import (
+    CURRENT,
+    INHERITED,
+    SPAN_KEY,
+    Guest,
+    owner_after_end,
+    owner_in,
+    weak_span,
+)
 from pyroscope_otel.following import labels_only
 from pyroscope_otel.marks import LABEL, MARKS, Mark, label_value, nearest_mark
 from pyroscope_otel.profile import Profile
@@ -34,7 +44,7 @@ from pyroscope_otel.thread_labels import (
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     from opentelemetry.trace import SpanContext
 
@@ -101,8 +111,8 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
             except AttributeError:
                 pass
             else:
-                if not span.is_recording() and not owner.profile.is_open():  # type: ignore[union-attr]
-                    owner = None
+                if not span.is_recording():
+                    owner = owner_after_end(owner, context)
         elif current is None or current:
             inherited = current_inherited(None) if context is None else context.get(INHERITED)
             if inherited is not None:
@@ -168,8 +178,8 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as abov
                 except AttributeError:
                     pass
                 else:
-                    if not span.is_recording() and not owner.profile.is_open():  # type: ignore[union-attr]
-                        owner = None
+                    if not span.is_recording():
+                        owner = owner_after_end(owner, None)
             elif context is None or context:
                 inherited = current_inherited(None)
                 if inherited is not None:
@@ -276,30 +286,42 @@ def run_on_new_stack(
     return owner.mark.run(call, *arguments)
 
 
-async def run_as_async(owner: Owner, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call a coroutine function as an owner's code, and await it."""
-    if STATE.labels_only:
-        return await call(*arguments)
+@types.coroutine
+def run_as_async(
+    owner: Owner, call: Callable[..., Awaitable[Any]], /, *arguments: Any
+) -> Generator[Any, Any, Any]:
+    """Call a coroutine function as an owner's code, and await it.
+
+    What is run through the mark is its first step: each further one is a step of an event
+    loop, in a context that says whose it is. A frame of a mark that stayed on the stack would
+    be nearer to the leaf than the mark of such a step, whatever the context says by then.
+    """
+    if STATE.labels_only or asyncio._get_running_loop() is None:  # noqa: SLF001  documented
+        # A scheduler that is followed by labels, or not at all.
+        follow_current()
+        return (yield from _await(call, *arguments))
+    coroutine = _await(call, *arguments)
     try:
-        thread = this_thread()
-        if STATE.current_greenlet is not None:
-            _look_where_moved(thread, STATE.current_greenlet)
-        is_said = thread.labels is None and _says(thread.under, owner)
-        if not is_said:
-            if thread.labels is not None:
-                _mark_despite_label(thread, owner)
-            thread.under = owner.mark
-    except Exception:
-        failure.report("run a coroutine through its mark")
-        is_said = True
-    if is_said:
-        return await call(*arguments)
-    try:
-        return await owner.mark.run_async(call, *arguments)
-    finally:
-        # Maybe in another step than it began in, with another mark below: of the event
-        # loop's step, or none.
-        this_thread().under = nearest_mark()
+        awaited = run_as(owner, coroutine.send, None)
+        while True:
+            try:
+                sent = yield awaited
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                awaited = coroutine.throw(error)
+            else:
+                if sent is None:
+                    # Event loops send nothing else. From here on nobody is in between.
+                    return (yield from coroutine)
+                awaited = coroutine.send(sent)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def _await(call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    return await call(*arguments)
 
 
 def see_end(span_context: SpanContext) -> bool:
