@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import contextvars
     import weakref
 
-    from pyroscope_otel.attribution import Owner
+    from pyroscope_otel.attribution import Guest, Owner
     from pyroscope_otel.marks import Mark
 
 
@@ -33,12 +33,14 @@ class Labels(NamedTuple):
         under: The mark that the label speaks of, if it is ours (`marks.LABEL`).
         owner: Whose the code under that mark is. Its number is not free before the label
             is gone.
+        guest: The same, if it was made for this label, and leaves with it.
     """
 
     on: tuple[tuple[str, str], ...]
     off: tuple[tuple[str, str], ...]
     under: Mark | None = None
     owner: Owner | None = None
+    guest: Guest | None = None
 
 
 Conditions = list[Callable[[], bool]]

@@ -332,9 +332,7 @@ agent.arm(settings(
     server_address="http://ann:hunter2@127.0.0.1:9", start="now", cpu_implementation="pyspy"
 ))
 """
-    ) == [
-        "INFO Pyroscope agent started for 'shop', server 'http://***@127.0.0.1:9', sampler pyspy"
-    ]
+    ) == ["INFO Pyroscope agent started for 'shop', server 'http://***@127.0.0.1:9', sampler pyspy"]
 
 
 # Threads

@@ -71,7 +71,11 @@ def test_a_job_that_ends_in_time_counts(tracer, pool, sample):
 
 
 def test_jobs_of_a_request_are_told_apart(tracer, pool, steps, sample):
-    """One ends in time, and the other does not."""
+    """One ends in time, the other does not, and what the request did itself stays.
+
+    Jobs that come one after the other share a number: what the first did in the same upload
+    is then missing as well.
+    """
 
     def late():
         samples.append(sample())
@@ -79,15 +83,16 @@ def test_jobs_of_a_request_are_told_apart(tracer, pool, steps, sample):
 
     samples = []
     with tracer.start_as_current_span("A"):
+        own = sample()
         in_time = pool.submit(sample).result()
+        assert in_time.name() == "A"
         done = pool.submit(late)
         steps.wait()
-    assert in_time.name() == "A"
-    assert samples[0].name() is None
+        assert [own.name(), in_time.name(), samples[0].name()] == ["A"] * 3
+    assert [own.name(), in_time.name(), samples[0].name()] == ["A", None, None]
     steps.go_on()
     done.result()
-    assert in_time.name() == "A"
-    assert samples[0].name() is None
+    assert [own.name(), in_time.name(), samples[0].name()] == ["A", None, None]
 
 
 def test_a_root_that_ends_inside_of_its_job(tracer, now, pool, sample):
@@ -175,7 +180,6 @@ def test_a_job_whose_own_span_is_open(tracer, pool, steps, sample):
     done.result()
 
 
-@pytest.mark.xfail(strict=True, reason="`see_end` has a guest leave for good")
 def test_a_root_that_ends_inside_of_its_job_whose_own_span_is_open(tracer, now, pool, sample):
     """Choice 1: it belongs to the request while the span that submitted it is open."""
 
@@ -189,7 +193,6 @@ def test_a_root_that_ends_inside_of_its_job_whose_own_span_is_open(tracer, now, 
         assert pool.submit(job).result() == ("A", "A")
 
 
-@pytest.mark.xfail(strict=True, reason="its stack says the guest, who is late from then on")
 def test_a_job_with_a_child_span_of_its_own(tracer, now, pool, steps):
     """Choice 1: what it does under that span is the request's, though the root has ended."""
 
@@ -258,7 +261,6 @@ def in_another_greenlet(function):
     return other.switch()
 
 
-@pytest.mark.xfail(strict=True, reason="a guest on a label leaves for good when that is taken off")
 def test_a_job_that_changes_the_greenlet(tracer, now, pool):
     """It is the request's on the other stack, and back on its own."""
 

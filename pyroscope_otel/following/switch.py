@@ -194,7 +194,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as abov
                 elif owner is None:
                     if under.profile is None:
                         break
-                elif under is owner.mark or under.profile is owner.profile is not None:
+                elif under is owner.mark or _says(under, owner):
                     break
             if not _relabel(thread, owner, since):
                 break
@@ -212,12 +212,7 @@ def is_said(owner: Owner, span: Any) -> bool:
     thread = threads.get(get_ident())
     if thread is None or thread.labels is not None:
         return False
-    under = thread.under
-    return (
-        under is not None
-        and (under is owner.mark or under.profile is owner.profile is not None)
-        and span.is_recording()
-    )
+    return thread.under is owner.mark and bool(span.is_recording())
 
 
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -342,7 +337,8 @@ def see_end(span_context: SpanContext) -> bool:
 
 
 def _tell_end(guest: Guest, span_context: SpanContext) -> None:
-    if guest.profile is not None and guest.profile.context is span_context:
+    is_its_end = guest.profile is not None and guest.profile.context is span_context
+    if is_its_end and not guest.is_in_time():
         guest.leave(in_time=True)
 
 
@@ -380,7 +376,12 @@ def follow_context(context: contextvars.Context) -> None:
 
 def _says(under: Mark | None, owner: Owner) -> bool:
     """Return whether code under a mark is known to be the owner's."""
-    return under is not None and (under is owner.mark or under.profile is owner.profile is not None)
+    if under is None or under is owner.mark:
+        return under is not None
+    # A guest's may be too late by now, though what is asked here is under a span of its own.
+    return under.profile is owner.profile is not None and (
+        under.guest is None or under.guest.is_in_time()
+    )
 
 
 def _look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
@@ -421,13 +422,15 @@ def _relabel(thread: Thread, owner: Owner | None, since: object) -> bool:
         said = labels.owner
         if said is owner:
             return False
-        if isinstance(said, Guest) and owner is not None and said.still_serves(owner):
+        if labels.guest is not None and owner is not None and labels.guest.still_serves(owner):
             return False
+    guest = None
     if owner is not None and owner.home != thread.ident:
-        owner = Guest(owner, weak_span())
+        # Nobody may tell this thread when the request ends.
+        owner = guest = Guest(owner, weak_span())
     pairs = ((LABEL, label_value(under, None if owner is None else owner.mark)),)
     # Optimization: a third of what the named tuple's own constructor takes.
-    return _put(thread, tuple.__new__(Labels, (pairs, pairs, under, owner)), since)
+    return _put(thread, tuple.__new__(Labels, (pairs, pairs, under, owner, guest)), since)
 
 
 def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
@@ -437,5 +440,5 @@ def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
             return False
         return change(thread, labels, since, conditions)
     finally:
-        if before is not None and thread.labels is not before and isinstance(before.owner, Guest):
-            before.owner.leave()
+        if before is not None and thread.labels is not before and before.guest is not None:
+            before.guest.leave()

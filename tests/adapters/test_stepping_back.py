@@ -39,6 +39,7 @@ from wsgi_variants import (
 )
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
+from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
 
 
 class Endpoint:
@@ -162,11 +163,11 @@ def test_the_callers_span_is_current_in_wsgi(settings, journal, callers_context)
     assert journal.roots()[0].context.trace_id == 0xA
 
 
-# Outside of us a request is over when we are left, though its ended span may still be current.
+# The request is held from where contrib's middleware is called, which is outside of ours.
 
 
 @each_loop
-def test_outside_of_us_the_ended_span_has_no_samples(run, settings, journal, recorder):
+def test_outside_of_us_and_inside_of_contrib_it_is_the_requests(run, settings, journal, recorder):
     outside = []
     app = bare(Endpoint(journal), settings)
 
@@ -178,7 +179,10 @@ def test_outside_of_us_the_ended_span_has_no_samples(run, settings, journal, rec
     traced = OpenTelemetryMiddleware(between, tracer_provider=provider)
     run(partial(traced, http(), *Exchange().ends))
     journal.check()
-    assert outside == [(False, {})]
+    ((is_recording, labels),) = outside
+    assert not is_recording
+    (root,) = journal.roots()
+    assert labels["span_id"] == root.attributes[PROFILE_ID_ATTRIBUTE]
 
 
 @each_of(instrumented_flask_inside, in_instrumented_flask, instrumented_flask_inside_twice)
