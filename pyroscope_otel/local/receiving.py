@@ -13,8 +13,8 @@ from pyroscope_otel.local.ingest import NotStored
 from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.samples import decode_samples
 from pyroscope_otel.local.traces import MalformedTraces, Traces, TracesTooLarge, decode_traces
-from pyroscope_otel.receiver import MalformedPush, PushTooLarge
 from pyroscope_otel.pprof.messages import RpcStatus
+from pyroscope_otel.receiver import MalformedPush, PushTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import (  # type: ignore[attr-defined]
+    getproxies_environment,
+    proxy_bypass_environment,
+)
 
 from pyroscope_otel.relay import wire
 from pyroscope_otel.relay.destination import basic_auth
@@ -130,19 +133,19 @@ class Route:
         host = f"[{self._host}]" if ":" in self._host else self._host
         target = f"{host}:{self._port}"
         connection = http.client.HTTPConnection(*self._next)
-        connection.sock = stream  # type: ignore[assignment]  it needs sendall and makefile
+        connection.sock = stream
         connection.putrequest("CONNECT", target, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": target, **self._proxy_headers}.items():
             connection.putheader(name, value)
         connection.endheaders()
         response = http.client.HTTPResponse(stream, method="CONNECT")  # type: ignore[arg-type]
         response.begin()
-        if response.status // 100 != 2:
+        if not 200 <= response.status < 300:  # noqa: PLR2004  the meaning of HTTP statuses
             raise OSError(0, f"the proxy refused with {response.status}")
 
     def _exchange(self, stream: wire.Plain, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection = http.client.HTTPConnection(*self._next)
-        connection.sock = stream  # type: ignore[assignment]  as above
+        connection.sock = stream
         connection.putrequest("POST", self._target, skip_host=True, skip_accept_encoding=True)
         ours = {"Content-Length": str(len(body)), "Connection": "close"}
         if not any(name.lower() == "host" for name in headers):

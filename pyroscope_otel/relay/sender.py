@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.relay import log, unpatched
-from pyroscope_otel.relay.buffer import Buffer, Push
 from pyroscope_otel.relay.post import Route, Unreachable
 from pyroscope_otel.relay.retrying import (
     is_temporary,
@@ -17,6 +16,7 @@ from pyroscope_otel.relay.retrying import (
 )
 
 if TYPE_CHECKING:
+    from pyroscope_otel.relay.buffer import Buffer, Push
     from pyroscope_otel.relay.destination import Destination
 
 __all__ = ("Sender",)
@@ -105,7 +105,7 @@ class Sender:
             while not self._is_stopping:
                 try:
                     self._step()
-                except Exception:
+                except Exception:  # noqa: PERF203  each step by itself
                     log.report("send profiles")
                     self._postpone(pause_seconds(1))
         finally:

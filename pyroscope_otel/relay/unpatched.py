@@ -8,6 +8,7 @@ greenlet blocks. A second instance of such a module, which does not go into
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,8 @@ class Signal:
 
     def set(self) -> None:
         """Wake the thread that waits, or that will wait next."""
-        try:
+        with contextlib.suppress(RuntimeError):  # set already
             self._lock.release()
-        except RuntimeError:
-            pass  # set already
 
     def wait(self, timeout: float) -> bool:
         """Wait for at most this many seconds; return whether it was set."""
