@@ -71,12 +71,20 @@ def refusal(answer: Answer) -> str:
         said += f" ({text})"
     if answer.status < 400:  # noqa: PLR2004
         remedy = "Redirects are not followed: set server_address to the final address"
-        target = urlsplit(answer.location or "")
-        if target.hostname:
-            remedy += f". It points to {_one_line(f'{target.scheme}://{target.hostname}')}"
+        if target := _origin(answer.location or ""):
+            remedy += f". It points to {target}"
     else:
         remedy = _REMEDIES.get(answer.status, "See what it says")
     return f"{said}. {remedy}"
+
+
+def _origin(url: str) -> str:
+    """Return scheme and host of a URL: elsewhere there may be secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return _one_line(f"{parts.scheme}://{parts.hostname}") if parts.hostname else ""
 
 
 def _one_line(text: str) -> str:
