@@ -80,13 +80,14 @@ class Route:
                 self._target = url
 
     def _go_through(self, proxy: str) -> None:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         try:
-            host, port = parts.hostname, parts.port or 80
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            host, port = parts.hostname, parts.port or _PORTS["http"]
         except ValueError:
             host = None
-        if parts.scheme != "http" or not host:
-            raise ValueError("the proxy of the environment is not an http URL")
+        if not host or parts.scheme != "http":
+            # Without the value, which may have a password in it.
+            raise ValueError("the proxy of the environment is no http URL") from None
         self._has_proxy = True
         self._next = (host, port)
         if parts.username is not None:
@@ -110,6 +111,8 @@ class Route:
             return self._post(body, headers, deadline)
         except TimeoutError:
             raise Unreachable(f"no answer within {timeout:g} s") from None
+        except http.client.RemoteDisconnected:
+            raise Unreachable("it closes the connection without an answer") from None
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"its certificate is not trusted: {error.verify_message}") from None
         except OSError as error:

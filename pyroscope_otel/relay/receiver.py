@@ -26,6 +26,7 @@ __all__ = ("Receiver",)
 _REQUEST_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 _MOST_CONNECTIONS = 16
+_BACKLOG = 128
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -69,7 +70,7 @@ class Receiver:
             for sock in (self._listening, self._wake, self._woken):
                 sock.setblocking(False)  # noqa: FBT003  positional only
             self._listening.bind(("127.0.0.1", 0))
-            self._listening.listen(_MOST_CONNECTIONS)
+            self._listening.listen(_BACKLOG)
             self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
             unpatched.start_thread(self._run, ())
         except BaseException:
@@ -81,7 +82,7 @@ class Receiver:
         self._is_stopping = True
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
-        return self._ended.wait(timeout)
+        return self._ended.stays_set(timeout)
 
     def close(self) -> None:
         """Close the sockets: after the thread, or in a forked child, where it is not."""

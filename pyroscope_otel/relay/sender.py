@@ -92,13 +92,15 @@ class Sender:
         flush = _Flush()
         self._flushes.append(flush)
         self._wake.set()
+        if self._is_stopping:
+            timeout = 0.0
         return flush.done.wait(timeout) and flush.is_empty
 
     def stop(self, timeout: float) -> bool:
         """End the thread; return whether it has ended within these seconds."""
         self._is_stopping = True
         self._wake.set()
-        return self._ended.wait(timeout)
+        return self._ended.stays_set(timeout)
 
     def _run(self) -> None:
         try:
@@ -110,6 +112,8 @@ class Sender:
                     self._postpone(pause_seconds(1))
         finally:
             self._ended.set()
+            for flush in self._flushes:
+                flush.done.set()
 
     def _step(self) -> None:
         if self._flushes:
@@ -178,11 +182,11 @@ class Sender:
             self._outage = (time.monotonic(), self._buffer.dropped)
             log.say(
                 logging.WARNING,
-                "Cannot send profiles to %s: %s. They are kept for up to an hour, in up to "
-                "%s MiB, and sent when it takes them again",
+                "Cannot send profiles to %s: %s. They are kept for up to an hour, up to %d MiB of "
+                "them, and sent when it takes them again",
                 self._server,
                 reason,
-                f"{self._buffer.max_bytes / 2**20:g}",
+                self._buffer.max_bytes // 2**20,
             )
 
     def _postpone(self, seconds: float) -> None:
