@@ -72,6 +72,7 @@ class Route:
         self._next = (self._host, self._port)
         self._proxy_headers: dict[str, str] = {}
         self._has_proxy = False
+        self._stream: wire.Plain | None = None
         proxies = getproxies_environment()
         proxy = proxies.get(parts.scheme) or proxies.get("all")
         if proxy and not proxy_bypass_environment(self._authority, proxies):
@@ -121,7 +122,7 @@ class Route:
             raise Unreachable(f"what it answers is not HTTP ({type(error).__name__})") from None
 
     def _post(self, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
-        stream = wire.connect(*self._next, deadline)
+        self._stream = stream = wire.connect(*self._next, deadline)
         try:
             if self._context is not None:
                 if self._has_proxy:
@@ -130,7 +131,12 @@ class Route:
                 return self._exchange(stream, body, headers)
             return self._exchange(stream, body, {**headers, **self._proxy_headers})
         finally:
-            stream.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection: at its end, or in a forked child, where nobody uses it."""
+        if self._stream is not None:
+            self._stream.close()
 
     def _open_tunnel(self, stream: wire.Plain) -> None:
         host = f"[{self._host}]" if ":" in self._host else self._host

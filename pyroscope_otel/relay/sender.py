@@ -102,6 +102,10 @@ class Sender:
         self._wake.set()
         return self._ended.stays_set(timeout)
 
+    def close(self) -> None:
+        """Close what a forked child was given of the parent's connection."""
+        self._route.close()
+
     def _run(self) -> None:
         try:
             while not self._is_stopping:
