@@ -25,6 +25,7 @@ __all__ = ("Receiver",)
 
 _REQUEST_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
+_REACH_SECONDS = 2.0
 _MOST_CONNECTIONS = 16
 _BACKLOG = 128
 _CHUNK_BYTES = 256 * 1024
@@ -63,7 +64,7 @@ class Receiver:
         """Bind, and start the thread.
 
         Raises:
-            OSError: 127.0.0.1 cannot be bound.
+            OSError: 127.0.0.1 cannot be bound, or not be reached.
             RuntimeError: No thread can be started.
         """
         try:
@@ -71,11 +72,22 @@ class Receiver:
                 sock.setblocking(False)  # noqa: FBT003  positional only
             self._listening.bind(("127.0.0.1", 0))
             self._listening.listen(_BACKLOG)
-            self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
+            host, port = self._listening.getsockname()
+            self.url = f"http://{host}:{port}"
+            self._reach_oneself(host, port)
             unpatched.start_thread(self._run, ())
         except BaseException:
             self.close()
             raise
+
+    def _reach_oneself(self, host: str, port: int) -> None:
+        """Connect once: where the loopback device is down, binding succeeds all the same."""
+        sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        try:
+            sock.settimeout(_REACH_SECONDS)
+            sock.connect((host, port))
+        finally:
+            sock.close()
 
     def stop(self, timeout: float) -> bool:
         """End the thread; return whether it has ended within these seconds."""

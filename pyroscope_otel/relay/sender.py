@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ class Sender:
         self._wake = unpatched.Signal()
         self._ended = unpatched.Signal()
         self._is_stopping = False
-        self._flushes: list[_Flush] = []
+        self._flushes: collections.deque[_Flush] = collections.deque()
         self._failures = 0
         self._not_before = 0.0
         self._outage: tuple[float, int] | None = None
@@ -133,7 +134,9 @@ class Sender:
             self._try(push)
 
     def _send_each_once(self) -> None:
-        flushes, self._flushes = self._flushes, []
+        flushes = []
+        while self._flushes:
+            flushes.append(self._flushes.popleft())
         try:
             tried: set[int] = set()
             while (push := self._buffer.next()) is not None and id(push) not in tried:

@@ -14,6 +14,13 @@ def mark(number):
     code = request.__code__.replace(co_firstlineno=number, co_filename="<pyroscope-otel>")
     return types.FunctionType(code, {})
 
+def burn_until(condition, mark=lambda function, *arguments: function(*arguments)):
+    # Work, without letting anything else run, until something has happened.
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        mark(burn, 0.05)
+
 def configure(address=os.environ.get("SERVER"), **options):
     relay.install(link)
     return pyroscope.configure(**{
