@@ -16,6 +16,8 @@ __all__ = ("Destination",)
 _HOST = re.compile(r"[0-9a-z._:%-]+")
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # and letters, digits, "_.-" (RFC 3986, 3.3)
 
+_SHORTEST_SECRET = 4  # a shorter value is in any text, and replacing it hides nothing
+
 _PATH = "/push.v1.PusherService/Push"
 
 # They say how the request itself is sent, which is not for the application to say.
@@ -89,6 +91,16 @@ class Destination:
                 headers = {known: headers[known] for known in headers if known.lower() != lower}
                 headers[name] = value
         return headers
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must not be shown, also where the server sends it back; longest first."""
+        parts = self._parts
+        values = {self.basic_auth_password, unquote(parts.password or "")}
+        for name, value in self.headers().items():
+            if name.lower() != "x-scope-orgid":
+                values |= {value, value.rpartition(" ")[2]}
+        long_enough = (value for value in values if len(value) >= _SHORTEST_SECRET)
+        return tuple(sorted(long_enough, key=len, reverse=True))
 
 
 def _url(parts: SplitResult) -> str:

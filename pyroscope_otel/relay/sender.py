@@ -55,6 +55,7 @@ class Sender:
         self.last_answer_at: float | None = None
         self._server = destination.url
         self._headers = destination.headers()
+        self._secrets = destination.secrets()
         self._route = Route(destination.push_url)
         self._buffer = buffer
         self._wake = unpatched.Signal()
@@ -177,7 +178,7 @@ class Sender:
                 logging.ERROR,
                 "Profiles are lost: %s answers %s. This is logged once for each status",
                 self._server,
-                refusal(answer),
+                refusal(answer, self._secrets),
             )
         return True
 

@@ -1,5 +1,6 @@
 """What the agent is started with, and what becomes of it: the agent itself stands aside."""
 
+import functools
 import os
 import socket
 import sys
@@ -26,7 +27,7 @@ class Agent:
         self.answer = True
         self.on_start = self.on_drop = lambda: None
 
-    def initialize_agent(
+    def initialize_agent(  # noqa: PLR0913, PLR0917  the agent's own
         self, application_name, server_address, basic_auth_username, basic_auth_password,
         sample_rate, oncpu, gil_only, report_pid, report_thread_id, report_thread_name,
         runtime_name, runtime_version, tags, tenant_id, http_headers, line_no, upload_interval,
@@ -58,11 +59,13 @@ def agent(monkeypatch):
 
 
 @pytest.fixture
-def link(agent):
+def link(agent):  # noqa: ARG001  its functions are replaced first
     link = Link()
     agent_start.install(link)
     return link
 
+
+pytestmark = pytest.mark.usefixtures("link")
 
 ADDRESS = "http://profiles.example:4040/prefix/"
 SECRETS = {
@@ -89,7 +92,7 @@ def test_the_agent_is_given_the_relay_in_place_of_the_server(agent, link):
     assert link.told == ["started through the relay"]
 
 
-def test_the_relay_is_given_what_the_agent_was_given(agent, link, monkeypatch):
+def test_the_relay_is_given_what_the_agent_was_given(link, monkeypatch):
     made = []
 
     def relay(destination, **options):
@@ -109,7 +112,7 @@ def test_the_relay_is_given_what_the_agent_was_given(agent, link, monkeypatch):
     }
 
 
-def test_however_it_is_called(agent, link):
+def test_however_it_is_called(link):
     from pyroscope import configure
 
     assert configure(application_name="shop", server_address=ADDRESS) is True
@@ -118,19 +121,19 @@ def test_however_it_is_called(agent, link):
     assert link.told == ["started through the relay", "stopped", "started through the relay"]
 
 
-def test_without_lines_the_relay_leaves_them_out(agent, link):
+def test_without_lines_the_relay_leaves_them_out(agent):
     start(line_no=pyroscope.LineNo.NoLine)
     assert agent.calls[0]["line_no"] == pyroscope.LineNo.LastInstruction
     assert agent_start._process.relay._without_lines is True
 
 
-def test_other_lines_are_as_they_are_asked_for(agent, link):
+def test_other_lines_are_as_they_are_asked_for(agent):
     start(line_no=pyroscope.LineNo.First)
     assert agent.calls[0]["line_no"] == pyroscope.LineNo.First
     assert agent_start._process.relay._without_lines is False
 
 
-def test_its_state(agent, link):
+def test_its_state():
     assert agent_start.state() is None
     start(server_address="http://user:secret@profiles.example")
     assert agent_start.state().server == "http://profiles.example"
@@ -164,7 +167,7 @@ def is_listening(url):
     return True
 
 
-def test_a_second_start_leaves_the_first_one_alone(agent, link):
+def test_a_second_start_leaves_the_first_one_alone(agent):
     start()
     first = agent_start._process.relay
     agent.answer = False
@@ -215,7 +218,7 @@ def test_an_address_that_is_none_is_the_agents_to_judge(agent, link, caplog, add
     assert "secret" not in record.getMessage()
 
 
-def test_uwsgi_without_threads(agent, link, monkeypatch, caplog):
+def test_uwsgi_without_threads(agent, monkeypatch, caplog):
     uwsgi = types.ModuleType("uwsgi")
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     uwsgi.opt = {"http": b":8080", "master": True}
@@ -230,14 +233,12 @@ def test_uwsgi_without_threads(agent, link, monkeypatch, caplog):
         pyroscope.shutdown()
 
 
-def test_an_unknown_agent_is_started_as_it_is_asked(agent, link, monkeypatch, caplog):
+def test_an_unknown_agent_is_started_as_it_is_asked(link, monkeypatch, caplog):
     """A later release may have other arguments."""
     agent_start.uninstall()
     given = []
     with monkeypatch.context() as other:
-        other.setattr(
-            _native, "initialize_agent", lambda *all_of, **named: given.append(all_of) or True
-        )
+        other.setattr(_native, "initialize_agent", lambda *all_of: given.append(all_of) or True)
         agent_start.install(link)
         assert start() is True
         agent_start.uninstall()
@@ -259,7 +260,7 @@ class TestProxies:
             ({"NO_PROXY": ""}, "127.0.0.1"),
         ],
     )
-    def test_the_relay_is_exempt_for_that_time(self, agent, link, monkeypatch, before, meanwhile):
+    def test_the_relay_is_exempt_for_that_time(self, agent, monkeypatch, before, meanwhile):
         for name, value in before.items():
             monkeypatch.setenv(name, value)
         environment = dict(os.environ)
@@ -269,10 +270,10 @@ class TestProxies:
         assert seen == [meanwhile] * 2
         assert dict(os.environ) == environment
 
-    def test_also_where_the_start_fails(self, agent, link):
+    def test_also_where_the_start_fails(self, agent):
         environment = dict(os.environ)
-        agent.answer = OSError()
-        with pytest.raises(OSError):  # noqa: PT011  it is the one from above
+        agent.answer = OSError("from the agent")
+        with pytest.raises(OSError, match="from the agent"):
             start()
         assert dict(os.environ) == environment
 
@@ -307,13 +308,13 @@ class TestInstalling:
         start()
         assert len(agent.calls) == 1
 
-    def test_the_last_link_counts(self, agent, link):
+    def test_the_last_link_counts(self, link):
         other = Link()
         agent_start.install(other)
         start()
         assert (link.told, other.told) == ([], ["started through the relay"])
 
-    def test_nothing_is_left_of_it(self, agent, link):
+    def test_nothing_is_left_of_it(self, agent):
         agent_start.uninstall()
         assert _native.initialize_agent == agent.initialize_agent
         assert _native.drop_agent == agent.drop_agent
@@ -324,7 +325,7 @@ class TestInstalling:
     def test_who_came_after_us_stays(self, agent, link, monkeypatch):
         ours = _native.initialize_agent
         with monkeypatch.context() as other:
-            other.setattr(_native, "initialize_agent", lambda *given: ours(*given))
+            other.setattr(_native, "initialize_agent", functools.partial(ours))
             start()
             pyroscope.shutdown()
             agent_start.uninstall()
@@ -334,7 +335,7 @@ class TestInstalling:
             start()
             assert agent.calls[-1]["server_address"] != ADDRESS
 
-    def test_taken_out_while_the_agent_runs(self, agent, link):
+    def test_taken_out_while_the_agent_runs(self, link):
         start()
         relay = agent_start._process.relay
         agent_start.uninstall()
@@ -343,7 +344,8 @@ class TestInstalling:
         assert pyroscope.shutdown() is True
         assert not is_listening(relay.url)
 
-    def test_a_link_that_fails_breaks_nothing(self, agent, link, reported):
+    @pytest.mark.usefixtures("reported")
+    def test_a_link_that_fails_breaks_nothing(self, agent, link):
         link.agent_started = lambda _: 1 / 0
         link.agent_stopped = lambda: 1 / 0
         assert start() is True
@@ -353,6 +355,6 @@ class TestInstalling:
         assert agent.calls[-1]["server_address"] == ADDRESS
 
 
-def test_the_port_of_a_server_that_is_away_is_no_trouble(agent, link):
+def test_the_port_of_a_server_that_is_away_is_no_trouble():
     start(server_address=f"http://127.0.0.1:{closed_port()}")
     assert pyroscope.shutdown() is True

@@ -95,7 +95,7 @@ mark(8)(burn, 0.5)
 def test_a_silent_server_holds_the_end_up_for_a_bounded_time(end, interval):
     program = f"configure(upload_interval={interval}); mark(7)(burn, 1.5); print(time.monotonic())"
     with Server(SILENT) as server:
-        code, out, err = ended("\n".join([PROGRAM, program, end, "sys.exit(7)"]), server.url)
+        code, out, err = ended(f"{PROGRAM}\n{program}\n{end}\nsys.exit(7)", server.url)
         now = time.monotonic()
         server.stopping.set()
     # Its exit code and what it prints are its own.

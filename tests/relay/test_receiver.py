@@ -226,8 +226,9 @@ def test_a_request_has_to_come_in_time(taken, monkeypatch):
         assert receiver.stop(30)
 
 
-def test_a_failure_of_our_own_ends_nothing(reported):
-    def take(body, head):
+@pytest.mark.usefixtures("reported")
+def test_a_failure_of_our_own_ends_nothing():
+    def take(body, _):
         if body == b"bad":
             raise ValueError(body)
 
@@ -240,7 +241,7 @@ def test_a_failure_of_our_own_ends_nothing(reported):
     assert receiver.stop(30)
 
 
-def test_a_process_out_of_files_takes_pushes_again_when_it_has_some(receiver, taken, monkeypatch):
+def test_a_process_out_of_files_takes_pushes_again_when_it_has_some(receiver, monkeypatch):
     paused = threading.Event()
 
     def sleep(seconds):

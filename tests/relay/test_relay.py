@@ -98,7 +98,8 @@ def test_labels_are_looked_up_when_the_push_arrives():
     ],
     ids=["no push", "no gzip", "plain", "too large"],
 )
-def test_what_cannot_be_translated_goes_on_as_it_is(reported, logged, sent, encoding):
+@pytest.mark.usefixtures("reported")
+def test_what_cannot_be_translated_goes_on_as_it_is(logged, sent, encoding):
     link = Link()
     with Server(200) as server, relaying(server.url, link) as relay:
         push(relay, sent, encoding)
@@ -116,7 +117,8 @@ def test_what_cannot_be_translated_goes_on_as_it_is(reported, logged, sent, enco
     )
 
 
-def test_a_rest_that_fails_loses_nothing(reported, logged):
+@pytest.mark.usefixtures("reported")
+def test_a_rest_that_fails_loses_nothing(logged):
     link = Link()
     link.pushed = lambda *_: 1 / 0
     with Server(200) as server, relaying(server.url, link) as relay:
@@ -161,20 +163,18 @@ def test_its_state_where_the_server_is_away():
 
 
 def test_the_agent_is_answered_though_the_server_is_silent():
-    with Server(SILENT) as server:
-        with relaying(server.url) as relay:
-            for _ in range(5):
-                push(relay, body(row("work")))
-            assert relay.flush(0.1) is False
-            assert relay.state().waiting == 5
-            server.stopping.set()
+    with Server(SILENT) as server, relaying(server.url) as relay:
+        for _ in range(5):
+            push(relay, body(row("work")))
+        assert relay.flush(0.1) is False
+        assert relay.state().waiting == 5
+        server.stopping.set()
 
 
 def test_stop_twice():
-    with Server(200) as server:
-        with relaying(server.url) as relay:
-            assert relay.stop(30)
-            assert relay.flush(0.1) is False
+    with Server(200) as server, relaying(server.url) as relay:
+        assert relay.stop(30)
+        assert relay.flush(0.1) is False
 
 
 def test_where_the_second_thread_does_not_start_the_first_ends(monkeypatch):

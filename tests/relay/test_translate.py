@@ -83,7 +83,8 @@ def test_each_number_is_asked_for_once_in_a_push():
     assert sorted(asked) == [1, 2, 3]
 
 
-def test_where_asking_raises_the_number_has_no_labels(reported, logged):
+@pytest.mark.usefixtures("reported")
+def test_where_asking_raises_the_number_has_no_labels(logged):
     def labels_of(number):
         if number == 1:
             raise LookupError("gone")
