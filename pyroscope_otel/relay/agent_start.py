@@ -221,11 +221,13 @@ def _refuse_server_without_threads() -> None:
 
 
 def _warn(error: Exception) -> None:
+    remedy = "; let the process use 127.0.0.1" if isinstance(error, OSError) else ""
     logger.warning(
-        "The relay did not start (%s), so the agent sends to the server itself: requests are told "
-        "apart by labels of threads, which is right for turns of about 20 ms and more, and "
+        "The relay did not start (%s%s). So the agent sends to the server itself: requests are "
+        "told apart by labels of threads, which is right for turns of about 20 ms and more, and "
         "profiles are lost while the server is away",
         error,
+        remedy,
     )
 
 

@@ -83,6 +83,6 @@ class Buffer:
                 self.dropped -= 1
 
     def waiting(self) -> tuple[int, int]:
-        """Return how many pushes wait, and their bytes."""
-        with self._lock:
-            return len(self._pushes), sum(len(push.body) for push in self._pushes)
+        """Return how many pushes wait, and their bytes. It takes no lock."""
+        pushes = self._pushes.copy()
+        return len(pushes), sum(len(push.body) for push in pushes)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("Destination",)
+
+_HOST = re.compile(r"[0-9a-z._:%-]+")
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # and letters, digits, "_.-" (RFC 3986, 3.3)
+
+_SHORTEST_SECRET = 4  # a shorter value is in any text, and replacing it hides nothing
 
 _PATH = "/push.v1.PusherService/Push"
 
@@ -44,20 +53,11 @@ class Destination:
     """The address without user, password, query and fragment."""
 
     def __post_init__(self) -> None:
-        parts = self._parts
-        scheme = parts.scheme.lower()
-        host = parts.hostname
-        if scheme not in ("http", "https") or not host:
-            raise ValueError("the server's address is not an http or https URL")
         try:
-            port = parts.port
-            host.encode("idna" if not host.isascii() else "ascii")
+            object.__setattr__(self, "url", _url(self._parts))
         except ValueError:
-            raise ValueError("the server's address has no valid host and port") from None
-        if ":" in host:
-            host = f"[{host}]"
-        netloc = host if port is None else f"{host}:{port}"
-        object.__setattr__(self, "url", f"{scheme}://{netloc}{parts.path.rstrip('/')}")
+            # Not with the standard library's message, which may quote the password.
+            raise ValueError("the server's address is no valid http or https URL") from None
         for name, value in self.headers().items():
             if not _can_be_sent(name, value):
                 raise ValueError(f"the header {name!r} cannot be sent")
@@ -91,6 +91,32 @@ class Destination:
                 headers = {known: headers[known] for known in headers if known.lower() != lower}
                 headers[name] = value
         return headers
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must not be shown, also where the server sends it back; longest first."""
+        parts = self._parts
+        values = {self.basic_auth_password, unquote(parts.password or "")}
+        for name, value in self.headers().items():
+            if name.lower() != "x-scope-orgid":
+                values |= {value, value.rpartition(" ")[2]}
+        long_enough = (value for value in values if len(value) >= _SHORTEST_SECRET)
+        return tuple(sorted(long_enough, key=len, reverse=True))
+
+
+def _url(parts: SplitResult) -> str:
+    """Return an http(s) URL without user, password, query and fragment.
+
+    Raises:
+        ValueError: It is none.
+    """
+    host = (parts.hostname or "").encode("idna").decode("ascii")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise ValueError
+    if ":" in host:
+        host = f"[{host}]"
+    if parts.port is not None:
+        host = f"{host}:{parts.port}"
+    return f"{parts.scheme}://{host}{quote(parts.path.rstrip('/'), safe=_PATH_CHARACTERS)}"
 
 
 def basic_auth(user: str, password: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from pyroscope_otel import failure
@@ -17,7 +18,7 @@ from pyroscope_otel.relay import unpatched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("begin_anew_in_child", "report", "say")
+__all__ = ("begin_anew_in_child", "report", "say", "wait_until_said")
 
 logger = logging.getLogger("pyroscope_otel")
 
@@ -49,7 +50,7 @@ def report(where: str) -> None:
     def say_it() -> None:
         try:
             if error is not None:
-                raise error
+                raise error  # noqa: TRY301  `failure.report` wants it handled
         except Exception:
             failure.report(where)
 
@@ -86,3 +87,13 @@ def begin_anew_in_child() -> None:
     global _lock  # noqa: PLW0603
     _lock = unpatched.allocate_lock()
     _waiting.clear()
+
+
+def wait_until_said(timeout: float) -> bool:
+    """Wait until nothing is left to say; return whether it came to that in these seconds."""
+    end = time.monotonic() + timeout
+    while _waiting or _lock.locked():
+        if time.monotonic() > end:
+            return False
+        unpatched.sleep(0.005)
+    return True

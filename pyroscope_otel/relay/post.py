@@ -8,7 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import (  # type: ignore[attr-defined]
+    getproxies_environment,
+    proxy_bypass_environment,
+)
 
 from pyroscope_otel.relay import wire
 from pyroscope_otel.relay.destination import basic_auth
@@ -69,6 +72,7 @@ class Route:
         self._next = (self._host, self._port)
         self._proxy_headers: dict[str, str] = {}
         self._has_proxy = False
+        self._stream: wire.Plain | None = None
         proxies = getproxies_environment()
         proxy = proxies.get(parts.scheme) or proxies.get("all")
         if proxy and not proxy_bypass_environment(self._authority, proxies):
@@ -77,13 +81,14 @@ class Route:
                 self._target = url
 
     def _go_through(self, proxy: str) -> None:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         try:
-            host, port = parts.hostname, parts.port or 80
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            host, port = parts.hostname, parts.port or _PORTS["http"]
         except ValueError:
             host = None
-        if parts.scheme != "http" or not host:
-            raise ValueError("the proxy of the environment is not an http URL")
+        if not host or parts.scheme != "http":
+            # Without the value, which may have a password in it.
+            raise ValueError("the proxy of the environment is no http URL") from None
         self._has_proxy = True
         self._next = (host, port)
         if parts.username is not None:
@@ -107,6 +112,8 @@ class Route:
             return self._post(body, headers, deadline)
         except TimeoutError:
             raise Unreachable(f"no answer within {timeout:g} s") from None
+        except http.client.RemoteDisconnected:
+            raise Unreachable("it closes the connection without an answer") from None
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"its certificate is not trusted: {error.verify_message}") from None
         except OSError as error:
@@ -115,7 +122,7 @@ class Route:
             raise Unreachable(f"what it answers is not HTTP ({type(error).__name__})") from None
 
     def _post(self, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
-        stream = wire.connect(*self._next, deadline)
+        self._stream = stream = wire.connect(*self._next, deadline)
         try:
             if self._context is not None:
                 if self._has_proxy:
@@ -124,25 +131,30 @@ class Route:
                 return self._exchange(stream, body, headers)
             return self._exchange(stream, body, {**headers, **self._proxy_headers})
         finally:
-            stream.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection: at its end, or in a forked child, where nobody uses it."""
+        if self._stream is not None:
+            self._stream.close()
 
     def _open_tunnel(self, stream: wire.Plain) -> None:
         host = f"[{self._host}]" if ":" in self._host else self._host
         target = f"{host}:{self._port}"
         connection = http.client.HTTPConnection(*self._next)
-        connection.sock = stream  # type: ignore[assignment]  it needs sendall and makefile
+        connection.sock = stream
         connection.putrequest("CONNECT", target, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": target, **self._proxy_headers}.items():
             connection.putheader(name, value)
         connection.endheaders()
         response = http.client.HTTPResponse(stream, method="CONNECT")  # type: ignore[arg-type]
         response.begin()
-        if response.status // 100 != 2:
+        if not 200 <= response.status < 300:  # noqa: PLR2004  the meaning of HTTP statuses
             raise OSError(0, f"the proxy refused with {response.status}")
 
     def _exchange(self, stream: wire.Plain, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection = http.client.HTTPConnection(*self._next)
-        connection.sock = stream  # type: ignore[assignment]  as above
+        connection.sock = stream
         connection.putrequest("POST", self._target, skip_host=True, skip_accept_encoding=True)
         ours = {"Content-Length": str(len(body)), "Connection": "close"}
         if not any(name.lower() == "host" for name in headers):

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = ("Receiver",)
 
 _REQUEST_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
+_REACH_SECONDS = 2.0
 _MOST_CONNECTIONS = 16
+_BACKLOG = 128
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -61,26 +64,37 @@ class Receiver:
         """Bind, and start the thread.
 
         Raises:
-            OSError: 127.0.0.1 cannot be bound.
+            OSError: 127.0.0.1 cannot be bound, or not be reached.
             RuntimeError: No thread can be started.
         """
         try:
             for sock in (self._listening, self._wake, self._woken):
-                sock.setblocking(False)
+                sock.setblocking(False)  # noqa: FBT003  positional only
             self._listening.bind(("127.0.0.1", 0))
-            self._listening.listen(_MOST_CONNECTIONS)
-            self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
+            self._listening.listen(_BACKLOG)
+            host, port = self._listening.getsockname()
+            self.url = f"http://{host}:{port}"
+            self._reach_oneself(host, port)
             unpatched.start_thread(self._run, ())
         except BaseException:
             self.close()
             raise
+
+    def _reach_oneself(self, host: str, port: int) -> None:
+        """Connect once: where the loopback device is down, binding succeeds all the same."""
+        sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        try:
+            sock.settimeout(_REACH_SECONDS)
+            sock.connect((host, port))
+        finally:
+            sock.close()
 
     def stop(self, timeout: float) -> bool:
         """End the thread; return whether it has ended within these seconds."""
         self._is_stopping = True
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
-        return self._ended.wait(timeout)
+        return self._ended.stays_set(timeout)
 
     def close(self) -> None:
         """Close the sockets: after the thread, or in a forked child, where it is not."""
@@ -122,9 +136,12 @@ class Receiver:
 
     def _accept(self, poll: Any) -> None:
         try:
-            descriptor, _ = self._listening._accept()  # noqa: SLF001  all that `_socket` has
+            descriptor, _ = self._listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except OSError:
-            return  # it has gone again, or we have too many files open
+            # It has gone again. Or the process has too many files open: the connection waits,
+            # and asking for it without a pause would take all of a core.
+            unpatched.sleep(_PAUSE_SECONDS)
+            return
         if len(self._connections) == _MOST_CONNECTIONS:
             # The agent has one. The others are strangers', and the oldest has had its time.
             strangers = [open_ for open_ in self._connections.values() if not open_.is_known]
@@ -142,27 +159,29 @@ class Receiver:
             return
         except OSError:
             is_open = False
+        except Exception:
+            is_open = False
+            log.report("take profiles from the agent")
         if not is_open:
             self._drop(connection, poll)
 
     def _answer(self, connection: _Connection, received: bytes) -> bool:
         """Return whether the connection stays open."""
-        status, stays_open = 200, True
-        try:
-            while (request := connection.next_request(received, self._secret)) is not None:
+        stays_open = True
+        while stays_open:
+            status = 200
+            try:
+                request = connection.next_request(received, self._secret)
+                if request is None:
+                    break
                 head, body = request
                 self._take(body, head)
                 stays_open = head.keeps_alive
-                connection.sock.send(answer(200, keeps_alive=stays_open))
-                received = b""
-            return stays_open
-        except Refused as refused:
-            status = refused.status
-        except Exception:
-            status = 500
-            log.report("take profiles from the agent")
-        connection.sock.send(answer(status, keeps_alive=False))
-        return False
+            except Refused as refused:
+                status, stays_open = refused.status, False
+            connection.sock.send(answer(status, keeps_alive=stays_open))
+            received = b""
+        return stays_open
 
     def _drop(self, connection: _Connection, poll: Any) -> None:
         descriptor = connection.sock.fileno()
@@ -182,7 +201,7 @@ class _Connection:
     """
 
     def __init__(self, sock: _socket.socket) -> None:
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003  positional only
         self.sock = sock
         self.is_known = False
         self.deadline = time.monotonic() + _REQUEST_SECONDS

@@ -141,6 +141,7 @@ class Relay:
         """
         if not self._is_alive():
             self._receiver.close()
+            self._sender.close()
             return True
         deadline = time.monotonic() + timeout
         receiver_ended = self._receiver.stop(timeout)

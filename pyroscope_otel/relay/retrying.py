@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyroscope_otel.relay.post import Answer
 
 __all__ = ("is_temporary", "pause_seconds", "refusal", "retry_after_seconds")
@@ -63,20 +65,36 @@ def retry_after_seconds(value: str | None) -> float:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
 
-def refusal(answer: Answer) -> str:
-    """Return what a server said that no retry can mend, and what mends it."""
+def refusal(answer: Answer, secrets: Iterable[str] = ()) -> str:
+    """Return what a server said that no retry can mend, and what mends it.
+
+    Args:
+        answer: What it said.
+        secrets: What is not shown of it: it may have sent our headers back.
+    """
     said = f"{answer.status}"
-    text = _one_line(answer.text)
+    text = answer.text
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = _one_line(text)
     if text:
         said += f" ({text})"
     if answer.status < 400:  # noqa: PLR2004
         remedy = "Redirects are not followed: set server_address to the final address"
-        target = urlsplit(answer.location or "")
-        if target.hostname:
-            remedy += f". It points to {_one_line(f'{target.scheme}://{target.hostname}')}"
+        if target := _origin(answer.location or ""):
+            remedy += f". It points to {target}"
     else:
         remedy = _REMEDIES.get(answer.status, "See what it says")
     return f"{said}. {remedy}"
+
+
+def _origin(url: str) -> str:
+    """Return scheme and host of a URL: elsewhere there may be secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return _one_line(f"{parts.scheme}://{parts.hostname}") if parts.hostname else ""
 
 
 def _one_line(text: str) -> str:

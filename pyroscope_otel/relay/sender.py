@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.relay import log, unpatched
-from pyroscope_otel.relay.buffer import Buffer, Push
 from pyroscope_otel.relay.post import Route, Unreachable
 from pyroscope_otel.relay.retrying import (
     is_temporary,
@@ -17,6 +17,7 @@ from pyroscope_otel.relay.retrying import (
 )
 
 if TYPE_CHECKING:
+    from pyroscope_otel.relay.buffer import Buffer, Push
     from pyroscope_otel.relay.destination import Destination
 
 __all__ = ("Sender",)
@@ -54,12 +55,13 @@ class Sender:
         self.last_answer_at: float | None = None
         self._server = destination.url
         self._headers = destination.headers()
+        self._secrets = destination.secrets()
         self._route = Route(destination.push_url)
         self._buffer = buffer
         self._wake = unpatched.Signal()
         self._ended = unpatched.Signal()
         self._is_stopping = False
-        self._flushes: list[_Flush] = []
+        self._flushes: collections.deque[_Flush] = collections.deque()
         self._failures = 0
         self._not_before = 0.0
         self._outage: tuple[float, int] | None = None
@@ -92,24 +94,32 @@ class Sender:
         flush = _Flush()
         self._flushes.append(flush)
         self._wake.set()
+        if self._is_stopping:
+            timeout = 0.0
         return flush.done.wait(timeout) and flush.is_empty
 
     def stop(self, timeout: float) -> bool:
         """End the thread; return whether it has ended within these seconds."""
         self._is_stopping = True
         self._wake.set()
-        return self._ended.wait(timeout)
+        return self._ended.stays_set(timeout)
+
+    def close(self) -> None:
+        """Close what a forked child was given of the parent's connection."""
+        self._route.close()
 
     def _run(self) -> None:
         try:
             while not self._is_stopping:
                 try:
                     self._step()
-                except Exception:
+                except Exception:  # noqa: PERF203  each step by itself
                     log.report("send profiles")
                     self._postpone(pause_seconds(1))
         finally:
             self._ended.set()
+            for flush in self._flushes:
+                flush.done.set()
 
     def _step(self) -> None:
         if self._flushes:
@@ -125,7 +135,9 @@ class Sender:
             self._try(push)
 
     def _send_each_once(self) -> None:
-        flushes, self._flushes = self._flushes, []
+        flushes = []
+        while self._flushes:
+            flushes.append(self._flushes.popleft())
         try:
             tried: set[int] = set()
             while (push := self._buffer.next()) is not None and id(push) not in tried:
@@ -166,7 +178,7 @@ class Sender:
                 logging.ERROR,
                 "Profiles are lost: %s answers %s. This is logged once for each status",
                 self._server,
-                refusal(answer),
+                refusal(answer, self._secrets),
             )
         return True
 
@@ -178,11 +190,11 @@ class Sender:
             self._outage = (time.monotonic(), self._buffer.dropped)
             log.say(
                 logging.WARNING,
-                "Cannot send profiles to %s: %s. They are kept for up to an hour, in up to "
-                "%s MiB, and sent when it takes them again",
+                "Cannot send profiles to %s: %s. They are kept for up to an hour, up to %d MiB of "
+                "them, and sent when it takes them again",
                 self._server,
                 reason,
-                f"{self._buffer.max_bytes / 2**20:g}",
+                self._buffer.max_bytes // 2**20,
             )
 
     def _postpone(self, seconds: float) -> None:

@@ -15,9 +15,9 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyroscope_otel import failure
 from pyroscope_otel.pprof.inflating import inflate
 from pyroscope_otel.pprof.messages import PushRequest
+from pyroscope_otel.relay import log
 from pyroscope_otel.relay.linking import LinkedProfile
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _asking_once(labels_of: Callable[[int], SpanLabels]) -> Callable[[int], Span
             try:
                 labels = labels_of(number)
             except Exception:
-                failure.report("look up the span labels of samples")
+                log.report("look up the span labels of samples")
             answers[number] = labels
         return labels
 

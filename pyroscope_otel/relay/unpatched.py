@@ -8,6 +8,7 @@ greenlet blocks. A second instance of such a module, which does not go into
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ sleep: Callable[[float], None] = _second_instance("time").sleep
 
 
 class Signal:
-    """What one thread waits for and others set. Waiting resets it."""
+    """What a thread waits for and others set."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
@@ -51,11 +52,16 @@ class Signal:
 
     def set(self) -> None:
         """Wake the thread that waits, or that will wait next."""
-        try:
+        with contextlib.suppress(RuntimeError):  # set already
             self._lock.release()
-        except RuntimeError:
-            pass  # set already
 
     def wait(self, timeout: float) -> bool:
-        """Wait for at most this many seconds; return whether it was set."""
+        """Wait for at most this many seconds; return whether it was set. It is reset then."""
         return bool(self._lock.acquire(True, max(0.0, timeout)))  # noqa: FBT003  positional only
+
+    def stays_set(self, timeout: float) -> bool:
+        """Wait like `wait`, for what happens once: it is not reset."""
+        is_set = self.wait(timeout)
+        if is_set:
+            self.set()
+        return is_set

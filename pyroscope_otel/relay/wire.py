@@ -65,7 +65,7 @@ class Secure(Plain):
         while True:
             try:
                 result = operation(*arguments)
-            except ssl.SSLWantReadError:
+            except ssl.SSLWantReadError:  # noqa: PERF203  so it says that it waits
                 self._send_outgoing()
                 received = self._plain.recv(_CHUNK_BYTES)
                 if received:

@@ -68,7 +68,20 @@ def test_a_label_that_was_put_on_under_another_mark_says_nothing():
 
 
 @pytest.mark.parametrize(
-    "value", ["", "7", "7-", "-9", "7-9-1", "7-9x", " 7-9", "7-9\n", "٧-٩", "7--9", "7-" + "9" * 40]
+    "value",
+    [
+        "",
+        "7",
+        "7-",
+        "-9",
+        "7-9-1",
+        "7-9x",
+        " 7-9",
+        "7-9\n",
+        "\u0667-\u0669",
+        "7--9",
+        "7-" + "9" * 40,
+    ],
 )
 def test_a_malformed_label_counts_as_absent(value):
     assert owner("work", Mark(7), "main", labels=[(LABEL, value)]) == 7
@@ -281,6 +294,7 @@ def test_any_profile_comes_out_by_the_rule(rows):
     for one in translated(*rows, types=CPU):
         stack = tuple(tuple(f) if isinstance(f, list) else f for f in one.frames)
         key = stack, tuple(sorted(one.labels))
-        assert key not in result
-        result[key] = one.values[0]
+        # Where a mark shared a location, what is left of it is a location of its own.
+        assert key not in result or any(isinstance(frame, list) for frame in one.frames)
+        result[key] = result.get(key, 0) + one.values[0]
     assert result == expected

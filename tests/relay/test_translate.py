@@ -4,7 +4,6 @@ import gzip
 
 import pytest
 
-from pyroscope_otel import failure
 from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge
 from pyroscope_otel.pprof.messages import DecodeError, PprofProfile, PushRequest
 from pyroscope_otel.receiver import decode_push
@@ -84,10 +83,8 @@ def test_each_number_is_asked_for_once_in_a_push():
     assert sorted(asked) == [1, 2, 3]
 
 
-def test_where_asking_raises_the_number_has_no_labels(monkeypatch, caplog):
-    monkeypatch.setattr(failure, "reraise", False)
-    monkeypatch.setattr(failure, "_reported", set())
-
+@pytest.mark.usefixtures("reported")
+def test_where_asking_raises_the_number_has_no_labels(logged):
     def labels_of(number):
         if number == 1:
             raise LookupError("gone")
@@ -99,7 +96,8 @@ def test_where_asking_raises_the_number_has_no_labels(monkeypatch, caplog):
         labels_of=labels_of,
     )
     assert [len(sample.label) for sample in profiles_of(result.body)[0].sample] == [0, 0, 1]
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    (line,) = logged(1)
+    assert line.startswith("ERROR pyroscope-otel failed to look up the span labels of samples")
 
 
 def test_an_empty_push():

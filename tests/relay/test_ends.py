@@ -1,0 +1,120 @@
+"""How a process ends, and what the server has then: each case in a process of its own."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from child import PRELUDE, run
+
+from pyroscope_otel.receiver import Receiver
+
+from .agents import PROGRAM, spans
+from .server import SILENT, Answer, Server, closed_port
+
+# Nothing is pushed before the end.
+START = """
+assert configure(upload_interval=600)
+mark(7)(burn, 0.5)
+"""
+
+ENDS = {
+    "the end of main": "",
+    "shutdown": "assert pyroscope.shutdown() is True",
+    "shutdown twice": "pyroscope.shutdown(); pyroscope.shutdown()",
+    "sys.exit": "sys.exit(0)",
+    "an exception": "sys.stderr = open(os.devnull, 'w')\nraise ValueError",
+    "a thread that outlives main": """
+def outlive():
+    threading.main_thread().join()
+    burn(0.3)
+threading.Thread(target=outlive).start()
+""",
+    "a daemon that works to the end": """
+threading.Thread(target=lambda: burn(100), daemon=True).start()
+time.sleep(0.05)
+""",
+    "shutdown in a thread as main ends": """
+import _thread
+_thread.start_new_thread(pyroscope.shutdown, ())
+time.sleep(0.001)
+""",
+    "an exit handler of the application": """
+import atexit
+atexit.register(mark(8), burn, 0.3)
+""",
+    "uninstalled": "relay.uninstall()",
+}
+
+
+def ended(program, server):
+    """Run a program to its end; return its exit code and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELUDE + program],
+        env=os.environ | {"SERVER": server, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_what_the_agent_has_at_the_end_is_sent(end):
+    with Receiver() as receiver:
+        code, _, _ = ended(PROGRAM + START + end, receiver.url)
+        assert code == ("raise" in end)
+        assert "GET /7" in spans(receiver.profiles)
+        if "mark(8)" in end:
+            assert "GET /8" in spans(receiver.profiles)
+
+
+def test_what_waited_for_a_server_that_is_there_again_is_sent_at_the_end():
+    later = Answer(503, (("Retry-After", "300"),))
+    with Server(later, 200) as server:
+        run(
+            PROGRAM
+            + """
+assert configure()
+mark(7)(burn, 0.5)
+while relay.state().last_answer != "503":
+    burn(0.05)
+mark(8)(burn, 0.5)
+""",
+            env={"SERVER": server.url},
+        )
+        bodies = server.bodies
+    assert len(bodies) >= 3
+    assert bodies[0] in bodies[1:]
+
+
+@pytest.mark.parametrize("end", ["", "pyroscope.shutdown()"])
+@pytest.mark.parametrize("interval", [1, 600])
+def test_a_silent_server_holds_the_end_up_for_a_bounded_time(end, interval):
+    program = f"configure(upload_interval={interval}); mark(7)(burn, 1.5); print(time.monotonic())"
+    with Server(SILENT) as server:
+        code, out, err = ended(f"{PROGRAM}\n{program}\n{end}\nsys.exit(7)", server.url)
+        now = time.monotonic()
+        server.stopping.set()
+    # Its exit code and what it prints are its own.
+    assert (code, err) == (7, "")
+    # 5 s are for the end. The promise is 7; a busy machine has some more here.
+    assert now - float(out) < 12
+
+
+def test_a_server_that_is_not_there_does_not_hold_the_end_up():
+    address = f"http://127.0.0.1:{closed_port()}"
+    (took,) = run(
+        PROGRAM
+        + """
+assert configure()
+burn(1.2)
+before = time.monotonic()
+assert pyroscope.shutdown() is True
+print(time.monotonic() - before)
+""",
+        env={"SERVER": address},
+    )
+    assert float(took) < 5

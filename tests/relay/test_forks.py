@@ -1,0 +1,169 @@
+"""Forked processes: the child begins anew, and the parent goes on undisturbed."""
+
+import sys
+
+import pytest
+from child import run
+
+from pyroscope_otel.receiver import Receiver
+
+from .agents import PROGRAM, spans
+from .server import SILENT, Server, closed_port
+
+# From 3.12 on Python warns of each fork in a process with threads, and so does the agent.
+WARNINGS = ["-W", "ignore::DeprecationWarning"]
+
+FORK = """
+import traceback
+
+def in_child(function):
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            function()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return pid
+
+def wait(pid):
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+def sockets():
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            pass  # that of the listing itself
+    return {link for link in links if link.startswith("socket:")}
+"""
+
+ANEW = """
+def child():
+    assert relay.state() is None
+    assert configure()
+    mark(2)(burn, 0.5)
+    assert pyroscope.shutdown() is True
+    assert relay.state() is None
+
+assert configure()
+mark(1)(burn, 0.3)
+parents = relay.agent_start._process.relay
+pid = in_child(child)
+mark(1)(burn, 0.3)
+wait(pid)
+assert relay.agent_start._process.relay is parents
+mark(3)(burn, 0.5)
+assert pyroscope.shutdown() is True
+print(link.told)
+"""
+
+
+@pytest.fixture
+def server():
+    with Receiver() as receiver:
+        yield receiver
+
+
+def test_a_child_has_a_relay_of_its_own(server):
+    told = run(PROGRAM + FORK + ANEW, env={"SERVER": server.url}, python_arguments=WARNINGS)
+    assert told == ["['started through the relay', 'stopped']"]
+    assert spans(server.profiles) == {"GET /1", "GET /2", "GET /3"}
+
+
+PLAIN_CHILD = """
+before = sockets()
+assert configure()
+burn_until(lambda: relay.state().taken)
+relays = relay.agent_start._process.relay
+
+def child():
+    # Nothing of the parent's relay: no state, no socket but that of the agent's client.
+    assert relay.state() is None
+    assert relays.flush(5) is False
+    assert relays.stop(5) is True
+    print(len(sockets() - before))
+    sys.stdout.flush()
+
+wait(in_child(child))
+taken = relay.state().taken
+burn_until(lambda: relay.state().taken > taken, mark(1))
+assert pyroscope.shutdown() is True
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it counts sockets in /proc")
+def test_a_child_that_starts_nothing_closes_what_it_was_given(server):
+    (left,) = run(
+        PROGRAM + FORK + PLAIN_CHILD, env={"SERVER": server.url}, python_arguments=WARNINGS
+    )
+    assert int(left) <= 1
+    assert "GET /1" in spans(server.profiles)
+
+
+EXITS = """
+assert configure(upload_interval=600)
+mark(1)(burn, 0.5)
+sys.stdout.flush()
+if os.fork() == 0:
+    sys.exit(0)
+os.wait()
+"""
+
+
+def test_a_child_that_exits_sends_nothing_of_its_parents(server):
+    run(PROGRAM + EXITS, env={"SERVER": server.url}, python_arguments=WARNINGS)
+    assert spans(server.profiles) == {"GET /1"}
+    assert len(server.profiles) == 1
+
+
+WHILE_BUSY = """
+def child():
+    assert configure()
+    mark(2)(burn, 0.1)
+    assert pyroscope.shutdown() is True
+
+assert configure()
+link.labels_of = lambda number: burn(0.2) or (("span_id", f"{number:016x}"),)
+for i in range(20):
+    mark(1)(burn, 0.15)
+    wait(in_child(child))
+assert pyroscope.shutdown() is True
+"""
+
+
+@pytest.mark.parametrize("away", ["closed", "silent"])
+def test_forks_while_the_relay_is_busy(away):
+    """Whatever lock was held when the process forked, the child waits for none of them."""
+    with Server(SILENT) as server:
+        address = server.url if away == "silent" else f"http://127.0.0.1:{closed_port()}"
+        program = WHILE_BUSY if away == "closed" else WHILE_BUSY.replace("range(20)", "range(2)")
+        run(PROGRAM + FORK + program, env={"SERVER": address}, python_arguments=WARNINGS)
+        server.stopping.set()
+
+
+POOL = """
+import multiprocessing
+
+def work(number):
+    assert relay.state() is None
+    assert configure()
+    mark(number)(burn, 0.3)
+    return pyroscope.shutdown()
+
+if __name__ == "__main__":
+    assert configure()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(work, [1, 2, 3, 4]) == [True] * 4
+    assert pyroscope.shutdown() is True
+"""
+
+
+def test_workers_of_a_pool(server):
+    run(PROGRAM + POOL, env={"SERVER": server.url}, python_arguments=WARNINGS)
+    assert spans(server.profiles) >= {"GET /1", "GET /2", "GET /3", "GET /4"}

@@ -1,0 +1,91 @@
+"""When to try again, and what the log says of an answer."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from pyroscope_otel.relay.post import Answer
+from pyroscope_otel.relay.retrying import (
+    is_temporary,
+    pause_seconds,
+    refusal,
+    retry_after_seconds,
+)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
+def test_what_may_pass_is_tried_again(status):
+    assert is_temporary(status)
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 413, 415, 422])
+def test_what_does_not_pass_is_not(status):
+    assert not is_temporary(status)
+
+
+@pytest.mark.parametrize(("failures", "longest"), [(1, 2), (2, 4), (4, 16), (5, 30), (10**6, 30)])
+def test_pauses_grow_up_to_a_bound(failures, longest):
+    pauses = [pause_seconds(failures) for _ in range(1000)]
+    assert 1 <= min(pauses) <= max(pauses) <= longest
+    # With full jitter they are anywhere in between: 1000 of them nearly everywhere.
+    assert min(pauses) < 1 + (longest - 1) / 10
+    assert max(pauses) > longest - (longest - 1) / 10
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 0),
+        ("7", 7),
+        (" 7 ", 7),
+        ("0", 0),
+        ("3600", 300),
+        ("9" * 5000, 300),
+        ("-7", 0),
+        ("7.5", 0),
+        ("\u0667", 0),
+        ("soon", 0),
+        ("", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 300),
+    ],
+)
+def test_retry_after(value, seconds):
+    assert retry_after_seconds(value) == seconds
+
+
+def test_retry_after_as_a_date():
+    assert 50 < retry_after_seconds(formatdate(time.time() + 60, usegmt=True)) <= 60
+
+
+def refused(status, text="", location=None):
+    return refusal(Answer(status, text, None, location))
+
+
+def test_a_refusal_says_what_the_server_said_and_what_mends_it():
+    assert refused(401, "no such user") == (
+        "401 (no such user). Check basic_auth_username and basic_auth_password, or auth_token"
+    )
+
+
+def test_what_the_server_said_cannot_harm_the_log():
+    said = refused(400, "a\r\nERROR forged\x1b[31m\t b" + "x" * 1000)
+    assert said.startswith("400 (a ERROR forged [31m bxxx")
+    assert len(said) < 400
+    assert said.isprintable()
+
+
+def test_a_redirect_says_where_to():
+    said = refused(308, location="https://user:secret@other.example:8443/push?token=secret")
+    assert said == (
+        "308. Redirects are not followed: set server_address to the final address. "
+        "It points to https://other.example"
+    )
+
+
+@pytest.mark.parametrize("location", [None, "", "/elsewhere", "//[", "http://["])
+def test_a_redirect_to_nowhere(location):
+    assert refused(302, location=location) == (
+        "302. Redirects are not followed: set server_address to the final address"
+    )

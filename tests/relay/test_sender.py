@@ -1,0 +1,257 @@
+"""Pushes reach the server, whatever it does meanwhile."""
+
+import time
+
+import pytest
+
+from pyroscope_otel.relay import sender as module
+from pyroscope_otel.relay.buffer import Buffer, Push
+from pyroscope_otel.relay.destination import Destination
+from pyroscope_otel.relay.sender import Sender
+
+from .server import BROKEN, SILENT, Answer, Server, closed_port
+
+
+class Sending:
+    """A sender that runs, and its buffer."""
+
+    def __init__(self, destination, max_bytes=2**20):
+        if isinstance(destination, str):
+            destination = Destination(destination)
+        self.buffer = Buffer(max_bytes)
+        self.sender = Sender(destination, self.buffer)
+
+    def __enter__(self):
+        self.sender.start()
+        return self
+
+    def __exit__(self, *_):
+        assert self.sender.stop(30)
+
+    def put(self, *bodies):
+        for body in bodies:
+            self.buffer.put(Push(body, {"Content-Type": "application/proto"}))
+            self.sender.wake()
+
+    def wait_until(self, condition):
+        """Poll: what is waited for happens on the sender's thread."""
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Have the pauses be short; returns what they would have been after."""
+    failures = []
+
+    def pause_seconds(count):
+        failures.append(count)
+        return 0.01
+
+    monkeypatch.setattr(module, "pause_seconds", pause_seconds)
+    return failures
+
+
+def test_pushes_are_sent_at_once_and_in_order():
+    with Server(200) as server, Sending(server.url + "/prefix") as sending:
+        sending.put(b"a", b"b", b"c")
+        assert [request.body for request in server.wait_for(3)] == [b"a", b"b", b"c"]
+        sending.wait_until(lambda: sending.sender.sent == 3)
+    request = server.requests[0]
+    assert request.target == "/prefix/push.v1.PusherService/Push"
+    assert request.headers["Content-Type"] == "application/proto"
+    assert sending.sender.last_answer == "200"
+    assert time.time() - 60 < sending.sender.last_answer_at <= time.time()
+    assert sending.buffer.waiting() == (0, 0)
+
+
+def test_credentials_are_sent():
+    with Server(200) as server:
+        headers = {"X-A": "1"}
+        destination = Destination(server.url, "user", "password", "tenant", headers)
+        with Sending(destination) as sending:
+            sending.put(b"a")
+            (request,) = server.wait_for(1)
+    assert {name: request.headers[name] for name in ("Authorization", "X-Scope-OrgID", "X-A")} == {
+        "Authorization": "Basic dXNlcjpwYXNzd29yZA==",
+        "X-Scope-OrgID": "tenant",
+        "X-A": "1",
+    }
+
+
+@pytest.mark.parametrize("trouble", [BROKEN, 408, 429, 500, 503])
+def test_what_may_pass_is_tried_until_it_has(soon, trouble):
+    with Server(trouble, trouble, trouble, 200) as server, Sending(server.url) as sending:
+        sending.put(b"a")
+        server.wait_for(4)
+        sending.wait_until(lambda: sending.sender.sent == 1)
+    assert server.bodies == [b"a"] * 4
+    assert soon == [1, 2, 3]
+    assert (sending.buffer.waiting(), sending.buffer.dropped) == ((0, 0), 0)
+
+
+def test_a_server_that_was_away_is_sent_what_came_meanwhile(soon):
+    port = closed_port()
+    with Sending(f"http://127.0.0.1:{port}") as sending:
+        sending.put(b"a", b"b")
+        sending.wait_until(lambda: len(soon) >= 3)
+        assert sending.sender.last_answer == "Connection refused"
+        with Server(200, port=port) as server:
+            server.wait_for(2)
+            sending.wait_until(lambda: sending.sender.sent == 2)
+    assert sorted(server.bodies) == [b"a", b"b"]
+
+
+@pytest.mark.usefixtures("soon")
+def test_silence_is_not_waited_for_longer_than_a_request_may_take(monkeypatch):
+    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.2)
+    with Server(SILENT, 200) as server, Sending(server.url) as sending:
+        sending.put(b"a")
+        server.wait_for(2)
+        sending.wait_until(lambda: sending.sender.sent == 1)
+
+
+@pytest.mark.usefixtures("soon")
+def test_retry_after_is_obeyed():
+    later = Answer(503, (("Retry-After", "1"),))
+    with Server(later, 200) as server, Sending(server.url) as sending:
+        before = time.monotonic()
+        sending.put(b"a", b"b")
+        server.wait_for(3)
+        # No upper bound: the machine may be busy.
+        assert time.monotonic() - before >= 1
+    assert server.bodies == [b"a", b"b", b"a"]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_push_that_the_server_fails_on_keeps_no_other():
+    with Server(*[500] * 2, 200, 500, 200) as server, Sending(server.url) as sending:
+        sending.put(b"bad", b"good")
+        server.wait_for(5)
+        sending.put(b"new")
+        sending.wait_until(lambda: sending.sender.sent == 3)
+    assert server.bodies == [b"bad", b"good", b"bad", b"good", b"good", b"new"]
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422])
+def test_what_does_not_pass_is_dropped_and_said_once(status, logged):
+    with Server(Answer(status, body=b"no"), Answer(status), 200) as server:
+        with Sending(server.url) as sending:
+            sending.put(b"a", b"b", b"c")
+            server.wait_for(3)
+            sending.wait_until(lambda: sending.sender.sent == 1)
+        assert server.bodies == [b"a", b"b", b"c"]
+        assert sending.buffer.dropped == 2
+        (line,) = logged(1)
+        assert line.startswith(f"ERROR Profiles are lost: {server.url} answers {status} (no). ")
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_outage_is_two_lines(logged):
+    with Server(503, 503, 503, 200) as server:
+        with Sending(server.url) as sending:
+            sending.put(b"a")
+            server.wait_for(4)
+            sending.wait_until(lambda: sending.sender.sent == 1)
+        begin, end = logged(2)
+    assert begin == (
+        f"WARNING Cannot send profiles to {server.url}: it answers 503. They are kept for up to "
+        "an hour, up to 1 MiB of them, and sent when it takes them again"
+    )
+    assert end.startswith(f"INFO {server.url} takes profiles again after ")
+    assert end.endswith(" s. Nothing was lost")
+
+
+def test_what_an_outage_cost_is_said(soon, logged):
+    port = closed_port()
+    with Sending(f"http://127.0.0.1:{port}", max_bytes=1000) as sending:
+        sending.put(b"a")
+        sending.wait_until(lambda: soon)
+        sending.put(*[b"x" * 400] * 5)
+        with Server(200, port=port) as server:
+            server.wait_for(2)
+            sending.wait_until(lambda: sending.sender.sent == 2)
+    assert sending.buffer.dropped == 4
+    assert logged(2)[1].endswith(" s. 4 pushes were lost")
+
+
+@pytest.mark.usefixtures("soon")
+def test_the_log_has_no_secrets(logged):
+    said = b"You sent Authorization: Basic dXNlcjpzZWNyZXQ= and X-Key: secret"
+    with Server(503, Answer(401, body=said), 200) as server:
+        address = server.url.replace("//", "//user:secret@") + "/?token=secret"
+        with Sending(Destination(address, http_headers={"X-Key": "secret"})) as sending:
+            sending.put(b"a", b"b")
+            server.wait_for(3)
+            sending.wait_until(lambda: sending.sender.sent == 1)
+        lines = logged()
+    assert "(You sent Authorization: *** and X-Key: ***)" in lines[-2]
+    assert not [line for line in lines if "secret" in line or "dXNl" in line]
+
+
+class TestFlush:
+    def test_nothing_to_send(self):
+        with Sending(f"http://127.0.0.1:{closed_port()}") as sending:
+            assert sending.sender.flush(30) is True
+
+    def test_everything_is_sent(self):
+        with Server(200) as server, Sending(server.url) as sending:
+            sending.put(*[bytes([i]) for i in range(20)])
+            assert sending.sender.flush(30) is True
+            assert len(server.bodies) == 20
+
+    def test_no_pause_is_waited_for(self):
+        """The pause after a failure is a second and more, here an hour."""
+        later = Answer(503, (("Retry-After", "3600"),))
+        with Server(later, 200) as server, Sending(server.url) as sending:
+            sending.put(b"a")
+            sending.wait_until(lambda: sending.sender.last_answer == "503")
+            assert sending.sender.flush(30) is True
+            assert server.bodies == [b"a", b"a"]
+
+    def test_each_push_is_tried_once(self):
+        with Server(503) as server, Sending(server.url) as sending:
+            sending.put(b"a", b"b")
+            sending.wait_until(lambda: sending.sender.last_answer == "503")
+            before = len(server.bodies)
+            assert sending.sender.flush(30) is False
+            assert sorted(server.bodies[before:]) == [b"a", b"b"]
+
+    @pytest.mark.usefixtures("soon")
+    def test_where_nobody_answers_one_is_tried(self, monkeypatch):
+        monkeypatch.setattr(module, "pause_seconds", lambda _: 3600)
+        with Server(BROKEN) as server, Sending(server.url) as sending:
+            sending.put(b"a", b"b", b"c")
+            server.wait_for(1)
+            assert sending.sender.flush(30) is False
+            assert len(server.bodies) == 2
+
+    def test_silence_is_not_waited_for(self):
+        with Server(SILENT) as server, Sending(server.url) as sending:
+            sending.put(b"a")
+            server.wait_for(1)
+            assert sending.sender.flush(0.1) is False
+            server.stopping.set()  # and so the server lets go of the request
+
+
+def test_stop_leaves_a_thread_behind_that_waits_for_an_answer():
+    with Server(SILENT) as server:
+        sending = Sending(server.url)
+        sending.sender.start()
+        sending.put(b"a")
+        server.wait_for(1)
+        assert sending.sender.stop(0.1) is False
+        server.stopping.set()
+        assert sending.sender.stop(30) is True
+
+
+@pytest.mark.usefixtures("soon", "reported")
+def test_a_failure_of_our_own_ends_nothing(monkeypatch):
+    with Server(200) as server, Sending(server.url) as sending:
+        with monkeypatch.context() as broken:
+            broken.setattr(module, "is_temporary", lambda _: 1 / 0)
+            sending.put(b"a")
+            server.wait_for(2)
+        sending.wait_until(lambda: sending.sender.sent == 1)
