@@ -24,6 +24,7 @@ from pyroscope_otel.attribution import (
     INHERITED,
     SPAN_KEY,
     Guest,
+    Hold,
     owner_after_end,
     owner_in,
     weak_span,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from pyroscope_otel.attribution import Owner
-    from pyroscope_otel.thread_labels import Thread
+    from pyroscope_otel.thread_labels import Conditions, Thread
 
 # Optimization: bound once. As methods of an imported name they would be bound at each
 # call, for 0.03 of the 0.15 µs that following takes where nothing changes (CPython 3.11).
@@ -75,6 +76,7 @@ class _State:
 
 
 STATE: Final = _State()
+_NO_CONDITIONS: Final[Conditions] = []
 
 
 # Optimization: the next two have the rule of `attribution.current_owner` in them, as one of
@@ -180,9 +182,13 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as abov
                 else:
                     if not span.is_recording():
                         owner = owner_after_end(owner, None)
-            elif context is None or context:
+            else:
+                # In an empty context nothing is inherited. But instrumentations attach one
+                # around the root span, where there is no remote parent: that is the request's.
                 inherited = current_inherited(None)
-                if inherited is not None:
+                if inherited is not None and (
+                    context is None or context or isinstance(inherited, Hold)
+                ):
                     owner = inherited.if_open()
             if STATE.current_greenlet is not None:
                 _look_where_moved(thread, STATE.current_greenlet)
@@ -438,7 +444,9 @@ def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
     try:
         if before is labels and thread.reset is last.reset:
             return False
-        return change(thread, labels, since, conditions)
+        # A label that names nobody needs no following of whoever comes after.
+        names_nobody = labels is not None and labels.owner is None
+        return change(thread, labels, since, _NO_CONDITIONS if names_nobody else conditions)
     finally:
         if before is not None and thread.labels is not before and before.guest is not None:
             before.guest.leave()

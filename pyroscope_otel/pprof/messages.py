@@ -136,20 +136,22 @@ def _build_pool() -> descriptor_pool.DescriptorPool:
 _pool = _build_pool()
 
 
-def _message_class(name: str) -> Any:
-    # Any: the fields exist at run time only. What leaves this package is typed
-    # in profiles.py.
-    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+_classes: dict[str, Any] = {
+    # All of them, and for good: one that nobody refers to is made anew when a message of it is
+    # met, and the one before is garbage in cycles.
+    name: message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+    for name in _MESSAGES
+}
 
-
-PushRequest = _message_class("PushRequest")
-PushResponse = _message_class("PushResponse")
-PprofProfile = _message_class("PprofProfile")
-PprofRows = _message_class("PprofRows")
-Sample = _message_class("Sample")
-Location = _message_class("Location")
-Line = _message_class("Line")
-RpcStatus = _message_class("RpcStatus")
-TracesRequest = _message_class("TracesRequest")
-ResourceSpans = _message_class("ResourceSpans")
-ScopeSpans = _message_class("ScopeSpans")
+# Any: the fields exist at run time only. What leaves this package is typed in profiles.py.
+PushRequest = _classes["PushRequest"]
+PushResponse = _classes["PushResponse"]
+PprofProfile = _classes["PprofProfile"]
+PprofRows = _classes["PprofRows"]
+Sample = _classes["Sample"]
+Location = _classes["Location"]
+Line = _classes["Line"]
+RpcStatus = _classes["RpcStatus"]
+TracesRequest = _classes["TracesRequest"]
+ResourceSpans = _classes["ResourceSpans"]
+ScopeSpans = _classes["ScopeSpans"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.marks import FILENAME, LABEL, number_of_sample
 from pyroscope_otel.pprof.messages import PprofRows, Sample
 from pyroscope_otel.relay import unpatched
 from pyroscope_otel.relay.locations import GONE, Locations
@@ -12,14 +12,7 @@ from pyroscope_otel.relay.locations import GONE, Locations
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("FILENAME", "LABEL", "LinkedProfile")
-
-FILENAME = "<pyroscope-otel>"
-"""The file of a mark's frame."""
-LABEL = "pyroscope_otel"
-"""The label of a thread. Its value: the number of a mark, a hyphen, the number of a profile."""
-
-_LABEL_VALUE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
+__all__ = ("LinkedProfile",)
 
 _NO_STRING = -1  # no index of the string table
 
@@ -134,26 +127,17 @@ class LinkedProfile:
             are left, in the same order for each sample.
         """
         others = []
-        numbers: set[int] = set()
+        values: list[str] = []
         for i in reversed(range(len(labels))):
             label = labels[i]
             if label.key != self._label_key:
                 others.append((label.key, label.str, label.num, label.num_unit))
                 self._used |= {label.key, label.str, label.num_unit}
                 continue
-            value = _LABEL_VALUE.fullmatch(self._table[label.str])
-            if value is not None and int(value[1]) == mark:
-                numbers.add(int(value[2]))
+            values.append(self._table[label.str])
             self._unused.add(label.str)
             del labels[i]
-        if not numbers:
-            number = mark
-        elif len(numbers) == 1:
-            number = numbers.pop()
-        else:
-            # The agent mixed up what the thread carried then and now.
-            number = 0
-        return number, tuple(sorted(others))
+        return number_of_sample(mark, values), tuple(sorted(others))
 
     def _encoded_labels(self, number: int) -> bytes:
         """Return the span labels of a number, as a sample that has nothing else."""
