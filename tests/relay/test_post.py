@@ -6,6 +6,7 @@ import contextlib
 import gc
 import socket
 import threading
+import time
 
 import pytest
 
@@ -72,8 +73,10 @@ def test_nobody_has_the_name():
 
 
 def test_silence():
+    before = time.monotonic()
     with Server(SILENT) as server:
         assert reason(f"{server.url}/", timeout=0.3) == "no answer within 0.3 s"
+    assert time.monotonic() - before < 5
 
 
 def test_a_server_that_hangs_up():

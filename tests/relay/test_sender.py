@@ -92,6 +92,15 @@ def test_what_may_pass_is_tried_until_it_has(soon, trouble):
     assert (sending.buffer.waiting(), sending.buffer.dropped) == ((0, 0), 0)
 
 
+def test_pauses_begin_anew_after_a_success(soon):
+    with Server(500, 500, 200, 500, 200) as server, Sending(server.url) as sending:
+        sending.put(b"a")
+        sending.wait_until(lambda: sending.sender.sent == 1)
+        sending.put(b"b")
+        sending.wait_until(lambda: sending.sender.sent == 2)
+    assert soon == [1, 2, 1]
+
+
 def test_a_server_that_was_away_is_sent_what_came_meanwhile(soon):
     port = closed_port()
     with Sending(f"http://127.0.0.1:{port}") as sending:
