@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import sys
 import time
 import types
@@ -251,8 +252,9 @@ def number_of_sample(nearest: int, labels: Collection[str]) -> int:
     return named.pop() if len(named) == 1 else 0
 
 
+_TWO_NUMBERS: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
+
+
 def _numbers_in(label: str) -> tuple[int, int]:
-    under, _, number = label.partition("-")
-    if under.isdecimal() and number.isdecimal():
-        return int(under), int(number)
-    return -1, 0
+    found = _TWO_NUMBERS.fullmatch(label)
+    return (int(found[1]), int(found[2])) if found else (-1, 0)

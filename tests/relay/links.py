@@ -17,11 +17,14 @@ class Link:
     def labels_of(self, number):
         return (("span_id", f"{number:016x}"), ("span_name", f"GET /{number}"))
 
-    def pushed(self, kinds, live):
-        self.pushes.append((kinds, live))
+    def pushed(self, until, live):
+        self.pushes.append((set(until), live))
 
-    def agent_started(self, relay):
-        self.told.append("started" if relay is None else "started through the relay")
+    def agent_starts(self, arguments, *, through_relay):
+        pass
+
+    def agent_started(self, kinds):
+        self.told.append("started through the relay" if kinds else "started")
 
     def agent_stopped(self):
         self.told.append("stopped")

@@ -12,6 +12,7 @@ from pyroscope import _native
 
 from pyroscope_otel.relay import agent_start
 from pyroscope_otel.relay.destination import Destination
+from pyroscope_otel.uploads import UPLOADS
 
 from .links import Link
 from .rows import body, row
@@ -48,6 +49,8 @@ class Agent:
 @pytest.fixture
 def agent(monkeypatch):
     agent = Agent()
+    # The package's import put its own in.
+    agent_start.uninstall()
     monkeypatch.setattr(_native, "initialize_agent", agent.initialize_agent)
     monkeypatch.setattr(_native, "drop_agent", agent.drop_agent)
     yield agent
@@ -56,6 +59,8 @@ def agent(monkeypatch):
         _native.drop_agent()
     agent_start.uninstall()
     assert _native.initialize_agent == agent.initialize_agent
+    monkeypatch.undo()
+    agent_start.install(UPLOADS)
 
 
 @pytest.fixture

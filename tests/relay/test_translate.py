@@ -26,7 +26,7 @@ def both():
 
 def test_a_push_says_what_was_in_it():
     result = translate(both().SerializeToString(), gzipped=False, labels_of=labels_of)
-    assert result.kinds == {"process_cpu", "memory"}
+    assert set(result.until) == {"process_cpu", "memory"}
     assert result.live == {3}
     assert (result.samples, result.linked) == (5, 4)
 
@@ -103,7 +103,7 @@ def test_where_asking_raises_the_number_has_no_labels(logged):
 def test_an_empty_push():
     result = translate(gzip.compress(b""), gzipped=True, labels_of=labels_of)
     assert gzip.decompress(result.body) == b""
-    assert (result.kinds, result.samples) == (frozenset(), 0)
+    assert (result.until, result.samples) == ({}, 0)
 
 
 def test_a_profile_without_samples():
