@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.attribution.released import released_module
+from benchmarks.attribution.installed import released_module
 from benchmarks.overhead import http, micro, soak
 from benchmarks.overhead.child import ChildError
 from benchmarks.overhead.options import Options
