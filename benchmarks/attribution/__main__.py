@@ -145,14 +145,15 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Case, float, Package]]:
     packages = dict.fromkeys(options.package)
     if packages.pop("all", False) is None:
         packages |= dict.fromkeys(COMPARED)
-    cases = select(options.case or list(SMALL_SELECTION))
-    return [
-        (case, slice_ms, package)
-        for slice_ms in options.slice_ms
-        for case in cases
-        for package in packages
-        if reason_not_to(case, package, options.sampler) is None
-    ]
+    cells = []
+    for case in select(options.case or list(SMALL_SELECTION)):
+        for package in packages:
+            reason = reason_not_to(case, package, options.sampler)
+            if reason is None:
+                cells.append((case, package))
+            elif not options.list:
+                print(f"not {case.name}, {PACKAGES[package]}: {reason}", file=sys.stderr)
+    return [(case, slice_ms, package) for slice_ms in options.slice_ms for case, package in cells]
 
 
 def _document(results: list[Attribution]) -> dict[str, object]:
