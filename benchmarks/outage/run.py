@@ -94,7 +94,7 @@ def run(
     judge(recording, result)
     return Outcome(
         seconds=end - begin,
-        lost=_seconds_without_profile(recording.profiles, end),
+        lost=_seconds_without_profile(recording.profiles, begin, end),
         requests=load.sent,
         without=load.sent - len(_requests_in(recording.profiles)),
         samples=result.samples,
@@ -122,7 +122,7 @@ def _go_through(scenario: Scenario, pyroscope: UnwellServer) -> float:
     return outage_begins
 
 
-def _seconds_without_profile(profiles: list[Profile], end: float) -> float:
+def _seconds_without_profile(profiles: list[Profile], begin: float, end: float) -> float:
     """Return how long nothing was profiled between the first upload window and the end."""
     windows = sorted(
         (profile.time_nanos / _NANOSECONDS, profile.duration_nanos / _NANOSECONDS)
@@ -130,7 +130,7 @@ def _seconds_without_profile(profiles: list[Profile], end: float) -> float:
         if profile.sample_type == "cpu"
     )
     if not windows:
-        return float("inf")
+        return end - begin
     lost, covered = 0.0, windows[0][0]
     for start, duration in [*windows, (end, 0.0)]:
         gap = start - covered
