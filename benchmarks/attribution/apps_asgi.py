@@ -209,8 +209,13 @@ async def run_in_executor(order: int) -> str:
 
 
 def shop() -> FastAPI:
+    return shop_with()
+
+
+def shop_with(*more: APIRouter) -> FastAPI:
     app = FastAPI()
-    app.include_router(router)
+    for one in (router, *more):
+        app.include_router(one)
     return set_up_fastapi(app)
 
 

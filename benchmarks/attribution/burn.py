@@ -1,8 +1,8 @@
-"""Burns CPU time in a function of the request's own.
+"""Burns CPU time, or allocates memory, in a function of the request's own.
 
-Each request has a number. All CPU time that its code burns is burned in a
-function named after that number, so that a sample's stack says whose it is,
-without trusting any label.
+Each request has a number. All that its code burns is burned in a function named
+after that number, so that a sample's stack says whose it is, without trusting any
+label.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyroscope_otel.receiver import Sample
 
 SECONDS_PER_REQUEST = 0.2
+BYTES_PER_REQUEST = 16 * 2**20
 SLICE_VARIABLE = "ATTRIBUTION_SLICE_MS"
 
 _SOURCE = """
@@ -30,14 +31,20 @@ def {name}(seconds):
         for _ in range(100):
             pass
 """
-_NAME = re.compile(r"burn_for_(\d+)$")
+_ALLOCATING_SOURCE = """
+def {name}(pieces):
+    for _ in range(pieces):
+        bytearray(4096)
+"""
+_PIECE_BYTES = 4096
+_NAME = re.compile(r"(?:burn|allocate)_for_(\d+)$")
 _NOBODY = "burn_for_nobody"
 
 
 @functools.cache
-def _burner(name: str) -> Callable[[float], None]:
+def _function(name: str, source: str = _SOURCE) -> Callable[[float], None]:
     namespace = {"thread_time": time.thread_time}
-    exec(compile(_SOURCE.format(name=name), f"{name}.py", "exec"), namespace)  # noqa: S102 ours
+    exec(compile(source.format(name=name), f"{name}.py", "exec"), namespace)  # noqa: S102 ours
     return namespace[name]
 
 
@@ -69,14 +76,20 @@ def burn(number: int) -> None:
     """Burn one slice for a request."""
     if agent is not None:
         agent.add_thread_tag("span_id", exact_id(number))
-    _burner(f"burn_for_{number}")(_about_a_slice())
+    _function(f"burn_for_{number}")(_about_a_slice())
     if agent is not None:
         agent.remove_thread_tag("span_id", exact_id(number))
 
 
 def burn_for_nobody() -> None:
     """Burn one slice for no request."""
-    _burner(_NOBODY)(_about_a_slice())
+    _function(_NOBODY)(_about_a_slice())
+
+
+def allocate(number: int) -> None:
+    """Allocate a turn's share of memory for a request, and let go of it."""
+    pieces = max(1, BYTES_PER_REQUEST // len(turns()) // _PIECE_BYTES)
+    _function(f"allocate_for_{number}", _ALLOCATING_SOURCE)(pieces)
 
 
 def request_of(sample: Sample) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 from benchmarks.attribution.programs import (
     CELERY,
@@ -46,6 +47,11 @@ class Case:
             name of a task.
         clients: How many clients ask at the same time.
         workers: How many processes serve.
+        zero_code: The contrib instrumentation that traces the application without
+            code; None where there is none, or where the case is one of set-up in code.
+        requires: Packages of other versions than the environment's, without what they
+            depend on.
+        measures: What samples are of: CPU time, or memory that was allocated.
     """
 
     name: str
@@ -54,6 +60,9 @@ class Case:
     path: str
     clients: int
     workers: int = 1
+    zero_code: str | None = None
+    requires: tuple[str, ...] = ()
+    measures: Literal["cpu", "alloc_space"] = "cpu"
 
     @property
     def is_websocket(self) -> bool:
@@ -64,19 +73,25 @@ class Case:
         return self.program is CELERY
 
 
-def _fastapi(loop: str, way: str, *, path: str | None = None, factory: str = "shop") -> Case:
-    options = ("--loop", loop, "--factory", f"{_ASGI}:{factory}")
-    return Case(f"fastapi-{loop}/{way}", UVICORN, options, f"/{path or way}", clients=6)
+def _fastapi(
+    loop: str, way: str, *, path: str | None = None, app: str = f"{_ASGI}:shop", **attributes: Any
+) -> Case:
+    options = ("--loop", loop, "--factory", app)
+    attributes = {"zero_code": "fastapi"} | attributes
+    return Case(f"fastapi-{loop}/{way}", UVICORN, options, f"/{path or way}", 6, **attributes)
 
 
 def _asgi(
-    name: str, program: Program, *options: str, way: str = "async_def", workers: int = 1
+    name: str, program: Program, *options: str, way: str = "async_def", **attributes: Any
 ) -> Case:
-    return Case(f"{name}/{way}", program, options, f"/{way}", clients=6, workers=workers)
+    attributes = {"zero_code": "fastapi"} | attributes
+    return Case(f"{name}/{way}", program, options, f"/{way}", clients=6, **attributes)
 
 
-def _wsgi(name: str, program: Program, *options: str, way: str = "plain", workers: int = 1) -> Case:
-    return Case(f"{name}/{way}", program, options, f"/{way}", clients=4, workers=workers)
+def _wsgi(
+    name: str, program: Program, *options: str, way: str = "plain", **attributes: Any
+) -> Case:
+    return Case(f"{name}/{way}", program, options, f"/{way}", clients=4, **attributes)
 
 
 def _gunicorn(name: str, way: str, *options: str, workers: int = 1) -> Case:
@@ -94,14 +109,22 @@ def _cases() -> list[Case]:
             ways.remove("task_group")
         cases += [_fastapi(loop, way) for way in ways]
         cases += [
-            _fastapi(loop, "base_http_middleware", factory="shop_behind_base_http_middleware"),
-            _fastapi(loop, "untraced_task", path="async_def", factory="shop_with_untraced_task"),
-            _fastapi(loop, "contrib_async_def", path="async_def", factory="shop_traced_by_contrib"),
+            _fastapi(loop, "base_http_middleware", app=f"{_ASGI}:shop_behind_base_http_middleware"),
+            _fastapi(
+                *(loop, "untraced_task"), path="async_def", app=f"{_ASGI}:shop_with_untraced_task"
+            ),
+            _fastapi(
+                *(loop, "contrib_async_def"),
+                path="async_def",
+                app=f"{_ASGI}:shop_traced_by_contrib",
+            ),
         ]
+        contrib_asgi = {"app": f"{_ASGI}:shop_traced_by_contrib_asgi", "zero_code": None}
         cases += [
-            _fastapi(loop, f"asgi_{way}", path=way, factory="shop_traced_by_contrib_asgi")
+            _fastapi(loop, f"asgi_{way}", path=way, **contrib_asgi)
             for way in ("async_def", "async_stream", "background")
         ]
+        cases += _further_fastapi(loop)
     for way in ("plain", "stream", "thread_pool"):
         cases += [
             _gunicorn("sync", way),
@@ -114,6 +137,29 @@ def _cases() -> list[Case]:
         _gunicorn("preload-post_fork", "plain", "--preload", *_POST_FORK, workers=2),
     )
     return cases + _servers() + _flask() + _django()
+
+
+def _further_fastapi(loop: str) -> list[Case]:
+    """Return what has an application of its own."""
+    ways = [("deep", f"deep_{frames}") for frames in (12, 80, 200)]
+    ways += [("outliving", "thread_outlives"), ("outliving", "job_outlives")]
+    cases = [
+        _fastapi(loop, way, app=f"benchmarks.attribution.apps_{app}:shop") for app, way in ways
+    ]
+    memory = "benchmarks.attribution.apps_memory:shop"
+    cases.append(_fastapi(loop, "memory", app=memory, measures="alloc_space"))
+    for version in ("2.0", "2.1"):
+        requires = (f"sqlalchemy=={version}.*", "aiosqlite==0.22.*")
+        cases += [
+            _fastapi(
+                *(loop, f"sqlalchemy-{version}_{way}"),
+                path=f"sqlalchemy_{way}",
+                app="benchmarks.attribution.apps_sqlalchemy:shop",
+                requires=requires,
+            )
+            for way in ("run_sync", "listener")
+        ]
+    return cases
 
 
 def _servers() -> list[Case]:
@@ -141,36 +187,39 @@ def _servers() -> list[Case]:
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
         cases.append(_wsgi(f"uwsgi-{start}", UWSGI, *uwsgi, workers=2))
     celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
-    cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", clients=4, workers=2))
+    attributes = {"workers": 2, "zero_code": "celery"}
+    cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", 4, **attributes))
     return cases
 
 
 def _flask() -> list[Case]:
+    zero: dict[str, Any] = {"zero_code": "flask"}
     cases = [
-        _wsgi("flask-gthread", GUNICORN, *_GTHREAD, _FLASK, way=way)
+        _wsgi("flask-gthread", GUNICORN, *_GTHREAD, _FLASK, way=way, **zero)
         for way in ("plain", "stream", "thread_pool", "async_view")
     ]
     cases += [
-        _wsgi("flask-gevent", GUNICORN, *_GEVENT, _FLASK, way=way)
+        _wsgi("flask-gevent", GUNICORN, *_GEVENT, _FLASK, way=way, **zero)
         for way in ("plain", "stream", "thread_pool")
     ]
     for start, options in _START.items():
-        cases.append(_wsgi(f"flask-{start}", GUNICORN, *options, _FLASK, workers=2))
+        cases.append(_wsgi(f"flask-{start}", GUNICORN, *options, _FLASK, workers=2, **zero))
     return cases
 
 
 def _django() -> list[Case]:
+    zero: dict[str, Any] = {"zero_code": "django"}
     cases = [
-        _wsgi("django-gthread", GUNICORN, *_GTHREAD, _DJANGO_WSGI, way=way)
+        _wsgi("django-gthread", GUNICORN, *_GTHREAD, _DJANGO_WSGI, way=way, **zero)
         for way in ("plain", "stream", "async_view")
     ]
     for start, options in _START.items():
-        cases.append(_wsgi(f"django-{start}", GUNICORN, *options, _DJANGO_WSGI, workers=2))
+        cases.append(_wsgi(f"django-{start}", GUNICORN, *options, _DJANGO_WSGI, workers=2, **zero))
     for loop in ("asyncio", "uvloop"):
         ways = ("async_view", "plain", "sync_to_async", "async_stream")
         uvicorn = ("--loop", loop, _DJANGO_ASGI)
-        cases += [_asgi(f"django-{loop}", UVICORN, *uvicorn, way=way) for way in ways]
-    cases.append(_wsgi("django-runserver", RUNSERVER, "--settings", _DJANGO_SETTINGS))
+        cases += [_asgi(f"django-{loop}", UVICORN, *uvicorn, way=way, **zero) for way in ways]
+    cases.append(_wsgi("django-runserver", RUNSERVER, "--settings", _DJANGO_SETTINGS, **zero))
     return cases
 
 
@@ -179,12 +228,16 @@ CASES = {case.name: case for case in _cases()}
 SMALL_SELECTION = (
     "fastapi-asyncio/async_def",
     "fastapi-uvloop/async_def",
+    "fastapi-asyncio/async_stream",
     "fastapi-asyncio/def",
     "fastapi-asyncio/to_thread",
+    "fastapi-asyncio/sqlalchemy-2.1_run_sync",
     "gunicorn-gthread/plain",
     "gunicorn-gevent/plain",
+    "flask-gthread/plain",
+    "django-asyncio/async_view",
 )
-"""One case per kind of switch point, for slices of other lengths."""
+"""One case per kind of switch point, for all packages and lengths of turn."""
 
 
 def select(patterns: list[str]) -> list[Case]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
-from benchmarks.attribution.run import Package, Recording, run
+from benchmarks.attribution.run import Package, Recording, Sampler, run
 from benchmarks.attribution.spans import process_by_order, profile_ids_by_order
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Attribution:
     """How samples were attributed.
 
     Attributes:
+        measures: What is counted: `cpu`, a sample of which is 10 ms, or `alloc_space`,
+            where all counts are of bytes.
         samples: The samples that were spent on a request, each of which should
             carry that request's profile id.
         right: Those that do.
@@ -40,6 +42,8 @@ class Attribution:
     case: str
     package: str
     slice_ms: float
+    sampler: Sampler = "auto"
+    measures: str = "cpu"
     samples: int = 0
     right: int = 0
     missing: int = 0
@@ -69,29 +73,35 @@ class Attribution:
         return asdict(self) | shares | {"workers": len(self.workers)}
 
 
-def measure(
+def measure(  # noqa: PLR0913 a case, and the ways to run it
     case: Case,
     package: Package,
     slice_ms: float = 20,
     seconds: float = 4,
     upload_interval: int = 1,
+    *,
+    sampler: Sampler = "auto",
 ) -> Attribution:
     """Run a case and judge its samples.
 
     Args:
         case: The case.
         package: `old` is the released 1.1.0; `hand` our span processor, added by
-            hand; `ours` our middleware; `exact` no package, but labels put on right
-            around the work: as good as it gets on this machine at this moment.
+            hand; `ours` our middleware; `direct` the same, going by labels of threads
+            (`attribution="thread"`); `zero` no code, but environment variables; `exact`
+            no package, but labels put on right around the work: as good as labels get
+            on this machine at this moment.
         slice_ms: How much CPU time a request burns before it lets others run.
         seconds: How much CPU time all requests burn together.
         upload_interval: See `run`.
+        sampler: The setting `cpu_implementation`. By hand and without our package,
+            `auto` is the agent's own default, PySpy.
 
     Raises:
         ServerError: The server failed, or a request did.
     """
-    result = Attribution(case.name, package, slice_ms)
-    judge(run(case, package, slice_ms, seconds, upload_interval), result)
+    result = Attribution(case.name, package, slice_ms, sampler, case.measures)
+    judge(run(case, package, slice_ms, seconds, upload_interval, sampler=sampler), result)
     return result
 
 
@@ -107,17 +117,19 @@ def judge(recording: Recording, result: Attribution) -> None:
     processes = process_by_order(recording.spans)
     verdicts: Counter[str] = Counter()
     for profile in recording.profiles:
-        if profile.sample_type != "cpu":
+        if profile.sample_type != result.measures:
             continue
         result.pushes += 1
         for sample in profile.samples:
-            count = sample.value // _SAMPLE_NANOSECONDS
+            count = _count(sample, result.measures)
+            if not count:
+                continue
             order = request_of(sample)
             if order is not None:
                 verdict = _verdict(sample, ids, order)
                 verdicts[verdict] += count
                 if verdict == _RIGHT:
-                    result.workers.add(processes[order])
+                    result.workers |= {processes[order]} if order in processes else set()
             elif is_for_nobody(sample):
                 labelled = any(sample.label_values(key) for key in _LABELS)
                 verdicts["nobody's, labelled" if labelled else "nobody's"] += count
@@ -126,6 +138,13 @@ def judge(recording: Recording, result: Attribution) -> None:
     result.missing = verdicts[_MISSING]
     result.stray = verdicts.pop("nobody's, labelled", 0)
     result.samples = verdicts.total() - verdicts["nobody's"]
+
+
+def _count(sample: Sample, measures: str) -> int:
+    if measures != "cpu" or not sample.value:
+        return sample.value
+    # Stack tells how much CPU time passed, which is never 10 ms to the nanosecond.
+    return max(1, round(sample.value / _SAMPLE_NANOSECONDS))
 
 
 def _verdict(sample: Sample, ids: dict[int, set[str]], order: int) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.attribution.bars import bar_for, holds
 from benchmarks.attribution.run import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchmarks.attribution.measure import Attribution
+
+_MEBIBYTE = 2**20
 
 
 def percent(share: float | None) -> str:
@@ -18,7 +21,10 @@ def percent(share: float | None) -> str:
 
 
 def table(results: Iterable[Attribution]) -> str:
-    """Return a Markdown table: a row for each case and slice, columns for each package."""
+    """Return a Markdown table: a row for each case and slice, columns for each package.
+
+    Where there is a bar, it stands behind the figure: `96.1 ≥ 95`, or `93.8 < 95`.
+    """
     rows: dict[tuple[str, float], dict[str, Attribution]] = {}
     for result in results:
         rows.setdefault((result.case, result.slice_ms), {})[result.package] = result
@@ -32,14 +38,45 @@ def table(results: Iterable[Attribution]) -> str:
         line = [case, f"{slice_ms:g}"]
         for package in used:
             result = row.get(package)
-            line += (
-                ["", "", ""]
-                if result is None
-                else [percent(result.precision), percent(result.recall), str(result.samples)]
-            )
+            line += ["", "", ""] if result is None else _cells(result)
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_row(line, widths) for line in lines)
+
+
+def below_bars(results: Iterable[Attribution]) -> str:
+    """Return which results do not reach their bar, in lines."""
+    return "\n".join(
+        f"{result.case}, {result.slice_ms:g} ms, {PACKAGES[result.package]}: precision % "
+        f"{precision}, recall % {recall}; {remarks(result)}"
+        for result in results
+        if not holds(result)
+        for precision, recall, _ in [_cells(result)]
+    )
+
+
+def _cells(result: Attribution) -> list[str]:
+    bar = bar_for(result.package, result.slice_ms, result.sampler)
+    if bar is None:
+        shares = [percent(result.precision), percent(result.recall)]
+    else:
+        shares = [
+            _beside_bar(result.precision, bar.precision),
+            _beside_bar(result.recall, bar.recall),
+        ]
+    return [*shares, amount(result)]
+
+
+def amount(result: Attribution) -> str:
+    """Return how much there was to attribute: samples, or memory."""
+    if result.measures == "alloc_space":
+        return f"{result.samples / _MEBIBYTE:.1f} MiB"
+    return f"{result.samples}"
+
+
+def _beside_bar(share: float | None, bar: float) -> str:
+    sign = "≥" if (share or 0.0) >= bar else "<"
+    return f"{percent(share)} {sign} {100 * bar:g}"
 
 
 def _row(cells: list[str], widths: list[int]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.attribution.cases import Case
 
-_REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -36,12 +36,19 @@ class Server:
         environment: Variables for the application, added to this process's own.
         log: Where its output goes.
         stop_by: The signal that asks it to end.
+        below: The command that it is started by, if any.
     """
 
     def __init__(
-        self, case: Case, environment: dict[str, str], log: Path, stop_by: signal.Signals
+        self,
+        case: Case,
+        environment: dict[str, str],
+        log: Path,
+        stop_by: signal.Signals,
+        below: tuple[str, ...] = (),
     ) -> None:
         self._case = case
+        self._below = below
         self._environment = environment
         self._log = log
         self._stop_by = stop_by
@@ -51,8 +58,8 @@ class Server:
         program = self._case.program
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*program.start, *program.bind, *self._case.options],
-                cwd=_REPOSITORY,
+                [*self._below, *program.start, *program.bind, *self._case.options],
+                cwd=REPOSITORY,
                 env=_clean_environment() | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -119,7 +126,7 @@ def _clean_environment() -> dict[str, str]:
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith(_OTHERS_SETTINGS)
     }
-    return ours | {"PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    return ours | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
 def _answers(port: int, path: str) -> set[bytes]:

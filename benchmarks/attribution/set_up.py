@@ -15,21 +15,31 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from benchmarks.attribution import burn
 from benchmarks.attribution.spans import JsonLinesExporter
 
+PACKAGE_VARIABLE = "ATTRIBUTION_PACKAGE"
+RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's module
+SERVER_VARIABLE = "ATTRIBUTION_SERVER"
+UPLOAD_VARIABLE = "ATTRIBUTION_UPLOAD_INTERVAL"
+SAMPLER_VARIABLE = "ATTRIBUTION_SAMPLER"
+MEMORY_VARIABLE = "ATTRIBUTION_MEMORY"  # set to have memory profiles
+POST_FORK_VARIABLE = "ATTRIBUTION_POST_FORK"  # set if `post_fork` starts the agent
+
+MEMORY_SAMPLE_BYTES = 16 * 1024
+
+if os.environ.get(PACKAGE_VARIABLE) == "hand":
+    # At the top of a module, and so before the agent starts: as documented.
+    from pyroscope.otel import PyroscopeSpanProcessor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import FastAPI
     from flask import Flask
 
-PACKAGE_VARIABLE = "ATTRIBUTION_PACKAGE"
-RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's module
-SERVER_VARIABLE = "ATTRIBUTION_SERVER"
-UPLOAD_VARIABLE = "ATTRIBUTION_UPLOAD_INTERVAL"
-POST_FORK_VARIABLE = "ATTRIBUTION_POST_FORK"  # set if `post_fork` starts the agent
-
 
 def set_up_fastapi(app: FastAPI) -> FastAPI:
     """Trace and profile an application that traces itself, as FastAPI does from 0.142 on."""
+    if _is_done_without_code():
+        return app
     provider = _trace()
     _profile_fastapi(app, provider)
     return app
@@ -39,6 +49,8 @@ def set_up_fastapi_instrumented(app: FastAPI) -> FastAPI:
     """Do so for one that does not, with the contrib instrumentation of FastAPI."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
+    if _is_done_without_code():
+        return app
     provider = _trace()
     FastAPIInstrumentor.instrument_app(app)
     _profile_fastapi(app, provider)
@@ -53,7 +65,7 @@ def set_up_asgi(app: FastAPI) -> FastAPI:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
     provider = _trace()
-    if _package() != "ours":
+    if not _has_our_adapter():
         app.add_middleware(OpenTelemetryMiddleware)
     _profile_fastapi(app, provider)
     return app
@@ -64,10 +76,10 @@ def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
     from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 
     provider = _trace()
-    if _package() == "ours":
+    if _has_our_adapter():
         from pyroscope_otel.wsgi import PyroscopeMiddleware
 
-        return PyroscopeMiddleware(app, **_agent())
+        return PyroscopeMiddleware(app, **_our_settings())
     _profile_by_hand(provider)
     return OpenTelemetryMiddleware(app)
 
@@ -76,11 +88,13 @@ def set_up_flask(app: Flask) -> None:
     """Trace and profile a Flask application, with the contrib instrumentation."""
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
+    if _is_done_without_code():
+        return
     provider = _trace()
-    if _package() == "ours":
+    if _has_our_adapter():
         from pyroscope_otel_flask import Pyroscope
 
-        Pyroscope(app, **_agent())
+        Pyroscope(app, **_our_settings())
     else:
         FlaskInstrumentor().instrument_app(app)
         _profile_by_hand(provider)
@@ -92,11 +106,13 @@ def set_up_django(settings: dict[str, Any]) -> None:
     Args:
         settings: The project's, to be completed.
     """
+    if _is_done_without_code():
+        return
     _trace()
-    if _package() == "ours":
+    if _has_our_adapter():
         settings["INSTALLED_APPS"].insert(0, "pyroscope_otel_django")
         settings["MIDDLEWARE"].insert(0, "pyroscope_otel_django.middleware.PyroscopeMiddleware")
-        settings["PYROSCOPE"] = {name.upper(): value for name, value in _agent().items()}
+        settings["PYROSCOPE"] = {name.upper(): value for name, value in _our_settings().items()}
     else:
         settings["INSTALLED_APPS"].insert(0, "benchmarks.attribution.django_shop")
 
@@ -111,7 +127,7 @@ def instrument_django() -> None:
 
 def django_asgi_application() -> Callable[..., Any]:
     """Return the Django project's ASGI application."""
-    if _package() == "ours":
+    if _has_our_adapter():
         from pyroscope_otel_django.asgi import get_asgi_application
     else:
         from django.core.asgi import get_asgi_application
@@ -123,31 +139,41 @@ def set_up_celery() -> None:
     from celery.signals import worker_process_init, worker_process_shutdown
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
+    if _is_done_without_code():
+        return
     provider = _trace()
     CeleryInstrumentor().instrument()
     # Celery's processes end without the interpreter's exit handlers.
-    if _package() == "ours":
+    if _has_our_adapter():
         import pyroscope_otel
 
-        pyroscope_otel.configure(**_agent())
+        pyroscope_otel.configure(**_our_settings())
         worker_process_shutdown.connect(lambda **_: pyroscope_otel.shutdown(), weak=False)
     else:
-        worker_process_init.connect(lambda **_: pyroscope.configure(**_agent()), weak=False)
+        worker_process_init.connect(lambda **_: _start_agent(), weak=False)
         worker_process_shutdown.connect(lambda **_: pyroscope.shutdown(), weak=False)
         _label_by_hand(provider)
 
 
+def instrument_threads() -> None:
+    """Have threads begin in the context that they are started in."""
+    from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+    if not _is_done_without_code():
+        ThreadingInstrumentor().instrument()
+
+
 def post_fork(server, worker) -> None:  # noqa: ARG001 gunicorn's
     """Start the agent in each worker: gunicorn's hook, where this is its configuration."""
-    if _package() != "ours":
-        pyroscope.configure(**_agent())
+    if not _has_our_adapter():
+        _start_agent()
 
 
 def _profile_fastapi(app: FastAPI, provider: TracerProvider) -> None:
-    if _package() == "ours":
+    if _has_our_adapter():
         from pyroscope_otel.asgi import PyroscopeMiddleware
 
-        app.add_middleware(PyroscopeMiddleware, **_agent())
+        app.add_middleware(PyroscopeMiddleware, **_our_settings())
     else:
         _profile_by_hand(provider)
 
@@ -156,12 +182,37 @@ def _package() -> str:
     return os.environ[PACKAGE_VARIABLE]
 
 
+def _has_our_adapter() -> bool:
+    return _package() in ("ours", "direct")
+
+
+def _is_done_without_code() -> bool:
+    return _package() == "zero"
+
+
+def _our_settings() -> dict[str, Any]:
+    settings = _agent() | {"cpu_implementation": os.environ[SAMPLER_VARIABLE]}
+    if _package() == "direct":
+        settings["attribution"] = "thread"
+    return settings
+
+
+def _start_agent() -> None:
+    settings = _agent()
+    if os.environ[SAMPLER_VARIABLE] == "stack":
+        settings["cpu_implementation"] = pyroscope.ProfilerImplementation.Stack
+    pyroscope.configure(**settings)
+
+
 def _agent() -> dict[str, Any]:
-    return {
+    settings = {
         "application_name": "shop",
         "server_address": os.environ[SERVER_VARIABLE],
         "upload_interval": int(os.environ[UPLOAD_VARIABLE]),
     }
+    if MEMORY_VARIABLE in os.environ:
+        settings |= {"mem_enabled": True, "mem_heap_sample_size": MEMORY_SAMPLE_BYTES}
+    return settings
 
 
 def _trace() -> TracerProvider:
@@ -173,7 +224,7 @@ def _trace() -> TracerProvider:
 
 def _profile_by_hand(provider: TracerProvider) -> None:
     if POST_FORK_VARIABLE not in os.environ:
-        pyroscope.configure(**_agent())
+        _start_agent()
     _label_by_hand(provider)
 
 
@@ -186,8 +237,6 @@ def _label_by_hand(provider: TracerProvider) -> None:
 
 def _span_processor() -> SpanProcessor:
     if _package() == "hand":
-        from pyroscope_otel.processor import PyroscopeSpanProcessor
-
         return PyroscopeSpanProcessor()
     # Its module has the name of our import path, and is not installed: by path.
     spec = importlib.util.spec_from_file_location(

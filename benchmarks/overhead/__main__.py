@@ -10,20 +10,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.attribution.released import released_module
-from benchmarks.overhead import http, micro, soak
+from benchmarks.attribution.installed import InstallError, released_module
+from benchmarks.overhead import http, micro, relay, soak
 from benchmarks.overhead.child import ChildError
-from benchmarks.overhead.options import Options
+from benchmarks.overhead.options import GROUPS, Options
+from benchmarks.overhead.set_up import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PARTS = {"micro": micro, "http": http, "soak": soak}
+_PARTS = {"micro": micro, "relay": relay, "http": http, "soak": soak}
 _EPILOG = """\
 micro   microseconds that one event costs more than with tracing alone
+relay   the share of a core that the relay takes, of what is profiled
 http    requests per second and latency; failed requests where the Pyroscope
         server is not well
-soak    labels, objects and memory left after 100,000 requests
+soak    labels, numbers, objects and memory left after 100,000 requests
 
 Every variant runs in a process of its own, with the agent, in turns with the
 others. Run it on a machine that has nothing else to do; --quick only shows that
@@ -33,20 +35,27 @@ everything works. Nothing is asserted: bars are there to be compared with.
 
 def main() -> int:
     """Run what the command line asks for."""
-    options = _parser().parse_args()
-    parts = [options.only] if options.only else list(_PARTS)
-    document: dict[str, Any] = {"versions": _versions()}
-    what = Options(options.quick, options.rounds or (2 if options.quick else 7), released_module())
-    for name in parts:
-        try:
-            results = _PARTS[name].measure(what)
-        except ChildError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 1
-        print(f"\n{name}\n\n{_PARTS[name].show(results)}\n", flush=True)
-        document[name] = results
-        if options.json:
-            options.json.write_text(json.dumps(document, indent=1))
+    arguments = _parser().parse_args()
+    document: dict[str, Any] = {"versions": _versions(), "sampler": arguments.sampler}
+    try:
+        options = Options(
+            quick=arguments.quick,
+            rounds=arguments.rounds or (2 if arguments.quick else 7),
+            released=released_module(),
+            sampler=arguments.sampler,
+            memory=arguments.memory,
+            only_variants=tuple(arguments.variant),
+            groups=tuple(arguments.group),
+        )
+        for name in [arguments.only] if arguments.only else list(_PARTS):
+            results = _PARTS[name].measure(options)
+            print(f"\n{name}\n\n{_PARTS[name].show(results)}\n", flush=True)
+            document[name] = results
+            if arguments.json:
+                arguments.json.write_text(json.dumps(document, indent=1))
+    except (ChildError, InstallError) as error:
+        print(error, file=sys.stderr)
+        return 1
     print(", ".join(f"{name} {of}" for name, of in _versions().items()))
     return 0
 
@@ -65,6 +74,23 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="N",
         help="how often to measure each variant (default: 7, with --quick 2)",
+    )
+    parser.add_argument(
+        "--sampler",
+        choices=("pyspy", "stack"),
+        default="pyspy",
+        help="the agent's sampler, the same for all variants (default: pyspy)",
+    )
+    parser.add_argument("--memory", action="store_true", help="with memory profiles as well")
+    parser.add_argument(
+        "--variant",
+        nargs="+",
+        choices=VARIANTS,
+        default=[],
+        help="only these, and tracing only (default: all that a part has)",
+    )
+    parser.add_argument(
+        "--group", nargs="+", choices=GROUPS, default=GROUPS, help="only these groups of micro"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there as well")
     return parser

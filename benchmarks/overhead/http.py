@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.overhead import child
+from benchmarks.overhead.set_up import VARIANTS
 from benchmarks.overhead.sink import HEALTHS, Health, Sink
 from benchmarks.overhead.table import spread, table
 
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
     from benchmarks.overhead.options import Options
 
-VARIANTS = {
-    "none": "tracing only",
-    "released": "1.1.0",
-    "hand": "ours by hand",
-    "middleware": "ours as middleware",
-}
 _APPS = {
     "FastAPI async def, uvicorn uvloop": ("asgi", "/async/7"),
     "FastAPI def, uvicorn uvloop": ("asgi", "/def/7"),
@@ -49,7 +44,7 @@ def _compare_variants(options: Options) -> Results:
         for number in range(1, options.rounds + 1):
             for app in _APPS:
                 options.say(f"http: round {number}/{options.rounds}, {app}")
-                for variant in VARIANTS:
+                for variant in options.variants(VARIANTS):
                     of_app = results.setdefault(app, {})
                     load = {"requests": 500 if options.quick else 6000, "seconds": 0}
                     of_app.setdefault(variant, []).append(
@@ -76,12 +71,7 @@ def _one_round(
     app: str, variant: str, sink: Sink, load: dict[str, Any], options: Options
 ) -> dict[str, float]:
     kind, path = _APPS[app]
-    setting = {
-        "variant": variant,
-        "released": str(options.released),
-        "server": sink.address,
-        "server_kind": kind,
-    }
+    setting = options.setting(variant, sink.address) | {"server_kind": kind}
     with _server(setting) as server:
         client = {"port": server.port, "path": path, "connections": 16, "warm_up": 300}
         outcome = child.run("http_client", client | load, timeout=300)
@@ -138,7 +128,7 @@ def _server(setting: dict[str, Any]) -> Iterator[_Server]:
 
 
 def show(results: dict[str, Results]) -> str:
-    """Return both tables."""
+    """Return both tables. The bar for the rate is 98 % of tracing alone."""
     heads = ["application", "variant", "requests/s", "min..max", "rate", "p50 ms", "min..max"]
     heads += ["p99 ms", "min..max", "failed"]
     rows = []
@@ -150,7 +140,7 @@ def show(results: dict[str, Results]) -> str:
                 values = [one[name] for one in rounds]
                 row += [f"{median(values):.{digits}f}", spread(values, digits)]
                 if name == "rate":
-                    row.append(f"{100 * median(values) / base:.0f} %")
+                    row.append(f"{100 * median(values) / base:.1f} %")
             rows.append([*row, str(sum(one["failures"] for one in rounds))])
     return table(heads, rows) + "\n\n" + _show_healths(results["healths"])
 

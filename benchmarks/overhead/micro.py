@@ -6,70 +6,83 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.overhead import child
+from benchmarks.overhead.set_up import VARIANTS
 from benchmarks.overhead.sink import Sink
 from benchmarks.overhead.table import added, spread, table
 
 if TYPE_CHECKING:
     from benchmarks.overhead.options import Options
 
-VARIANTS = ("none", "released", "hand")
-
-# Group and case, what it is called, and the bar in microseconds (docs: the cost of
-# following). For spans it is what 1.1.0 adds.
-_CASES = {
-    ("threads", "root span"): ("root span", "as 1.1.0"),
-    ("threads", "child span"): ("child span", "as 1.1.0"),
-    ("asyncio", "step inside"): ("asyncio step in a request", "1.5"),
-    ("asyncio", "step outside"): ("asyncio step outside", "0.5"),
-    ("uvloop", "step inside"): ("uvloop step in a request", "1.5"),
-    ("uvloop", "step outside"): ("uvloop step outside", "0.5"),
-    ("asyncio", "to_thread on one CPU"): ("to_thread hop in a request, one CPU", "5"),
-    ("asyncio", "to_thread"): ("the same, on several", "5"),
-    ("threads", "job on one CPU"): ("executor job in a request, one CPU", "5"),
-    ("threads", "job"): ("the same, on several", "5"),
-    ("gevent", "sleep inside"): ("gevent.sleep(0) in a request, 2 switches", "-"),
-    ("gevent", "sleep outside"): ("gevent.sleep(0) outside, 2 switches", "2 x 0.5"),
-}
+# Group, case, what it is called, and the bars in microseconds added: in a request whose root
+# span was made current by hand, and in one that is served, by a middleware of ours or of the
+# instrumentation.
+_CASES = (
+    ("threads", "root", "root span", "as 1.1.0", None),
+    ("threads", "root", "WSGI request", None, "as 1.1.0"),
+    ("asyncio", "root", "ASGI request", None, "as 1.1.0"),
+    ("threads", "child span", "child span", "1.2", "1.2"),
+    ("asyncio", "step", "asyncio step", "0.7", "0.7"),
+    ("asyncio", "step outside", "asyncio step outside", "0.35", "0.35"),
+    ("uvloop", "step", "uvloop step", "0.7", "0.7"),
+    ("uvloop", "step outside", "uvloop step outside", "0.35", "0.35"),
+    ("threads", "job on one CPU", "pool job, one CPU", "1.5", "1.5"),
+    ("threads", "job", "pool job, several CPUs", "1.5", "1.5"),
+    ("asyncio", "to_thread on one CPU", "to_thread hop, one CPU", "3", "3"),
+    ("asyncio", "to_thread", "to_thread hop, several CPUs", "3", "3"),
+    ("gevent", "sleep", "gevent.sleep(0), 2 switches", "-", "2 x 0.1"),
+    ("gevent", "sleep outside", "gevent.sleep(0) outside, 2 switches", "-", "-"),
+)
 
 Results = dict[str, dict[str, list[float]]]
-"""Microseconds of each round, by case ("group: case") and variant."""
+"""Microseconds of each round, by case ("group: case", with ", served") and variant."""
 
 
 def measure(options: Options) -> Results:
     """Measure all variants, round by round."""
-    groups = list(dict.fromkeys(group for group, _ in _CASES))
     results: Results = {}
     with Sink() as sink:
         for number in range(1, options.rounds + 1):
-            for group in groups:
+            for group in options.groups:
                 options.say(f"micro: round {number}/{options.rounds}, {group}")
-                for variant in VARIANTS:
-                    setting = {
-                        "variant": variant,
-                        "released": str(options.released),
-                        "server": sink.address,
-                        "group": group,
-                        "count": 500 if options.quick else 2000,
-                        "batches": 7 if options.quick else 25,
-                    }
-                    durations = child.run("micro_process", setting, timeout=300)
-                    for case, duration in durations.items():
-                        of_case = results.setdefault(f"{group}: {case}", {})
-                        of_case.setdefault(variant, []).append(duration)
+                for variant in options.variants(VARIANTS):
+                    # By hand, the middleware's process has nothing of its own.
+                    for served in (True,) if variant == "middleware" else (False, True):
+                        setting = options.setting(variant, sink.address) | {
+                            "group": group,
+                            "served": served,
+                            "count": 200 if options.quick else 2000,
+                            "batches": 5 if options.quick else 25,
+                        }
+                        durations = child.run("micro_process", setting, timeout=300)
+                        for case, duration in durations.items():
+                            of_case = results.setdefault(_key(group, case, served=served), {})
+                            of_case.setdefault(variant, []).append(duration)
     return results
 
 
+def _key(group: str, case: str, *, served: bool) -> str:
+    return f"{group}: {case}{', served' if served else ''}"
+
+
 def show(results: Results) -> str:
-    """Return the table: microseconds, and what 1.1.0 and ours add to tracing alone."""
+    """Return the table: microseconds, and what 1.1.0 and ours add to tracing alone.
+
+    "Least" is the least of the rounds minus the least of tracing alone: what the bar is for.
+    """
+    variants = list(dict.fromkeys(name for of_case in results.values() for name in of_case))
+    variants.remove("none")
     heads = ["µs", "tracing only", "min..max"]
-    for name in ("1.1.0", "ours"):
-        heads += [f"{name} adds", "min..max", "least", "ratio"]
+    for variant in variants:
+        heads += [f"{VARIANTS[variant]} adds", "min..max", "least"]
     rows = []
-    for (group, case), (name, bar) in _CASES.items():
-        of_case = results[f"{group}: {case}"]
-        base = of_case["none"]
-        row = [name, f"{median(base):.2f}", spread(base)]
-        for variant in VARIANTS[1:]:
-            row += added(base, of_case[variant])
-        rows.append([*row, bar])
+    for group, case, name, *bars in _CASES:
+        for bar, served in zip(bars, (False, True), strict=True):
+            of_case = results.get(_key(group, case, served=served))
+            if bar is None or of_case is None:
+                continue
+            base = of_case["none"]
+            row = [name + ", served" * served, f"{median(base):.2f}", spread(base)]
+            for variant in variants:
+                row += added(base, of_case[variant]) if variant in of_case else ["-"] * 3
+            rows.append([*row, bar])
     return table([*heads, "bar"], rows)

@@ -6,17 +6,17 @@ import asyncio
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from functools import partial
 from statistics import median
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.overhead.child import report, setting_of
-from benchmarks.overhead.set_up import profile_by_hand, trace_spans
+from benchmarks.overhead.served import Served
+from benchmarks.overhead.set_up import trace_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from opentelemetry.trace import Tracer
 
@@ -27,29 +27,48 @@ if TYPE_CHECKING:
 class Cases:
     """The cases, by group. A group imports what it needs and nothing else.
 
+    What is done in a request is done either in one whose root span was made current by
+    hand, or in one that is served: never both in one process, as the first puts hooks in
+    that the second does without.
+
     Args:
-        tracer: Makes the requests' root spans.
+        tracer: Makes the root spans by hand.
+        served: Serves requests.
+        is_served: Whether requests are served.
     """
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, served: Served, *, is_served: bool) -> None:
         self._tracer = tracer
+        self._served = served
+        self._request = served.wsgi if is_served else self._by_hand
+        self._request_async = served.asgi if is_served else self._by_hand_async
+        self._is_served = is_served
 
     def of_group(self, group: str) -> dict[str, Case]:
         """Return the cases of a group: `threads`, `asyncio`, `uvloop` or `gevent`."""
         return getattr(self, "_" + group)()
 
-    def _request(self, *, inside: bool) -> AbstractContextManager[Any]:
-        return self._tracer.start_as_current_span("GET /case") if inside else nullcontext()
+    def warm_up(self) -> None:
+        """Start the agent, as the first root span does, and put the hooks in."""
+        self._request(int)
+
+    def _by_hand(self, work: Callable[[], Any]) -> Any:
+        with self._tracer.start_as_current_span("GET /case"):
+            return work()
+
+    async def _by_hand_async(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        with self._tracer.start_as_current_span("GET /case"):
+            return await work()
 
     def _threads(self) -> dict[str, Case]:
         return {
-            "root span": self._root_spans,
-            "child span": self._child_spans,
-            "job": self._jobs,
-            "job on one CPU": on_one_cpu(self._jobs),
+            "root": self._wsgi_requests if self._is_served else self._spans,
+            "child span": lambda count: self._request(partial(self._spans, count)),
+            "job": lambda count: self._request(partial(_jobs, count)),
+            "job on one CPU": on_one_cpu(lambda count: self._request(partial(_jobs, count))),
         }
 
-    def _root_spans(self, count: int) -> int:
+    def _spans(self, count: int) -> int:
         start = self._tracer.start_as_current_span
         begin = perf_counter_ns()
         for _ in range(count):
@@ -57,23 +76,20 @@ class Cases:
                 pass
         return perf_counter_ns() - begin
 
-    def _child_spans(self, count: int) -> int:
-        with self._request(inside=True):
-            return self._root_spans(count)
-
-    def _jobs(self, count: int) -> int:
-        with ThreadPoolExecutor(1) as pool, self._request(inside=True):
-            pool.submit(int).result()
-            begin = perf_counter_ns()
-            for _ in range(count):
-                pool.submit(int).result()
-            return perf_counter_ns() - begin
+    def _wsgi_requests(self, count: int) -> int:
+        begin = perf_counter_ns()
+        for _ in range(count):
+            self._served.wsgi(int)
+        return perf_counter_ns() - begin
 
     def _asyncio(self) -> dict[str, Case]:
-        return self._steps(asyncio.new_event_loop()) | {
+        cases = self._steps(asyncio.new_event_loop()) | {
             "to_thread": self._to_thread,
             "to_thread on one CPU": on_one_cpu(self._to_thread),
         }
+        if self._is_served:
+            cases["root"] = lambda count: self._run(self._asgi_requests(count))
+        return cases
 
     def _uvloop(self) -> dict[str, Case]:
         import uvloop
@@ -82,34 +98,25 @@ class Cases:
 
     def _steps(self, loop: asyncio.AbstractEventLoop) -> dict[str, Case]:
         self._loop = loop
-
-        async def steps(count: int, *, inside: bool) -> int:
-            with self._request(inside=inside):
-                begin = perf_counter_ns()
-                for _ in range(count):
-                    await asyncio.sleep(0)
-                return perf_counter_ns() - begin
-
         return {
-            "step inside": lambda count: self._run(steps(count, inside=True)),
-            "step outside": lambda count: self._run(steps(count, inside=False)),
+            "step": lambda count: self._run(self._request_async(partial(_sleeps, count))),
+            "step outside": lambda count: self._run(_sleeps(count)),
         }
+
+    async def _asgi_requests(self, count: int) -> int:
+        begin = perf_counter_ns()
+        for _ in range(count):
+            await self._served.asgi(_nothing)
+        return perf_counter_ns() - begin
 
     def _run(self, coroutine: Coroutine[Any, Any, int]) -> int:
         return self._loop.run_until_complete(coroutine)
 
     def _to_thread(self, count: int) -> int:
-        async def hops() -> int:
-            with self._request(inside=True):
-                await asyncio.to_thread(int)
-                begin = perf_counter_ns()
-                for _ in range(count):
-                    await asyncio.to_thread(int)
-                return perf_counter_ns() - begin
-
+        # As its threads are to run on as many CPUs as this one may now.
         loop = asyncio.new_event_loop()
         try:
-            return loop.run_until_complete(hops())
+            return loop.run_until_complete(self._request_async(partial(_hops, count)))
         finally:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
@@ -117,20 +124,54 @@ class Cases:
     def _gevent(self) -> dict[str, Case]:
         import gevent
 
-        def sleeps(count: int, *, inside: bool) -> None:
-            with self._request(inside=inside):
+        def both(request: Callable[..., Any], count: int) -> int:
+            begins: list[int] = []
+            ends: list[int] = []
+
+            def sleeps() -> None:
+                begins.append(0)
+                while len(begins) < 2:
+                    gevent.sleep(0)
+                begins.append(perf_counter_ns())
                 for _ in range(count // 2):
                     gevent.sleep(0)
+                ends.append(perf_counter_ns())
 
-        def both(count: int, *, inside: bool) -> int:
-            begin = perf_counter_ns()
-            gevent.joinall([gevent.spawn(sleeps, count, inside=inside) for _ in range(2)])
-            return perf_counter_ns() - begin
+            gevent.joinall([gevent.spawn(request, sleeps) for _ in range(2)], raise_error=True)
+            return min(ends) - max(begins)
 
         return {
-            "sleep inside": lambda count: both(count, inside=True),
-            "sleep outside": lambda count: both(count, inside=False),
+            "sleep": partial(both, self._request),
+            "sleep outside": partial(both, lambda work: work()),
         }
+
+
+def _jobs(count: int) -> int:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        begin = perf_counter_ns()
+        for _ in range(count):
+            pool.submit(int).result()
+        return perf_counter_ns() - begin
+
+
+async def _sleeps(count: int) -> int:
+    begin = perf_counter_ns()
+    for _ in range(count):
+        await asyncio.sleep(0)
+    return perf_counter_ns() - begin
+
+
+async def _hops(count: int) -> int:
+    await asyncio.to_thread(int)
+    begin = perf_counter_ns()
+    for _ in range(count):
+        await asyncio.to_thread(int)
+    return perf_counter_ns() - begin
+
+
+async def _nothing() -> None:
+    pass
 
 
 def on_one_cpu(case: Case) -> Case:
@@ -157,11 +198,11 @@ def main() -> None:
     """Report the median duration of each case, in microseconds."""
     setting = setting_of(sys.argv)
     provider = trace_spans()
-    profile_by_hand(setting, provider)
+    served = Served(setting, provider)
     tracer = provider.get_tracer("overhead")
-    cases = Cases(tracer).of_group(setting["group"])
-    with tracer.start_as_current_span("warm-up"):
-        pass  # Some hooks are put in when a thread gets its first labels.
+    group = Cases(tracer, served, is_served=setting["served"])
+    group.warm_up()
+    cases = group.of_group(setting["group"])
     for case in cases.values():
         case(setting["count"])
     durations: dict[str, list[float]] = {name: [] for name in cases}

@@ -17,21 +17,36 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+VARIANTS = {
+    "none": "tracing only",
+    "released": "1.1.0",
+    "direct": "ours in direct mode",
+    "hand": "ours by hand",
+    "middleware": "ours as middleware",
+}
+
 Setting = dict[str, Any]
 """What a measured process is told: `variant`, `released` (the file of 1.1.0's
-module), `server` (the address that the agent pushes to), and what the measurement
-adds."""
+module), `server` (the address that the agent pushes to), `sampler`, `memory`, and what
+the measurement adds."""
 
 
 def agent_settings(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the agent, the same by hand and for the middleware."""
-    return {
+    """Return the settings of the agent, as both we and the agent take them."""
+    settings = {
         "application_name": "overhead",
         "server_address": setting["server"],
         "sample_rate": 100,
         # As often as possible, so that pushes happen while we look.
-        "upload_interval": 1,
+        "upload_interval": setting.get("upload_interval", 1),
+        "mem_enabled": setting["memory"],
     }
+    samplers = pyroscope.ProfilerImplementation
+    # Named in each variant: `auto` would choose for the middleware alone.
+    settings["cpu_implementation"] = {"pyspy": samplers.PySpy, "stack": samplers.Stack}[
+        setting["sampler"]
+    ]
+    return settings
 
 
 def trace_spans() -> TracerProvider:
@@ -44,6 +59,9 @@ def trace_spans() -> TracerProvider:
 
 def profile_by_hand(setting: Mapping[str, Any], provider: TracerProvider) -> None:
     """Start the agent, and add the variant's span processor if it has one."""
+    variant = setting["variant"]
+    if variant == "hand":
+        import pyroscope_otel  # noqa: F401  before the agent starts, as documented
     pyroscope.configure(**agent_settings(setting))
     processor = _span_processor(setting)
     if processor is not None:

@@ -7,9 +7,10 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,14 @@ import pyroscope
 from opentelemetry import context, trace
 
 from benchmarks.overhead.child import report, setting_of
-from benchmarks.overhead.set_up import profile_by_hand, trace_spans
+from benchmarks.overhead.served import Served
+from benchmarks.overhead.set_up import trace_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from opentelemetry.trace import Tracer
 
 _BATCH = 50  # requests that a thread serves, or a loop at once
+_NUMBERS_SECONDS = 15.0
 _CHECKPOINTS = (0.1, 0.5, 1.0)
 
 
@@ -41,10 +42,12 @@ class Recorder:
         pyroscope.add_thread_tag, pyroscope.remove_thread_tag = self.add, self.remove
 
     def add(self, key: str, value: str) -> bool:
-        """Note a label, and pass it on."""
+        """Pass a label on, and note it."""
         self.calls += 1
-        self.labels.setdefault(threading.get_ident(), set()).add((key, value))
-        return self._add(key, value)
+        taken = self._add(key, value)
+        if taken:  # It takes none before it runs.
+            self.labels.setdefault(threading.get_ident(), set()).add((key, value))
+        return taken
 
     def remove(self, key: str, value: str) -> bool:
         """Note that a label is gone, and pass it on."""
@@ -66,10 +69,12 @@ class Requests:
 
     Args:
         tracer: Makes their spans.
+        served: Serves those that come through a middleware: every other one.
     """
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, served: Served) -> None:
         self._tracer = tracer
+        self._served = served
 
     def on_thread(self) -> None:
         """Serve a batch on a thread that ends in the middle of the last request."""
@@ -78,11 +83,23 @@ class Requests:
         thread.join()
 
     def _on_thread(self) -> None:
-        # The pool's worker is a thread that comes and goes, too.
-        with ThreadPoolExecutor(1) as pool:
+        # The pools' workers are threads that come and go, too.
+        with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as lingering:
+            over = threading.Event()
+
+            def serve(number: int) -> None:
+                self._rename(number)
+                pool.submit(int).result()
+                if number == 0:
+                    lingering.submit(over.wait)  # It outlives its request.
+
             for number in range(_BATCH - 1):
-                with self._request(number):
-                    pool.submit(int).result()
+                if number % 2:
+                    self._served.wsgi(partial(serve, number))
+                else:
+                    with self._tracer.start_as_current_span("GET"):
+                        serve(number)
+            over.set()
         # Nobody ends this one: the thread dies with its labels.
         context.attach(trace.set_span_in_context(self._tracer.start_span("GET")))
 
@@ -90,22 +107,54 @@ class Requests:
         """Serve a batch at once, in tasks of one event loop."""
 
         async def serve(number: int) -> None:
-            with self._request(number):
+            self._rename(number)
+            await asyncio.sleep(0)
+            with self._tracer.start_as_current_span("child"):
                 await asyncio.sleep(0)
-                with self._tracer.start_as_current_span("child"):
-                    await asyncio.sleep(0)
+
+        async def serve_by_hand(number: int) -> None:
+            with self._tracer.start_as_current_span("GET"):
+                await serve(number)
 
         async def serve_all() -> None:
-            await asyncio.gather(*(serve(number) for number in range(_BATCH)))
+            await asyncio.gather(
+                *(
+                    self._served.asgi(partial(serve, number))
+                    if number % 2
+                    else serve_by_hand(number)
+                    for number in range(_BATCH)
+                )
+            )
 
         asyncio.run(serve_all())
 
-    @contextmanager
-    def _request(self, number: int) -> Iterator[None]:
-        with self._tracer.start_as_current_span("GET") as span:
-            # As frameworks do, once they know the route.
-            span.update_name(f"GET /items/{number % 7}")
-            yield
+    def _rename(self, number: int) -> None:
+        # As frameworks do, once they know the route.
+        trace.get_current_span().update_name(f"GET /items/{number % 7}")
+
+
+def numbers_left() -> tuple[int, int, float] | None:
+    """Return how many numbers there are and how many are free, in the end, and how long it took.
+
+    A number rests until its samples are uploaded, and the agent uploads nothing if it has
+    nothing: so we burn while we wait. None where there are no numbers.
+    """
+    marks = sys.modules.get("pyroscope_otel.marks")
+    if marks is None:
+        return None
+    begin = time.monotonic()
+    while True:
+        made, free = marks.MARKS.count()
+        seconds = time.monotonic() - begin
+        if made == free or seconds > _NUMBERS_SECONDS:
+            return made, free, seconds
+        _burn_for_a_moment()
+
+
+def _burn_for_a_moment() -> None:
+    end = time.thread_time() + 0.05
+    while time.thread_time() < end:
+        pass
 
 
 def resident_bytes() -> int:
@@ -131,8 +180,8 @@ def main() -> None:
     setting = setting_of(sys.argv)
     recorder = Recorder()
     provider = trace_spans()
-    profile_by_hand(setting, provider)
-    requests = Requests(provider.get_tracer("overhead"))
+    served = Served(setting, provider)
+    requests = Requests(provider.get_tracer("overhead"), served)
     garbage = 0
 
     def count_garbage(phase: str, info: dict[str, int]) -> None:
@@ -145,16 +194,17 @@ def main() -> None:
     gc.collect()
     gc.callbacks.append(count_garbage)
     checkpoints: list[dict[str, Any]] = []
-    served, total = 0, setting["requests"]
+    done, total = 0, setting["requests"]
     for share in _CHECKPOINTS:
-        while served < total * share:
+        while done < total * share:
             requests.on_thread()
             requests.on_loop()
-            served += 2 * _BATCH
+            done += 2 * _BATCH
         gc.collect()
         checkpoints.append(
             {
-                "requests": served,
+                "requests": done,
+                "numbers": numbers_left(),
                 "labels": recorder.left(),
                 "threads": len(recorder.labels),
                 "calls": recorder.calls,

@@ -32,8 +32,8 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{min(values):.{digits}f}..{max(values):.{digits}f}"
 
 
-def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str, str]:
-    """Return what `values` add to `base`: of medians, per round, of the least, as a ratio.
+def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str]:
+    """Return what `values` add to `base`: of medians, per round, and of the least.
 
     A round's two values were measured one right after the other, so the spread of
     their difference is that of the method on this machine. The least of each is from
@@ -42,5 +42,4 @@ def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str
     difference = median(values) - median(base)
     per_round = [value - zero for zero, value in zip(base, values, strict=True)]
     least = min(values) - min(base)
-    ratio = median(values) / median(base)
-    return f"{difference:+.2f}", spread(per_round), f"{least:+.2f}", f"{ratio:.2f}"
+    return f"{difference:+.2f}", spread(per_round), f"{least:+.2f}"

@@ -1,0 +1,50 @@
+"""How good attribution has to be, at each length of turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyroscope_otel.sampler import takes_stack_on_the_thread
+
+if TYPE_CHECKING:
+    from benchmarks.attribution.measure import Attribution
+    from benchmarks.attribution.run import Package, Sampler
+
+
+class Bar(NamedTuple):
+    """The least precision and recall, as shares."""
+
+    precision: float
+    recall: float
+
+
+# The shortest turn in milliseconds that a bar is for, the longest first.
+_WITH_PYSPY = ((2.0, Bar(0.99, 0.95)), (0.5, Bar(0.99, 0.90)), (0.1, Bar(0.98, 0.45)))
+_WITH_STACK = ((0.1, Bar(0.995, 0.98)),)
+_READ_BY_STACK = ("hand", "ours", "zero")
+"""The packages that there are bars for. The others go by labels of threads."""
+
+
+def bar_for(package: Package, slice_ms: float, sampler: Sampler) -> Bar | None:
+    """Return the bar for a measurement on this Python, or None where there is none.
+
+    Args:
+        package: See `measure`.
+        slice_ms: How long a turn is.
+        sampler: The sampler that was asked for.
+    """
+    if package not in _READ_BY_STACK:
+        return None
+    # Below CPython 3.12, Stack does not take a stack on its own thread, and is no more exact
+    # than PySpy. Who starts the agent by hand has the agent's default, which is PySpy.
+    has_stack = sampler == "stack" or (sampler == "auto" and package != "hand")
+    bars = _WITH_STACK if has_stack and takes_stack_on_the_thread() else _WITH_PYSPY
+    return next((bar for shortest, bar in bars if slice_ms >= shortest), None)
+
+
+def holds(result: Attribution) -> bool:
+    """Return whether a result reaches its bar, if there is one."""
+    bar = bar_for(result.package, result.slice_ms, result.sampler)
+    return bar is None or (
+        (result.precision or 0.0) >= bar.precision and (result.recall or 0.0) >= bar.recall
+    )

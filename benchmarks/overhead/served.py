@@ -1,0 +1,98 @@
+"""Applications that serve without a server: whatever work is handed to a request of theirs.
+
+Under tracing alone, under 1.1.0 and by hand, the contrib middleware makes the root span; as
+middleware, ours does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from wsgiref.util import setup_testing_defaults
+
+from benchmarks.overhead.set_up import agent_settings, profile_by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+_WORK = "overhead.work"
+_RESULT = "overhead.result"
+
+
+class Served:
+    """A WSGI and an ASGI application, traced and profiled as a variant has it.
+
+    Args:
+        setting: Which variant; see `set_up`.
+        provider: The tracer provider.
+    """
+
+    def __init__(self, setting: Mapping[str, Any], provider: TracerProvider) -> None:
+        if setting["variant"] == "middleware":
+            from pyroscope_otel import asgi, wsgi
+
+            settings = agent_settings(setting)
+            self._wsgi = wsgi.PyroscopeMiddleware(_wsgi_app, **settings)
+            self._asgi = asgi.PyroscopeMiddleware(_asgi_app, **settings)
+            return
+        profile_by_hand(setting, provider)
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as Asgi
+        from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as Wsgi
+
+        self._wsgi = Wsgi(_wsgi_app)
+        self._asgi = Asgi(_asgi_app)
+
+    def wsgi(self, work: Callable[[], Any]) -> Any:
+        """Serve a WSGI request that does this work, and return what the work returned."""
+        environ: dict[str, Any] = {_WORK: work, "PATH_INFO": "/items/7"}
+        setup_testing_defaults(environ)
+        body = self._wsgi(environ, lambda *_: None)
+        for _ in body:
+            pass
+        if hasattr(body, "close"):
+            body.close()
+        return environ[_RESULT]
+
+    async def asgi(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Serve an ASGI request that does this work, and return what the work returned."""
+        result: list[Any] = []
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/items/7",
+            "raw_path": b"/items/7",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 40000),
+            "server": ("127.0.0.1", 80),
+            _WORK: work,
+            _RESULT: result,
+        }
+        await self._asgi(scope, _receive, _send)
+        return result[0]
+
+
+def _wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Length", "0")])
+    environ[_RESULT] = environ[_WORK]()
+    return [b""]
+
+
+async def _asgi_app(scope: Mapping[str, Any], _receive: object, send: Callable[..., Any]) -> None:
+    result = await scope[_WORK]()
+    # What it adds to a scope, a middleware adds to a copy.
+    scope[_RESULT].append(result)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _send(_message: object) -> None:
+    pass
