@@ -8,7 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroscope_otel import agent, failure, names, tracing
+from pyroscope_otel import agent, failure, tracing
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.profiling import judge_visibility
+from pyroscope_otel.findings.spans import judge_spans
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError, read_settings
 
@@ -28,7 +32,7 @@ class _Installed(NamedTuple):
     settings: Settings
     provider: Any
     processor: SpanProcessor | None
-    """None where the application registered its own."""
+    """None where the application registered its own, or nothing makes spans."""
     arguments: Mapping[str, object]
     gives_way: bool
     """Whether a later call may set other settings. What it leaves out is then as
@@ -235,7 +239,7 @@ def _install(settings: Settings, arguments: Mapping[str, object], *, gives_way: 
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
-    _warn_where_the_link_breaks(settings, tracing.resource_attributes(provider))
+    _warn_where_the_link_breaks(settings, provider)
     return _Installed(settings, provider, processor, arguments, gives_way)
 
 
@@ -253,25 +257,12 @@ def _differences(installed: _Installed, wanted: Settings) -> list[str]:
     return differences
 
 
-def _warn_where_the_link_breaks(settings: Settings, resource: Mapping[str, Any]) -> None:
-    """Warn where Grafana's link from a trace would find no profile."""
-    service = names.service_names(settings.application_name, settings.tags, resource)
-    if service.differ:
-        logger.warning(
-            "Profiles have service_name %r, traces have service.name %r: Grafana's link from a "
-            "trace finds no profile. Set application_name or OTEL_SERVICE_NAME so that both match",
-            *service,
-        )
-    elif names.is_unknown(service.profiles):
-        logger.warning(
-            "The service has no name, traces and profiles go under %r. "
-            "Set application_name or OTEL_SERVICE_NAME",
-            service.profiles,
-        )
-    namespace = names.service_namespaces(settings.tags, resource)
-    if namespace.differ:
-        logger.warning(
-            "Profiles have service_namespace %r, traces have service.namespace %r: Grafana's link "
-            "from a trace finds no profile. Leave the tag out, it is then added",
-            *namespace,
-        )
+def _warn_where_the_link_breaks(settings: Settings, provider: Any) -> None:
+    """Log what keeps Grafana's link from a trace from finding a profile, each in one line."""
+    resource = tracing.resource_attributes(provider)
+    spans = judge_spans(provider, os.environ)
+    names = judge_names(settings.application_name, settings.tags, resource)
+    # Without spans, names have nothing to match.
+    for finding in (*(spans or names), *judge_visibility(settings)):
+        if finding.level is not Level.FINE:
+            logger.warning("%s", finding.line)

@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import NoOpTracerProvider
+
 from pyroscope_otel.profile import SPAN_LABELS
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -183,7 +185,9 @@ def _names_from_text(text: str) -> list[str]:
 
 
 def _tracer_provider(value: Any) -> Any:
-    _require(callable(getattr(value, "add_span_processor", None)))
+    # One that makes no spans is how applications switch telemetry off.
+    is_no_op = isinstance(value, NoOpTracerProvider)
+    _require(is_no_op or callable(getattr(value, "add_span_processor", None)))
     return value
 
 

@@ -313,6 +313,7 @@ def test_every_finding_of_the_doctor_that_is_named_exists():
     cells = [cells[3] for cells in tables(page) if len(cells) > 3]
     named = {code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)}
     assert len(named) > 20
-    sources = (ROOT / "pyroscope_otel" / "doctor").rglob("*.py")
+    package = ROOT / "pyroscope_otel"
+    sources = [*(package / "doctor").rglob("*.py"), *(package / "findings").glob("*.py")]
     text = "\n".join(source.read_text() for source in sources)
     assert {code for code in named if f'"{code}"' not in text} == set()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
 from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.request import check_request
 from pyroscope_otel.doctor.settings import refused
 from pyroscope_otel.doctor.traces import check_exporters
+from pyroscope_otel.findings.exporting import Exports, judge_exports
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.spans import judge_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,6 +82,11 @@ def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
                 facts["startup"],
             )
         ]
+    if facts["sdk_is_disabled"]:
+        # The cause of all that is missing then.
+        return judge_spans(None, {"OTEL_SDK_DISABLED": "true"})
+    if not ((facts["settings"] or {}).get("arguments") or {}).get("enabled", True):
+        return []  # The same: the check of the settings says so.
     findings = [
         *_judge_providers(facts),
         *_judge_agent(facts),
@@ -163,28 +170,14 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     )
 
 
-def _judge_exporters(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_exporters(facts: Mapping[str, Any]) -> list[Finding]:
     providers = facts["providers"]
     if not providers:
-        return
+        return []
     if facts["exporters"]:
-        yield from check_exporters(facts["exporters"])
-        return
-    others = sorted({name for one in providers for name in one["other_processors"]})
-    if others:
-        yield note(
-            "app-exporter-unknown",
-            "No tracer provider has an exporter; cannot tell whether another span processor sends "
-            f"the spans: {', '.join(others)}.",
-        )
-        return
-    yield problem(
-        "app-no-exporter",
-        "No tracer provider has an exporter: traces do not arrive, and nothing leads to profiles.",
-        "If the application makes its tracer provider itself, add a BatchSpanProcessor with an "
-        "exporter to it. Else set OTEL_EXPORTER_OTLP_ENDPOINT, and pip install "
-        "'pyroscope-otel[otlp]'.",
-    )
+        return check_exporters(facts["exporters"])
+    others = {name for one in providers for name in one["other_processors"]}
+    return judge_exports(Exports((), tuple(others)))
 
 
 def _django_check(message: Mapping[str, Any]) -> Finding:

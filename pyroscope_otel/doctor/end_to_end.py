@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
 from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.reading import CannotRead
 from pyroscope_otel.doctor.server import arrives
 from pyroscope_otel.doctor.settings import as_arguments
 from pyroscope_otel.doctor.target import SERVICE_NAME, doctor_tags
 from pyroscope_otel.doctor.traces import check_environment_exporters
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,12 +122,6 @@ def _judge_span(
 
 
 def _not_recorded() -> Finding:
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return problem(
-            "end-to-end-sdk-disabled",
-            "OTEL_SDK_DISABLED is true: there are no spans, and so no profiles of spans.",
-            "Take OTEL_SDK_DISABLED away.",
-        )
     sampler = os.environ.get("OTEL_TRACES_SAMPLER", "the default")
     argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
     return problem(

@@ -10,9 +10,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.doctor.bounded_http import Answer, Unreachable, send
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
 from pyroscope_otel.doctor.push import PUSH_HEADERS, PUSH_PATH, push_body
 from pyroscope_otel.doctor.reading import CannotRead, LocalReader, PyroscopeReader, reader_for
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
     from pyroscope_otel.doctor.reading import Reader

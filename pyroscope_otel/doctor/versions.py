@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

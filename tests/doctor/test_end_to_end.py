@@ -101,7 +101,6 @@ def test_few_samples_a_second_are_no_reason_to_miss_the_span(address, pyroscope_
             {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.0"},
             "end-to-end-not-sampled!",
         ),
-        ({"OTEL_SDK_DISABLED": "true"}, "end-to-end-sdk-disabled!"),
     ],
 )
 def test_a_span_that_is_not_recorded(address, monkeypatch, environment, expected):

@@ -18,8 +18,9 @@ from pyroscope_otel.doctor.child.calling import call_asgi, call_wsgi
 from pyroscope_otel.doctor.child.exchange import payload, tell
 from pyroscope_otel.doctor.child.exporters import ExporterWatch
 from pyroscope_otel.doctor.child.loading import CannotLoad, load
-from pyroscope_otel.doctor.child.watching import AgentStarts, Providers
+from pyroscope_otel.doctor.child.watching import AgentStarts, Providers, SwitchedOff
 from pyroscope_otel.doctor.settings import AT_RUN_TIME, as_arguments
+from pyroscope_otel.findings.spans import sdk_is_disabled
 from pyroscope_otel.setting_table import BY_NAME
 from pyroscope_otel.settings import SettingsError
 
@@ -62,10 +63,11 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     providers = Providers()
     agent = AgentStarts(_NOWHERE if receiver is None else receiver.url)
     exporters = ExporterWatch()
+    off = SwitchedOff()
     try:
         loaded = load(told["app"])
     except (Exception, SystemExit) as error:
-        return {**facts, "load_error": _error(error), "settings": _settings(agent)}
+        return {**facts, "load_error": _error(error), "settings": _settings(agent, off)}
 
     facts |= {"stage": "it got a request", "is_asgi": loaded.is_asgi}
     tell(facts)
@@ -102,7 +104,8 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     return {
         **facts,
         "stage": "",
-        "settings": _settings(agent),
+        "settings": _settings(agent, off),
+        "sdk_is_disabled": sdk_is_disabled(os.environ),
         "providers": providers.facts(),
         "global_provider": type(trace.get_tracer_provider()).__name__,
         "agent": agent.facts(),
@@ -144,7 +147,7 @@ def _host(loaded: Loaded) -> str:
     return "localhost"
 
 
-def _settings(agent: AgentStarts) -> dict[str, Any] | None:
+def _settings(agent: AgentStarts, off: SwitchedOff) -> dict[str, Any] | None:
     """Return the settings in force, for the doctor itself: nothing is masked."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
     # The application's own agent counts, also where our settings stand beside it.
@@ -161,6 +164,8 @@ def _settings(agent: AgentStarts) -> dict[str, Any] | None:
         }
         source = "the application's call of pyroscope.configure"
         return {"arguments": told, "sources": dict.fromkeys(told, source)}
+    if off.settings is not None:
+        return {"arguments": as_arguments(off.settings), "sources": dict(off.settings.sources)}
     return None
 
 
