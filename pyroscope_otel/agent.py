@@ -38,6 +38,8 @@ class _State(Enum):
     """Our agent is flushing, in a thread of its own."""
     REFUSED = auto()
     """Our agent did not start."""
+    LEFT_BEHIND = auto()
+    """The application's own agent ran in the process that this one was forked from."""
 
 
 class Agent:
@@ -56,6 +58,7 @@ class Agent:
         # stop all greenlets.
         self._lock = thread_labels.os_thread.allocate_lock()
         self._is_hooked_to_fork = False
+        self._ran_before_fork = False
 
     def arm(self, settings: Settings) -> None:
         """Remember the settings; from now on, the next local root span starts the agent.
@@ -135,6 +138,8 @@ class Agent:
             return
         if settings is None or self._state is _State.RUNNING:
             self.needed = False
+            if settings is None and self._ran_before_fork and not thread_labels.agent_is_running():
+                self._state = _State.LEFT_BEHIND
             return
         # Before the attempt, as it may raise.
         self._retry_at = now + _RETRY_SECONDS
@@ -169,6 +174,14 @@ class Agent:
                 _RETRY_SECONDS,
             )
 
+        elif self._state is _State.LEFT_BEHIND:
+            logger.warning(
+                "There are no profiles: the application started the Pyroscope agent in the process "
+                "that this one was forked from, and no agent outlives a fork. Call "
+                "pyroscope.configure in each process that serves (with gunicorn, in post_fork), or "
+                "pyroscope_otel.configure in its place, which sees to that itself."
+            )
+
     def _begin_to_stop(self) -> bool:
         """Return whether it could be decided if there is anything to stop."""
         if not self._lock.acquire(False):  # noqa: FBT003  by position, as above
@@ -198,6 +211,18 @@ class Agent:
             self.needed = self._settings is not None
             self._state = _State.OFF
 
+    def before_fork(self) -> None:
+        """Remember whether an agent runs, of which the child will have nothing."""
+        self._ran_before_fork = thread_labels.agent_is_running()
+
+    def after_fork_in_child(self) -> None:
+        """Have the first local root span of the child look for an agent.
+
+        Not here: many children serve no request, and it may be started yet.
+        """
+        if self._ran_before_fork:
+            self.needed = True
+
     def _reset_in_child(self) -> None:
         """Begin anew in a forked child: the parent's agent is dead here.
 
@@ -226,6 +251,7 @@ def _pause_until(deadline: float) -> bool:
 
 
 AGENT = Agent()
+os.register_at_fork(before=AGENT.before_fork, after_in_child=AGENT.after_fork_in_child)
 
 arm = AGENT.arm
 disarm = AGENT.disarm

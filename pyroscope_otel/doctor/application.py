@@ -149,6 +149,15 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
             "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
         )
     if facts["agent_runs"]:
+        if facts["starts_while_loading"] and not facts["is_configured"]:
+            yield note(
+                "app-agent-before-fork",
+                "The application starts the Pyroscope agent while it is loaded. Where a server "
+                "forks its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
+                "workers have none.",
+                "With such a server, call pyroscope.configure in each worker (gunicorn: "
+                "post_fork), or pyroscope_otel.configure in its place.",
+            )
         return
     if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
         return  # The first sampled request starts it; that there was none is told as that.

@@ -119,6 +119,7 @@ def test_what_the_environment_cannot_give_a_provider_of_the_applications_own(che
 def test_by_hand_with_nothing_wrong_but_a_short_request(check):
     checked = check(PROVIDER, GLOBAL, BY_HAND, PLAIN, CONTRIB)
     assert codes(checked.findings) == [
+        "app-agent-before-fork",
         "app-one-local-root",
         "names-match",
         "app-profile-short",
@@ -244,7 +245,7 @@ async def app(scope, receive, send):
 
 def test_an_application_that_nothing_traces(check):
     findings = check(PROVIDER, GLOBAL, BY_HAND, PLAIN).findings
-    assert codes(findings) == ["app-no-span!", "traces-stay-here"]
+    assert codes(findings) == ["app-agent-before-fork", "app-no-span!", "traces-stay-here"]
 
 
 def test_no_provider(check):

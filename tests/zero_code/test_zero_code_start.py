@@ -96,24 +96,31 @@ KUBERNETES = {
 
 
 @pytest.mark.parametrize(
-    "environment",
+    ("environment", "said"),
     [
-        pytest.param(KUBERNETES, id="not configured"),
-        pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, id="switched off"),
-        pytest.param(PROFILED | {"OTEL_SDK_DISABLED": "True"}, id="OpenTelemetry is off"),
+        pytest.param(
+            KUBERNETES, ["No profiles: nothing of Pyroscope is configured"], id="not configured"
+        ),
+        pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, [], id="switched off"),
+        pytest.param(
+            PROFILED | {"OTEL_SDK_DISABLED": "True"},
+            ["No profiles: OTEL_SDK_DISABLED is true"],
+            id="OpenTelemetry is off",
+        ),
         pytest.param(
             PROFILED | {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*, pyroscope_otel"},
+            [],
             id="named among the disabled",
         ),
     ],
 )
-def test_installs_nothing_and_says_nothing_where_it_is_not_wanted(environment):
+def test_installs_nothing_where_it_is_not_wanted_or_not_configured(environment, said):
     done = run(
         "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
         QUICK | environment,
     )
     assert done.said == [{"linked": False, "processors": 0, "hooked": False}]
-    assert done.log == []
+    assert [line[: len(begin)] for line, begin in zip(done.log, said, strict=True)] == said
 
 
 # A wrong setting

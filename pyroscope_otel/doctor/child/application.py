@@ -69,7 +69,11 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     except (Exception, SystemExit) as error:
         return {**facts, "load_error": _error(error), "settings": _settings(agent, off)}
 
-    facts |= {"stage": "it got a request", "is_asgi": loaded.is_asgi}
+    facts |= {
+        "stage": "it got a request",
+        "is_asgi": loaded.is_asgi,
+        "starts_while_loading": len(agent.arguments),
+    }
     tell(facts)
     call = call_asgi if loaded.is_asgi else call_wsgi
     positions: list[int] = []
@@ -105,6 +109,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         **facts,
         "stage": "",
         "settings": _settings(agent, off),
+        "is_configured": configuration._process.installed is not None,  # noqa: SLF001  it has no public name
         "sdk_is_disabled": sdk_is_disabled(os.environ),
         "providers": providers.facts(),
         "global_provider": type(trace.get_tracer_provider()).__name__,
