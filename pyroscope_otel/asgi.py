@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from pyroscope_otel import agent, configuration, failure, tracing
+from pyroscope_otel.protocol import refuse_other_protocol
 from pyroscope_otel.request import (
     held,
     hold_request,
@@ -57,6 +58,7 @@ class PyroscopeMiddleware:
             an earlier `configure`.
         ImportError: If a root span has to be made and the instrumentation is not
             installed.
+        TypeError: If it is a WSGI application.
     """
 
     def __init__(self, app: Application, **settings: Unpack[Arguments]) -> None:
@@ -72,6 +74,7 @@ class PyroscopeMiddleware:
             self._failure = error
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
+        refuse_other_protocol(self._app, "asgi")
         configured = configuration.apply(settings)
         self._enabled = configured is not None
         if configured is None or _traces_itself(self._app):

@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import configuration, tracing
+from pyroscope_otel.protocol import refuse_other_protocol
 from pyroscope_otel.request import (
     held,
     hold_request,
@@ -55,9 +56,11 @@ class PyroscopeMiddleware:
             an earlier `configure`.
         ImportError: If a root span has to be made and the instrumentation is not
             installed.
+        TypeError: If it is an ASGI application.
     """
 
     def __init__(self, app: WSGIApplication, **settings: Unpack[Arguments]) -> None:
+        refuse_other_protocol(app, "wsgi")
         self._app = app
         self._traced = app
         configured = configuration.apply(settings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import NoOpTracerProvider
+
 from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.request import check_request
 from pyroscope_otel.doctor.settings import refused
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 90.0
 _EXPORT_SECONDS = "5"
+_BREAK_THE_LINK = ("pyroscope_otel_django.W001",)
+"""Warnings of Django's checks without whose remedy requests have no profile, or half of one."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     if facts is None or (facts["stage"] and "load_error" not in facts):
         return ApplicationCheck([_cut_short(app, outcome)])
     settings = facts["settings"] or {}
-    findings = _judge(app, path, facts)
+    findings = _judge(app, path, facts, outcome.said)
     return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
 
 
@@ -70,7 +74,7 @@ def _cut_short(app: str, outcome: Outcome) -> Finding:
     )
 
 
-def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
+def _judge(app: str, path: str, facts: Mapping[str, Any], said: str) -> list[Finding]:
     if "load_error" in facts:
         return [_not_loaded(app, facts["load_error"])]
     if facts["startup"] not in ("complete", "unsupported"):
@@ -88,7 +92,7 @@ def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
     if not ((facts["settings"] or {}).get("arguments") or {}).get("enabled", True):
         return []  # The same: the check of the settings says so.
     findings = [
-        *_judge_providers(facts),
+        *_judge_providers(app, facts, said),
         *_judge_agent(facts),
         *check_request(app, path, facts),
         *_judge_exporters(facts),
@@ -113,16 +117,36 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     )
 
 
-def _judge_providers(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+    if facts["global_provider"] == "NoOpTracerProvider":
+        yield from judge_spans(NoOpTracerProvider(), {})
+        return
+    if facts["is_below_instrument"]:
+        yield problem(
+            "app-zero-code-failed",
+            "opentelemetry-instrument starts the application, and has not set up a tracer "
+            "provider: there are no spans, and nothing was instrumented.",
+            "Its own words say why. It needs opentelemetry-distro, and the exporters that it is "
+            "told to use: for OTLP over HTTP, pip install opentelemetry-exporter-otlp-proto-http, "
+            "and set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
+            "OTEL_LOGS_EXPORTER to none unless they are to go somewhere.",
+            said,
+        )
+        return
+    yield problem(
+        "app-no-provider",
+        "The application has no OpenTelemetry tracer provider, so that there are no spans "
+        f"(the global one is {facts['global_provider']}).",
+        "If opentelemetry-instrument starts the application, let it start the doctor, too: "
+        f"opentelemetry-instrument pyroscope-otel doctor {app}. If nothing does, add "
+        "PyroscopeMiddleware, or call pyroscope_otel.configure: both make one.",
+    )
+
+
+def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        yield problem(
-            "app-no-provider",
-            "The application has no OpenTelemetry tracer provider, so that there are no spans "
-            f"(the global one is {facts['global_provider']}).",
-            "Add PyroscopeMiddleware, or call pyroscope_otel.configure: both make one. "
-            "PYROSCOPE_ENABLED may have switched them off.",
-        )
+        yield from _no_provider(app, facts, said)
         return
     for name in sorted({name for one in providers for name in one["foreign_processors"]}):
         yield problem(
@@ -141,6 +165,8 @@ def _judge_providers(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     starts = facts["agent"]
+    if not starts and not facts["providers"]:
+        return  # What would have made a provider, would have started it.
     if any(one["cpu_implementation"] == "Stack" for one in starts):
         yield problem(
             "app-stack-implementation",
@@ -190,7 +216,8 @@ def _judge_exporters(facts: Mapping[str, Any]) -> list[Finding]:
 
 
 def _django_check(message: Mapping[str, Any]) -> Finding:
-    make = problem if message["is_error"] else note
+    is_problem = message["is_error"] or message["id"] in _BREAK_THE_LINK
+    make = problem if is_problem else note
     return make(
         "django-check",
         f"manage.py check says ({message['id']}): {message['message']}",

@@ -252,7 +252,8 @@ def test_no_provider(check):
     findings = check(
         "def app(environ, start_response):\n    start_response('200 OK', [])\n    return []"
     ).findings
-    assert codes(findings) == ["app-no-provider!", "app-no-agent!"]
+    assert codes(findings) == ["app-no-provider!"]
+    assert "opentelemetry-instrument pyroscope-otel doctor shop:app" in findings[0].remedy
 
 
 @pytest.mark.parametrize(

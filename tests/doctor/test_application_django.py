@@ -97,4 +97,4 @@ def test_what_manage_py_check_says_is_said_as_well(project):
     findings = check_application("project", "/cart").findings
     (check,) = [one for one in findings if one.code == "django-check"]
     assert check.summary.startswith("manage.py check says (pyroscope_otel_django.W001): ")
-    assert check.level is Level.NOTE
+    assert check.level is Level.PROBLEM

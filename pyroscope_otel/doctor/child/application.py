@@ -109,6 +109,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         **facts,
         "stage": "",
         "settings": _settings(agent, off),
+        "is_below_instrument": _is_below_instrument(),
         "is_configured": configuration._process.installed is not None,  # noqa: SLF001  it has no public name
         "sdk_is_disabled": sdk_is_disabled(os.environ),
         "providers": providers.facts(),
@@ -120,6 +121,14 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         "samples": None if receiver is None else _samples(receiver),
         "django_checks": _django_checks() if loaded.is_django else [],
     }
+
+
+def _is_below_instrument() -> bool:
+    """Return whether `opentelemetry-instrument` has started this process."""
+    return any(
+        Path(path).parts[-2:] == ("instrumentation", "auto_instrumentation")
+        for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    )
 
 
 def _error(error: BaseException) -> dict[str, Any]:
