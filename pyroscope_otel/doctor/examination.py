@@ -89,7 +89,7 @@ def examine(
     if not has_profiles or sdk_is_disabled(os.environ):
         return found  # No span has a profile then: the reason has been given.
     progress("Burning CPU time in a span, and reading its profile back")
-    found.findings += check_end_to_end(settings, checked.reader, with_exporters=app is None)
+    found.findings += check_end_to_end(settings, checked, with_exporters=app is None)
     return found
 
 

@@ -152,7 +152,9 @@ def _check_import_path() -> Iterator[Finding]:
 def _check_requirements() -> Iterator[Finding]:
     """Compare what OpenTelemetry's packages and ours require with what is installed."""
     # The first of a name is the one that is imported.
-    installed = {one.metadata["Name"]: one for one in [*importlib.metadata.distributions()][::-1]}
+    installed = {
+        str(one.metadata["Name"]): one for one in [*importlib.metadata.distributions()][::-1]
+    }
     unmet = [
         f"{name} {one.version} requires {requirement}"
         for name, one in sorted(installed.items())

@@ -26,7 +26,7 @@ def real_server(monkeypatch):
         pytest.skip("PYROSCOPE_TEST_SERVER names no Pyroscope server")
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
     # It may be one that was started for the tests.
-    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 150.0)
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 250.0)
     return REAL_SERVER
 
 
