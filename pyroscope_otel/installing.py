@@ -16,6 +16,9 @@ def pip_install(extra: str) -> str:
         extra: The extra's name, such as "django".
     """
     wanted = re.compile(rf"\bextra\s*==\s*['\"]{re.escape(extra)}['\"]")
-    needed = importlib.metadata.requires("pyroscope-otel") or ()
+    try:
+        needed = importlib.metadata.requires("pyroscope-otel") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return f"pip install '.[{extra}]'"  # Imported from a checkout, and not installed.
     packages = [one.partition(";")[0].strip() for one in needed if wanted.search(one)]
     return " ".join(["pip install", *(f"'{package}'" for package in packages)])

@@ -249,6 +249,22 @@ print(*active(), vars(asyncio.Handle)["_run"] is before)
     assert nothing == "True"
 
 
+def test_a_command_is_installed_before_it_is_typed():
+    packages = {"gunicorn": "gunicorn", "uvicorn": "uvicorn", "django-admin": "django"}
+    checked = set()
+    for page in PAGES:
+        typed = "\n".join(blocks(page, "sh"))
+        # Pages that begin with nothing installed.
+        installed = re.match(r"pip install '\.\[.*", typed)
+        for command, package in packages.items():
+            found = re.search(rf"^{command} ", typed, re.MULTILINE)
+            if installed is None or found is None:
+                continue
+            checked.add(command)
+            assert package in installed[0].split(), (page.name, command)
+    assert checked == set(packages)
+
+
 def test_the_page_of_settings_has_the_table():
     assert settings_table_markdown() in (ROOT / "docs" / "settings.md").read_text()
 

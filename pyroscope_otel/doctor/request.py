@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyroscope_otel.findings.finding import Finding, fine, note, problem
 from pyroscope_otel.findings.names import judge_names
 from pyroscope_otel.findings.spans import sampler_drops_all, sampler_drops_some
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,7 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
         return note(
             "app-samples-unseen",
             "Cannot tell whether samples carry the request's id: the doctor needs protobuf for it.",
-            "pip install 'pyroscope-otel[local]'",
+            pip_install("receiver"),
         )
     request, start = facts["requests"][-1], facts["agent"][-1]
     cpu, wall = request["cpu_ns"], request["ended_ns"] - request["began_ns"]

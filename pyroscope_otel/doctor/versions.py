@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,7 +206,7 @@ def _check_instrumentations() -> Iterator[Finding]:
             yield note(
                 "instrumentation-missing",
                 f"{framework} {installed} is installed, its OpenTelemetry instrumentation is not.",
-                f"If the application uses it: pip install 'pyroscope-otel[{framework}]'",
+                f"If the application uses it: {pip_install(framework)}",
             )
 
 

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyroscope_otel.installing import pip_install
+
 try:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     from google.protobuf.message import DecodeError
 except ImportError as error:
     raise ImportError(
         "pyroscope_otel.receiver reads profiles with the package 'protobuf', which is not "
-        "installed. Install it with: pip install 'pyroscope-otel[receiver]'"
+        f"installed. Install it with: {pip_install('receiver')}"
     ) from error
 
 __all__ = (

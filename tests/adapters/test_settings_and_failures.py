@@ -30,10 +30,22 @@ async def endpoint(scope, receive, send):
     await PlainTextResponse("x")(scope, receive, send)
 
 
-@pytest.mark.parametrize("adapter", [asgi, wsgi])
-def test_bad_settings_raise_at_construction(adapter, settings):
+def wsgi_endpoint(environ, start_response):  # noqa: ARG001  the protocol's
+    start_response("200 OK", [])
+    return [b"x"]
+
+
+each_adapter = pytest.mark.parametrize(
+    ("kind", "adapter", "app"),
+    [("asgi", asgi, endpoint), ("wsgi", wsgi, wsgi_endpoint)],
+    ids=["asgi", "wsgi"],
+)
+
+
+@each_adapter
+def test_bad_settings_raise_at_construction(kind, adapter, app, settings):  # noqa: ARG001  for the next
     with pytest.raises(SettingsError) as caught:
-        adapter.PyroscopeMiddleware(endpoint, **settings, **BAD)
+        adapter.PyroscopeMiddleware(app, **settings, **BAD)
     assert str(caught.value) == MESSAGE
 
 
@@ -125,15 +137,15 @@ print([name for name in sys.modules if name.startswith("opentelemetry.instrument
 # No instrumentation
 
 
-@pytest.mark.parametrize(("kind", "adapter"), [("asgi", asgi), ("wsgi", wsgi)])
-def test_missing_instrumentation(kind, adapter, settings, monkeypatch):
+@each_adapter
+def test_missing_instrumentation(kind, adapter, app, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, f"opentelemetry.instrumentation.{kind}", None)
     with pytest.raises(ImportError) as caught:
-        adapter.PyroscopeMiddleware(endpoint, **settings)
+        adapter.PyroscopeMiddleware(app, **settings)
     assert str(caught.value) == (
         f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
         "to make a root span for each request, as this application is not instrumented yet. "
-        f"Install it with: pip install 'pyroscope-otel[{kind}]'"
+        f"Install it with: pip install 'opentelemetry-instrumentation-{kind}>=0.49b0'"
     )
     assert caught.value.name == f"opentelemetry.instrumentation.{kind}"
 

@@ -80,7 +80,8 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
             "pyroscope_otel_django.E002",
             (
                 "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
-                "span for each request. Install it with: pip install 'pyroscope-otel[django]'. "
+                "span for each request. Install it with: "
+                "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. "
                 "Where something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
             ),
             None,

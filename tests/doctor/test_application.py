@@ -387,4 +387,4 @@ def test_without_protobuf_the_samples_go_unseen(check, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['google.protobuf'] = None")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     findings = check(PROVIDER, GLOBAL, PLAIN, MIDDLEWARE).findings
-    assert the("app-samples-unseen", findings).remedy == "pip install 'pyroscope-otel[local]'"
+    assert the("app-samples-unseen", findings).remedy == "pip install 'protobuf>=5'"

@@ -53,5 +53,5 @@ def test_without_protobuf_the_error_names_the_command():
     )
     assert done.stdout == (
         "pyroscope_otel.receiver reads profiles with the package 'protobuf', which is not "
-        "installed. Install it with: pip install 'pyroscope-otel[receiver]'\n"
+        "installed. Install it with: pip install 'protobuf>=5'\n"
     )

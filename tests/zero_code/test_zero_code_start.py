@@ -1,5 +1,7 @@
 """Set-up without code: `opentelemetry-instrument`, and nothing but environment variables."""
 
+import re
+
 import pytest
 from instrumented import NO_DISTRO, NO_DISTRO_LOG, PROFILED, QUICK, run
 
@@ -82,6 +84,32 @@ say(status=status, agent=is_agent_running())
         PROFILED | QUICK,
     )
     assert done.said == [{"linked": True, "agent": True}, {"status": 0, "agent": False}]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/zero-code.md"])
+def test_the_variables_of_the_documentation_set_up_what_the_extra_otlp_installs(page, pytestconfig):
+    """Without them the distribution asks for gRPC, whose exporter is not there."""
+    text = (pytestconfig.rootpath / page).read_text()
+    (block,) = (
+        block
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        if "opentelemetry-instrument gunicorn" in block
+    )
+    named = dict(re.findall(r"\b(\w+)=(\S+)", block))
+    # The first is set by the distribution, as where nobody sets it.
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    }
+    exporters = """
+exporting = [one for one in tracing.span_processors(trace.get_tracer_provider())]
+say(exporters=[type(getattr(one, "span_exporter", None)).__name__ for one in exporting])
+"""
+    done = run(exporters, QUICK | environment | named)
+    assert done.said == [{"exporters": ["OTLPSpanExporter", "NoneType"]}]
+    assert done.log == []
+    without = run(exporters, QUICK | environment)
+    assert "Failed to auto initialize OpenTelemetry" in without.log
 
 
 # Out of the way
