@@ -129,12 +129,16 @@ def _is_built_by_starlette(app: Any) -> bool:
 
 
 async def _refuse_to_start(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell the server why it must not start; where it does not ask, fail the request."""
-    if scope["type"] != "lifespan":
-        # The same object for each request: without the frames of those before.
-        raise error.with_traceback(None)
-    await receive()
-    await send({"type": "lifespan.startup.failed", "message": str(error)})
+    """Tell the server why it must not start; where it does not ask, fail the request.
+
+    As Starlette does where an application's own lifespan fails: its `TestClient` takes
+    the start for a success unless the application raises as well.
+    """
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+    # The same object for each request: without the frames of those before.
+    raise error.with_traceback(None)
 
 
 def _starting(receive: Receive) -> Receive:
