@@ -75,6 +75,11 @@ class Agent:
         if settings.start == "now":
             self.ensure_running()
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether a local root span starts the agent, or has started it."""
+        return self._settings is not None
+
     def disarm(self) -> None:
         """Forget the settings; nothing starts the agent any more."""
         self._settings = None

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from pyroscope_otel.findings.exporting import exporters_asked_for, span_processors
 from pyroscope_otel.findings.finding import Level
 from pyroscope_otel.findings.names import is_unknown
 from pyroscope_otel.findings.spans import is_no_op
+from pyroscope_otel.made_provider import MadeProvider, make_global
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.setting_kinds import TRACER_PROVIDER
 from pyroscope_otel.settings import SettingsError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyroscope_otel")
 
-_made: TracerProvider | None = None
+_made: MadeProvider | None = None
 """The provider made here, if there is one."""
 
 
@@ -55,14 +55,19 @@ def resource_attributes(provider: Any | None, application_name: str = "") -> Map
     return getattr(resource, "attributes", None) or {}
 
 
-def tracer_provider_for(settings: Settings) -> Any:
+def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = bool) -> Any:
     """Return the provider to register with: given, else global, else made.
 
-    A provider made here becomes the global one. Its resource has the service
+    A provider made here becomes the global one, until the application sets its own
+    (`made_provider`). Its resource has the service
     name of `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, else the
     settings' application name, and its spans go where the environment says
     (`exporters_asked_for`). A `NoOpTracerProvider` is returned as it is: telemetry is
     switched off.
+
+    Args:
+        settings: The settings.
+        give_way: Called when the application has set its own in place of the one made.
 
     Raises:
         SettingsError: If the provider takes no span processors.
@@ -71,7 +76,7 @@ def tracer_provider_for(settings: Settings) -> Any:
     provider = provider_in_use(settings.tracer_provider)
     if provider is None:
         _made = _make_provider(settings.application_name)
-        trace.set_tracer_provider(_made)
+        make_global(_made, give_way)
         # Not the one just made: another thread's may have come first.
         provider = trace.get_tracer_provider()
     try:
@@ -147,8 +152,8 @@ def _named(resource: Resource, application_name: str) -> Resource:
     return resource
 
 
-def _make_provider(application_name: str) -> TracerProvider:
-    provider = TracerProvider(resource=_named(Resource.create(), application_name))
+def _make_provider(application_name: str) -> MadeProvider:
+    provider = MadeProvider(resource=_named(Resource.create(), application_name))
     asked = exporters_asked_for(os.environ)
     for exporter in asked.exporters.values():
         provider.add_span_processor(BatchSpanProcessor(exporter()))

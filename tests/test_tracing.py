@@ -59,7 +59,7 @@ print(type(made).__name__, trace.get_tracer_provider() is made, processors(made)
 print(made.resource.attributes["service.name"])
 print(tracing.tracer_provider_for(settings()) is made)
 """
-    ) == ["TracerProvider True []", "shop", "True"]
+    ) == ["MadeProvider True []", "shop", "True"]
 
 
 @pytest.mark.parametrize(
