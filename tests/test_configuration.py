@@ -282,7 +282,6 @@ def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
         BEGIN
         + """
 from pyroscope_otel import configuration
-from pyroscope_otel.arguments import Arguments
 configuration._process.lock.acquire()
 pid = os.fork()
 if pid == 0:
@@ -376,7 +375,6 @@ def test_shutdown_inside_of_configure_does_not_wait_for_ever():
         BEGIN
         + """
 from pyroscope_otel import configuration
-from pyroscope_otel.arguments import Arguments
 with configuration._process.lock:
     print(shutdown(0.1))
 print(shutdown(0.1))
