@@ -39,6 +39,8 @@ class _State(Enum):
     """Our agent is flushing, in a thread of its own."""
     REFUSED = auto()
     """Our agent did not start."""
+    LEFT_BEHIND = auto()
+    """The application's own agent ran in the process that this one was forked from."""
 
 
 class Agent:
@@ -57,6 +59,7 @@ class Agent:
         # stop all greenlets.
         self._lock = thread_labels.os_thread.allocate_lock()
         self._is_hooked_to_fork = False
+        self._ran_before_fork = False
         self._sampler = sampler.PYSPY
 
     def arm(self, settings: Settings) -> None:
@@ -74,6 +77,11 @@ class Agent:
         self.needed = True
         if settings.start == "now":
             self.ensure_running()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a local root span starts the agent, or has started it."""
+        return self._settings is not None
 
     def disarm(self) -> None:
         """Forget the settings; nothing starts the agent any more."""
@@ -138,6 +146,8 @@ class Agent:
             return
         if settings is None or self._state is _State.RUNNING:
             self.needed = False
+            if settings is None and self._ran_before_fork and not thread_labels.agent_is_running():
+                self._state = _State.LEFT_BEHIND
             return
         # Before the attempt, as it may raise.
         self._retry_at = now + _RETRY_SECONDS
@@ -183,6 +193,13 @@ class Agent:
                 "every %d s. With enable_logging=True the agent logs the reason to stderr",
                 _RETRY_SECONDS,
             )
+        elif self._state is _State.LEFT_BEHIND:
+            logger.warning(
+                "There are no profiles: the application started the Pyroscope agent in the process "
+                "that this one was forked from, and no agent outlives a fork. Call "
+                "pyroscope.configure in each process that serves (with gunicorn, in post_fork), or "
+                "pyroscope_otel.configure in its place, which sees to that itself."
+            )
 
     def _is_second_stack(self, settings: Settings | None) -> bool:
         return (
@@ -220,6 +237,18 @@ class Agent:
             self.needed = self._settings is not None
             self._state = _State.OFF
 
+    def before_fork(self) -> None:
+        """Remember whether an agent runs, of which the child will have nothing."""
+        self._ran_before_fork = thread_labels.agent_is_running()
+
+    def after_fork_in_child(self) -> None:
+        """Have the first local root span of the child look for an agent.
+
+        Not here: many children serve no request, and it may be started yet.
+        """
+        if self._ran_before_fork:
+            self.needed = True
+
     def _reset_in_child(self) -> None:
         """Begin anew in a forked child: the parent's agent is dead here.
 
@@ -248,6 +277,7 @@ def _pause_until(deadline: float) -> bool:
 
 
 AGENT = Agent()
+os.register_at_fork(before=AGENT.before_fork, after_in_child=AGENT.after_fork_in_child)
 
 arm = AGENT.arm
 disarm = AGENT.disarm

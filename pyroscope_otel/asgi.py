@@ -9,6 +9,7 @@ from opentelemetry import trace
 
 from pyroscope_otel import agent, configuration, failure, tracing
 from pyroscope_otel.held_asgi import REQUESTS, serve_held
+from pyroscope_otel.protocol import refuse_other_protocol
 from pyroscope_otel.request import (
     is_contrib,
     is_traced_outside,
@@ -50,6 +51,7 @@ class PyroscopeMiddleware:
             an earlier `configure`.
         ImportError: If a root span has to be made and the instrumentation is not
             installed.
+        TypeError: If it is a WSGI application.
     """
 
     def __init__(self, app: Application, **settings: Unpack[Arguments]) -> None:
@@ -65,6 +67,7 @@ class PyroscopeMiddleware:
             self._failure = error
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
+        refuse_other_protocol(self._app, "asgi")
         configured = configuration.apply(settings)
         self._enabled = configured is not None
         if configured is None or _traces_itself(self._app):
@@ -114,12 +117,16 @@ def _is_built_by_starlette(app: Any) -> bool:
 
 
 async def _refuse_to_start(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell the server why it must not start; where it does not ask, fail the request."""
-    if scope["type"] != "lifespan":
-        # The same object for each request: without the frames of those before.
-        raise error.with_traceback(None)
-    await receive()
-    await send({"type": "lifespan.startup.failed", "message": str(error)})
+    """Tell the server why it must not start; where it does not ask, fail the request.
+
+    As Starlette does where an application's own lifespan fails: its `TestClient` takes
+    the start for a success unless the application raises as well.
+    """
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+    # The same object for each request: without the frames of those before.
+    raise error.with_traceback(None)
 
 
 def _starting(receive: Receive) -> Receive:

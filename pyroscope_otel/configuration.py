@@ -6,14 +6,19 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroscope_otel import agent, failure, names, tracing
+from pyroscope_otel import agent, failure, tracing
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.profiling import judge_visibility
+from pyroscope_otel.findings.spans import judge_spans
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import SpanProcessor
     from typing_extensions import Unpack
@@ -28,8 +33,10 @@ class _Installed(NamedTuple):
     settings: Settings
     provider: Any
     processor: SpanProcessor | None
-    """None where the application registered its own."""
+    """None where the application registered its own, or nothing makes spans."""
     arguments: Mapping[str, object]
+    read: Callable[..., Settings]
+    """Reads the settings again, for the resource of another provider."""
     gives_way: bool
     """Whether a later call may set other settings. What it leaves out is then as
     the arguments were."""
@@ -142,12 +149,8 @@ def apply(
             provider = tracing.provider_in_use(given)
         else:
             provider = installed.provider
-        settings = read_settings(
-            arguments,
-            framework=framework,
-            framework_name=framework_name,
-            resource=tracing.resource_attributes(provider),
-        )
+        read = partial(read_settings, arguments, framework=framework, framework_name=framework_name)
+        settings = read(resource=tracing.resource_attributes(provider))
         if installed is not None:
             differences = _differences(installed, settings)
             if not differences:
@@ -164,7 +167,7 @@ def apply(
             agent.stop()
         if not settings.enabled:
             return None
-        _process.installed = _install(settings, arguments, gives_way=gives_way)
+        _process.installed = _install(settings, arguments, read, gives_way=gives_way)
         if with_agent:
             agent.arm(settings)
     return settings
@@ -235,13 +238,36 @@ def _with_those_before(
     return {**arguments, **kept}
 
 
-def _install(settings: Settings, arguments: Mapping[str, object], *, gives_way: bool) -> _Installed:
-    provider = tracing.tracer_provider_for(settings)
+def _install(
+    settings: Settings,
+    arguments: Mapping[str, object],
+    read: Callable[..., Settings],
+    *,
+    gives_way: bool,
+) -> _Installed:
+    provider = tracing.tracer_provider_for(settings, _take_over)
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
-    _warn_where_the_link_breaks(settings, tracing.resource_attributes(provider))
-    return _Installed(settings, provider, processor, arguments, gives_way)
+    _warn_where_the_link_breaks(settings, provider)
+    return _Installed(settings, provider, processor, arguments, read, gives_way)
+
+
+def _take_over() -> None:
+    """Go over to the provider that the application has set in place of the one made for it."""
+    with _process.lock:
+        installed = _process.installed
+        provider = tracing.provider_in_use()
+        if installed is None or provider is installed.provider:
+            return
+        is_armed = agent.AGENT.is_armed
+        _uninstall()
+        settings = installed.read(resource=tracing.resource_attributes(provider))
+        _process.installed = _install(
+            settings, installed.arguments, installed.read, gives_way=installed.gives_way
+        )
+        if is_armed:
+            agent.arm(settings)
 
 
 def _differences(installed: _Installed, wanted: Settings) -> list[str]:
@@ -258,25 +284,12 @@ def _differences(installed: _Installed, wanted: Settings) -> list[str]:
     return differences
 
 
-def _warn_where_the_link_breaks(settings: Settings, resource: Mapping[str, Any]) -> None:
-    """Warn where Grafana's link from a trace would find no profile."""
-    service = names.service_names(settings.application_name, settings.tags, resource)
-    if service.differ:
-        logger.warning(
-            "Profiles have service_name %r, traces have service.name %r: Grafana's link from a "
-            "trace finds no profile. Set application_name or OTEL_SERVICE_NAME so that both match",
-            *service,
-        )
-    elif names.is_unknown(service.profiles):
-        logger.warning(
-            "The service has no name, traces and profiles go under %r. "
-            "Set application_name or OTEL_SERVICE_NAME",
-            service.profiles,
-        )
-    namespace = names.service_namespaces(settings.tags, resource)
-    if namespace.differ:
-        logger.warning(
-            "Profiles have service_namespace %r, traces have service.namespace %r: Grafana's link "
-            "from a trace finds no profile. Leave the tag out, it is then added",
-            *namespace,
-        )
+def _warn_where_the_link_breaks(settings: Settings, provider: Any) -> None:
+    """Log what keeps Grafana's link from a trace from finding a profile, each in one line."""
+    resource = tracing.resource_attributes(provider)
+    spans = judge_spans(provider, os.environ)
+    names = judge_names(settings.application_name, settings.tags, resource)
+    # Without spans, names have nothing to match.
+    for finding in (*(spans or names), *judge_visibility(settings)):
+        if finding.level is not Level.FINE:
+            logger.warning("%s", finding.line)

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Hold, current_owner
 from pyroscope_otel.following.switch import follow_current, run_as, run_as_async, see_end
+from pyroscope_otel.installing import pip_install
 from pyroscope_otel.thread_labels import something_happened
 
 if TYPE_CHECKING:
@@ -152,6 +153,6 @@ def missing_instrumentation(kind: str, error: ImportError) -> ImportError:
     return ImportError(
         f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
         f"to make a root span for each request, as this application is not instrumented yet. "
-        f"Install it with: pip install 'pyroscope-otel[{kind}]'",
+        f"Install it with: {pip_install(kind)}",
         name=error.name,
     )

@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import NoOpTracerProvider
+
 from pyroscope_otel.profile import SPAN_LABELS
 from pyroscope_otel.sampler import SAMPLERS, name_of
 
@@ -190,7 +192,9 @@ def _sampler(value: Any) -> str:
 
 
 def _tracer_provider(value: Any) -> Any:
-    _require(callable(getattr(value, "add_span_processor", None)))
+    # One that makes no spans is how applications switch telemetry off.
+    is_no_op = isinstance(value, NoOpTracerProvider)
+    _require(is_no_op or callable(getattr(value, "add_span_processor", None)))
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import threading
@@ -10,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from pyroscope_otel.names import is_unknown
+from pyroscope_otel.findings.exporting import exporters_asked_for, span_processors
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import is_unknown
+from pyroscope_otel.findings.spans import is_no_op
+from pyroscope_otel.made_provider import MadeProvider, make_global
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.setting_kinds import TRACER_PROVIDER
 from pyroscope_otel.settings import SettingsError
@@ -27,13 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyroscope_otel")
 
-_made: TracerProvider | None = None
+_made: MadeProvider | None = None
 """The provider made here, if there is one."""
-
-_EXPORTERS = {
-    "http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-    "grpc": "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
-}
 
 
 def provider_in_use(given: Any = None) -> Any | None:
@@ -44,21 +41,33 @@ def provider_in_use(given: Any = None) -> Any | None:
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
-def resource_attributes(provider: Any | None) -> Mapping[str, Any]:
-    """Return the resource's attributes of a provider, or those one made here would have."""
+def resource_attributes(provider: Any | None, application_name: str = "") -> Mapping[str, Any]:
+    """Return the resource's attributes of a provider, or those one made here would have.
+
+    Args:
+        provider: The provider; None for the one that is yet to be made.
+        application_name: The settings' application name, where it is known.
+    """
     if provider is None:
-        return Resource.create().attributes
+        made = Resource.create()
+        return (_named(made, application_name) if application_name else made).attributes
     resource = getattr(provider, "resource", None)
     return getattr(resource, "attributes", None) or {}
 
 
-def tracer_provider_for(settings: Settings) -> Any:
+def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = bool) -> Any:
     """Return the provider to register with: given, else global, else made.
 
-    A provider made here becomes the global one. Its resource has the service
+    A provider made here becomes the global one, until the application sets its own
+    (`made_provider`). Its resource has the service
     name of `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, else the
-    settings' application name. Where an OTLP endpoint is set in the environment
-    and an OTLP exporter is installed, the spans go there.
+    settings' application name, and its spans go where the environment says
+    (`exporters_asked_for`). A `NoOpTracerProvider` is returned as it is: telemetry is
+    switched off.
+
+    Args:
+        settings: The settings.
+        give_way: Called when the application has set its own in place of the one made.
 
     Raises:
         SettingsError: If the provider takes no span processors.
@@ -67,7 +76,7 @@ def tracer_provider_for(settings: Settings) -> Any:
     provider = provider_in_use(settings.tracer_provider)
     if provider is None:
         _made = _make_provider(settings.application_name)
-        trace.set_tracer_provider(_made)
+        make_global(_made, give_way)
         # Not the one just made: another thread's may have come first.
         provider = trace.get_tracer_provider()
     try:
@@ -100,8 +109,11 @@ def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> Span
         make: Makes the processor, if one is needed.
 
     Returns:
-        The processor, or None where the application had registered one itself.
+        The processor; None where the application had registered one itself, or where
+        the provider makes no spans.
     """
+    if is_no_op(provider):
+        return None
     if any(isinstance(one, PyroscopeSpanProcessor) for one in span_processors(provider)):
         return None
     processor = make()
@@ -123,13 +135,6 @@ def unregister_processor(provider: Any, processor: SpanProcessor) -> None:
     processor.shutdown()
 
 
-def span_processors(provider: Any) -> tuple[Any, ...]:
-    """Return a provider's span processors, as far as they can be seen."""
-    registered = getattr(provider, "_active_span_processor", None)
-    processors = getattr(registered, "_span_processors", None)
-    return processors if isinstance(processors, tuple) else ()
-
-
 def name_service(provider: Any, application_name: str) -> None:
     """Give the resource of a provider a service name, unless it has one.
 
@@ -147,53 +152,13 @@ def _named(resource: Resource, application_name: str) -> Resource:
     return resource
 
 
-def _make_provider(application_name: str) -> TracerProvider:
-    provider = TracerProvider(resource=_named(Resource.create(), application_name))
-    exporter = _make_exporter()
-    if exporter is not None:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+def _make_provider(application_name: str) -> MadeProvider:
+    provider = MadeProvider(resource=_named(Resource.create(), application_name))
+    asked = exporters_asked_for(os.environ)
+    for exporter in asked.exporters.values():
+        provider.add_span_processor(BatchSpanProcessor(exporter()))
+    for finding in asked.findings:
+        # What is switched off, or was not asked for, is as the environment has it.
+        is_problem = finding.level is Level.PROBLEM
+        logger.log(logging.WARNING if is_problem else logging.INFO, "%s", finding.line)
     return provider
-
-
-def _make_exporter() -> Any | None:
-    """Return an OTLP exporter, where the environment asks for one. It reads the rest itself."""
-    if not _wants_otlp():
-        return None
-    module = otlp_module()
-    if module is not None:
-        return module.OTLPSpanExporter()
-    logger.warning(
-        "An OTLP endpoint is set, but no OTLP exporter for it is installed; traces go nowhere. "
-        "Needed: pip install 'pyroscope-otel[otlp]', or opentelemetry-exporter-otlp-proto-grpc"
-    )
-    return None
-
-
-def otlp_module() -> Any | None:
-    """Return the module of the OTLP exporter that the environment asks for.
-
-    Returns:
-        None where it asks for none, or for one that is not installed.
-    """
-    if not _wants_otlp():
-        return None
-    protocol = _variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    modules = [_EXPORTERS[protocol]] if protocol in _EXPORTERS else list(_EXPORTERS.values())
-    return next(filter(None, map(_import, modules)), None)
-
-
-def _wants_otlp() -> bool:
-    endpoint = _variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    names = (_variable("OTEL_TRACES_EXPORTER") or "otlp").split(",")
-    return bool(endpoint) and "otlp" in map(str.strip, names)
-
-
-def _import(module: str) -> Any | None:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        return None
-
-
-def _variable(*names: str) -> str:
-    return next(filter(None, (os.environ.get(name, "").strip() for name in names)), "")

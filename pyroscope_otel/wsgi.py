@@ -9,6 +9,7 @@ from opentelemetry import trace
 
 from pyroscope_otel import configuration, tracing
 from pyroscope_otel.held_wsgi import BODY, ApplicationBody, is_ready, serve_held
+from pyroscope_otel.protocol import refuse_other_protocol
 from pyroscope_otel.request import (
     is_contrib,
     is_traced_outside,
@@ -44,9 +45,11 @@ class PyroscopeMiddleware:
             an earlier `configure`.
         ImportError: If a root span has to be made and the instrumentation is not
             installed.
+        TypeError: If it is an ASGI application.
     """
 
     def __init__(self, app: WSGIApplication, **settings: Unpack[Arguments]) -> None:
+        refuse_other_protocol(app, "wsgi")
         self._app = app
         self._traced = app
         configured = configuration.apply(settings)

@@ -22,11 +22,12 @@ from __future__ import annotations
 import logging
 import os
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
 from pyroscope_otel import configuration, failure, tracing
+from pyroscope_otel.findings.spans import judge_spans, sdk_is_disabled
 from pyroscope_otel.following.hook import Patch
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.settings import SettingsError, read_settings
@@ -117,7 +118,10 @@ def _start(options: dict[str, Any]) -> None:
     try:
         reason = _reason_not_to(options)
         if reason is not None:
-            logger.info("No profiles: %s", reason)
+            # What was switched off by name needs no warning. The rest may be an
+            # oversight, and at this time no other level is ever seen.
+            level = logging.INFO if reason.is_chosen else logging.WARNING
+            logger.log(level, "No profiles: %s", reason.words)
         elif tracing.provider_in_use(options.get("tracer_provider")) is not None:
             configuration.apply(options, gives_way=True)
         else:
@@ -132,23 +136,36 @@ def _start(options: dict[str, Any]) -> None:
         failure.report("set up without code")
 
 
-def _reason_not_to(options: dict[str, Any]) -> str | None:
+class _Reason(NamedTuple):
+    words: str
+    is_chosen: bool
+    """Whether somebody has switched this package off, and nothing else."""
+
+
+def _reason_not_to(options: dict[str, Any]) -> _Reason | None:
     """Return why nothing is to be installed, or None if it is.
 
     Raises:
         SettingsError: If a setting is wrong.
     """
     if _ENTRY_POINT in _words("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"):
-        return f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_ENTRY_POINT}"
+        return _Reason(
+            f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_ENTRY_POINT}", is_chosen=True
+        )
     settings = read_settings(options)  # Warns of a misspelt variable, be it the only one.
     # A distribution may give its tracer provider to every instrumentation.
     given = options.keys() - {"tracer_provider"}
     if not given and not any(_words(name) for row in TABLE for name in row.environment):
-        return "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"
+        return _Reason(
+            "nothing of Pyroscope is configured. Set PYROSCOPE_SERVER_ADDRESS to the server's "
+            "URL, or PYROSCOPE_ENABLED=false if there are to be none.",
+            # A file may list it as disabled, and does not tell us.
+            is_chosen=bool(_words("OTEL_CONFIG_FILE")),
+        )
     if not settings.enabled:
-        return f"enabled is False ({settings.sources['enabled']})"
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return "OTEL_SDK_DISABLED is true, so there are no traces to link them with"
+        return _Reason(f"enabled is False ({settings.sources['enabled']})", is_chosen=True)
+    if sdk_is_disabled(os.environ):
+        return _Reason(judge_spans(None, os.environ)[0].line, is_chosen=False)
     return None
 
 

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import ipaddress
+import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's
 
 from pyroscope_otel import tracing
-from pyroscope_otel.names import is_unknown, service_names
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.findings.credentials import judge_credentials
+from pyroscope_otel.findings.exporting import judge_exporting
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.profiling import judge_visibility
+from pyroscope_otel.findings.spans import judge_spans
 from pyroscope_otel.settings import SettingsError
 from pyroscope_otel_django.configuration import prepare, read
 from pyroscope_otel_django.instrumentation import MIDDLEWARE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyroscope_otel.findings.finding import Finding
     from pyroscope_otel.settings import Settings
 
 APP = "pyroscope_otel_django"
 TAG = "pyroscope"
 _NEAR_THE_TOP = 3
 _OPENTELEMETRY = "opentelemetry."
+_CHOSEN_EXPORTERS = ("traces-stay-here", "traces-exporter-unknown")
+"""Findings about exporters that nobody has by mistake."""
+_MADE_AT_START_UP = (
+    "Where only the start-up of the server makes the tracer provider, put {} into "
+    "SILENCED_SYSTEM_CHECKS."
+)
 
 
 @register(TAG)
@@ -72,67 +84,56 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def check_tracing(**_: Any) -> list[CheckMessage]:
-    """Report traces that go nowhere, or that the profiles' name does not match."""
+    """Report spans that are not made or go nowhere, and names that do not match."""
     settings = _settings_in_force()
     if settings is None:
         return []
-    found: list[CheckMessage] = []
     provider = tracing.provider_in_use(settings.tracer_provider)
-    if not _exports(provider):
-        found.append(
-            Warning(
-                "The tracer provider has no exporter: traces go nowhere."
-                if provider
-                else "There is no tracer provider, and the one that is made exports nowhere.",
-                hint=(
-                    "Set the environment variable OTEL_EXPORTER_OTLP_ENDPOINT, and "
-                    "pip install 'pyroscope-otel[otlp]'. Where only the server's start-up makes "
-                    f"the provider, put {APP}.W003 into SILENCED_SYSTEM_CHECKS."
-                ),
-                id=f"{APP}.W003",
-            )
-        )
-    resource = tracing.resource_attributes(provider)
-    service = service_names(settings.application_name, settings.tags, resource)
-    # A provider that is yet to be made takes the application's name.
-    is_made = provider is None and is_unknown(service.traces)
-    if service.differ and not is_made:
-        found.append(
-            Warning(
-                f"Profiles have service_name {service.profiles!r}, "
-                f"traces have service.name {service.traces!r}.",
-                hint=(
-                    "Grafana's link from a trace finds no profile unless both match: set "
-                    "PYROSCOPE['APPLICATION_NAME'] or the environment variable OTEL_SERVICE_NAME."
-                ),
-                id=f"{APP}.W004",
-            )
-        )
-    return found
+    without_spans = judge_spans(provider, os.environ)
+    if without_spans:
+        return _warnings(without_spans, "W006")
+    exporting = [
+        one for one in judge_exporting(provider, os.environ) if one.code not in _CHOSEN_EXPORTERS
+    ]
+    resource = tracing.resource_attributes(provider, settings.application_name)
+    names = judge_names(settings.application_name, settings.tags, resource)
+    return [
+        *_warnings(exporting, "W003", _MADE_AT_START_UP),
+        *_warnings(names, "W004", _MADE_AT_START_UP),
+    ]
+
+
+@register(TAG)
+def check_visibility(**_: Any) -> list[CheckMessage]:
+    """Report what keeps profiles from being seen in Grafana."""
+    settings = _settings_in_force()
+    return [] if settings is None else _warnings(judge_visibility(settings), "W007")
 
 
 @register(TAG, deploy=True)
 def check_transport(**_: Any) -> list[CheckMessage]:
     """Report credentials that would cross a network in plain text."""
     settings = _settings_in_force()
-    if settings is None:
-        return []
-    address = urlsplit(settings.server_address)
-    secrets = (
-        settings.basic_auth_password,
-        settings.auth_token,
-        settings.http_headers,
-        address.username,
-    )
-    if address.scheme != "http" or not any(secrets) or _is_this_machine(address.hostname or ""):
-        return []
+    return [] if settings is None else _warnings(judge_credentials(settings), "W005")
+
+
+def _warnings(findings: Iterable[Finding], number: str, unless: str = "") -> list[CheckMessage]:
+    """Return what is not fine as warnings with one id.
+
+    Args:
+        findings: What was found.
+        number: The end of the id.
+        unless: When it is no fault, with `{}` for the id.
+    """
+    identity = f"{APP}.{number}"
     return [
         Warning(
-            "The credentials for the Pyroscope server cross the network in plain text: "
-            f"SERVER_ADDRESS is {settings.shown('server_address')}.",
-            hint="Use an address that begins with https://.",
-            id=f"{APP}.W005",
+            finding.summary,
+            hint=f"{finding.remedy} {unless.format(identity)}".strip() or None,
+            id=identity,
         )
+        for finding in findings
+        if finding.level is not Level.FINE
     ]
 
 
@@ -143,22 +144,3 @@ def _settings_in_force() -> Settings | None:
     except SettingsError:
         return None
     return settings if settings.enabled else None
-
-
-def _exports(provider: Any | None) -> bool:
-    """Return False for a provider whose spans, as far as can be seen, go nowhere."""
-    if provider is None:
-        return tracing.otlp_module() is not None
-    if not hasattr(provider, "_active_span_processor"):
-        return True
-    processors = tracing.span_processors(provider)
-    return any(not isinstance(one, PyroscopeSpanProcessor) for one in processors)
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

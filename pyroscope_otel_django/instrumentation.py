@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import failure
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -38,7 +39,7 @@ def instrument(tracer_provider: Any) -> None:
     except ImportError as error:
         raise ImportError(
             "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
-            "for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
+            f"for each request. Install it with: {pip_install('django')}. Where "
             "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False",
             name=error.name,
         ) from error

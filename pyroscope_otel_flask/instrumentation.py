@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.installing import pip_install
 from pyroscope_otel.request import is_contrib
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def instrument(app: Flask, tracer_provider: TracerProvider) -> None:
         raise ImportError(
             "pyroscope_otel_flask.Pyroscope needs opentelemetry-instrumentation-flask to make a "
             "root span for each request, as this application is not instrumented yet. "
-            "Install it with: pip install 'pyroscope-otel[flask]'",
+            f"Install it with: {pip_install('flask')}",
             name=error.name,
         ) from error
     with _ahead(app.before_request_funcs), _ahead(app.teardown_request_funcs):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pyroscope_otel.cli import main
+from pyroscope_otel.installing import pip_install
 
 COMMAND = Path(sys.executable).with_name("pyroscope-otel")
 
@@ -128,7 +129,7 @@ sys.exit(main(["{command}", "--port", "0"]))
 """
     done = run(code=code)
     assert done.returncode == 1
-    assert "pip install 'pyroscope-otel[" in done.stderr
+    assert pip_install("local") in done.stderr
     assert "Traceback" not in done.stderr
 
 

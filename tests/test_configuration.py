@@ -282,7 +282,6 @@ def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
         BEGIN
         + """
 from pyroscope_otel import configuration
-from pyroscope_otel.arguments import Arguments
 configuration._process.lock.acquire()
 pid = os.fork()
 if pid == 0:
@@ -294,71 +293,7 @@ os.waitpid(pid, 0)
     ) == ["True"]
 
 
-# The names that Grafana's link goes by
-
-
-def test_matching_names_are_no_warning():
-    assert (
-        run(
-            BEGIN
-            + """
-use(service_name="shop", service_namespace="web")
-configure(application_name="shop")
-"""
-        )
-        == []
-    )
-
-
-def test_names_that_differ_are_one_warning():
-    assert run(
-        BEGIN
-        + """
-use(service_name="shop-web")
-configure(application_name="shop")
-configure(application_name="shop")
-"""
-    ) == [
-        (
-            "WARNING Profiles have service_name 'shop', traces have service.name 'shop-web': "
-            "Grafana's link from a trace finds no profile. "
-            "Set application_name or OTEL_SERVICE_NAME so that both match"
-        )
-    ]
-
-
-def test_a_tag_that_overrides_the_name_counts():
-    assert (
-        run(
-            BEGIN
-            + """
-use(service_name="shop-web")
-configure(application_name="shop", tags={"service_name": "shop-web"})
-"""
-        )
-        == []
-    )
-
-
-def test_namespaces_that_differ_are_a_warning():
-    assert run(
-        BEGIN
-        + """
-use(service_name="shop", service_namespace="web")
-configure(application_name="shop", tags={"service_namespace": "net"})
-"""
-    ) == [
-        (
-            "WARNING Profiles have service_namespace 'net', traces have service.namespace 'web': "
-            "Grafana's link from a trace finds no profile. Leave the tag out, it is then added"
-        )
-    ]
-
-
-def test_a_service_without_a_name_is_a_warning():
-    (line,) = run(BEGIN + "configure()")
-    assert line.startswith("WARNING The service has no name, traces and profiles go under 'unknown")
-    assert line.endswith("'. Set application_name or OTEL_SERVICE_NAME")
+# Secrets
 
 
 def test_secrets_are_in_no_log_line():
@@ -440,7 +375,6 @@ def test_shutdown_inside_of_configure_does_not_wait_for_ever():
         BEGIN
         + """
 from pyroscope_otel import configuration
-from pyroscope_otel.arguments import Arguments
 with configuration._process.lock:
     print(shutdown(0.1))
 print(shutdown(0.1))

@@ -249,6 +249,22 @@ print(*active(), vars(asyncio.Handle)["_run"] is before)
     assert nothing == "True"
 
 
+def test_a_command_is_installed_before_it_is_typed():
+    packages = {"gunicorn": "gunicorn", "uvicorn": "uvicorn", "django-admin": "django"}
+    checked = set()
+    for page in PAGES:
+        typed = "\n".join(blocks(page, "sh"))
+        # Pages that begin with nothing installed.
+        installed = re.match(r"pip install '\.\[.*", typed)
+        for command, package in packages.items():
+            found = re.search(rf"^{command} ", typed, re.MULTILINE)
+            if installed is None or found is None:
+                continue
+            checked.add(command)
+            assert package in installed[0].split(), (page.name, command)
+    assert checked == set(packages)
+
+
 def test_the_page_of_settings_has_the_table():
     assert settings_table_markdown() in (ROOT / "docs" / "settings.md").read_text()
 
@@ -313,6 +329,7 @@ def test_every_finding_of_the_doctor_that_is_named_exists():
     cells = [cells[3] for cells in tables(page) if len(cells) > 3]
     named = {code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)}
     assert len(named) > 20
-    sources = (ROOT / "pyroscope_otel" / "doctor").rglob("*.py")
+    package = ROOT / "pyroscope_otel"
+    sources = [*(package / "doctor").rglob("*.py"), *(package / "findings").glob("*.py")]
     text = "\n".join(source.read_text() for source in sources)
     assert {code for code in named if f'"{code}"' not in text} == set()

@@ -59,7 +59,7 @@ print(type(made).__name__, trace.get_tracer_provider() is made, processors(made)
 print(made.resource.attributes["service.name"])
 print(tracing.tracer_provider_for(settings()) is made)
 """
-    ) == ["TracerProvider True []", "shop", "True"]
+    ) == ["MadeProvider True []", "shop", "True"]
 
 
 @pytest.mark.parametrize(
@@ -99,47 +99,59 @@ def test_a_provider_without_a_resource_has_no_attributes():
 @pytest.mark.parametrize(
     ("env", "expected"),
     [
-        (ENDPOINT, "BatchSpanProcessor"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/x"}, "BatchSpanProcessor"),
-        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console, otlp"}, "BatchSpanProcessor"),
-        (ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "BatchSpanProcessor"),
-        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, None),
-        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console"}, None),
-        ({}, None),
+        ({}, []),
+        (ENDPOINT, ["OTLPSpanExporter"]),
+        ({"OTEL_TRACES_EXPORTER": "none"}, []),
+        ({"OTEL_TRACES_EXPORTER": "otlp_proto_http"}, ["OTLPSpanExporter"]),
+        (
+            ENDPOINT | {"OTEL_TRACES_EXPORTER": "console, otlp"},
+            ["ConsoleSpanExporter", "OTLPSpanExporter"],
+        ),
     ],
 )
-def test_spans_go_to_otlp_where_the_environment_says_so(env, expected):
+def test_a_made_provider_exports_as_the_environment_says(env, expected):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     assert run(
         BEGIN
         + """
-print(processors(tracing.tracer_provider_for(settings())))
+made = tracing.tracer_provider_for(settings())
+exporting = made._active_span_processor._span_processors
+print([type(one.span_exporter).__name__ for one in exporting])
+print(processors(made) == ["BatchSpanProcessor"] * len(exporting))
 """,
         env=env,
-    ) == [str([expected] if expected else [])]
+    ) == [str(expected), "True"]
 
 
-def test_the_protocol_decides_on_the_exporter():
-    assert run(
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, "INFO No OTLP endpoint is set"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, "INFO OTEL_TRACES_EXPORTER is 'none'"),
+        (
+            ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
+            "WARNING OTEL_TRACES_EXPORTER is 'none': traces go nowhere, though an OTLP endpoint",
+        ),
+        (
+            ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "WARNING The OTLP protocol is set to 'http/json'",
+        ),
+        ({"OTEL_TRACES_EXPORTER": "nix"}, "WARNING OTEL_TRACES_EXPORTER asks for 'nix'"),
+    ],
+)
+def test_a_made_provider_that_exports_nothing_says_why(env, said):
+    (line,) = run(
         BEGIN
-        + HIDE_EXPORTERS
         + """
-import types
-for name in ("http", "grpc"):
-    module = types.ModuleType(name)
-    module.OTLPSpanExporter = type(f"{name}_exporter", (), {"shutdown": lambda self: None})
-    sys.modules[f"opentelemetry.exporter.otlp.proto.{name}.trace_exporter"] = module
-print(type(tracing._make_exporter()).__name__)
-os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "grpc"
-print(type(tracing._make_exporter()).__name__)
-os.environ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = "http/protobuf"
-print(type(tracing._make_exporter()).__name__)
+logging.getLogger("pyroscope_otel").setLevel("INFO")
+tracing.tracer_provider_for(settings())
 """,
-        env=ENDPOINT,
-    ) == ["http_exporter", "grpc_exporter", "http_exporter"]
+        env=env,
+    )
+    assert line.startswith(said)
 
 
-def test_an_endpoint_without_an_exporter_is_a_warning():
+def test_an_exporter_that_is_not_installed_is_one_line():
     assert run(
         BEGIN
         + HIDE_EXPORTERS
@@ -149,9 +161,9 @@ print(processors(tracing.tracer_provider_for(settings())))
         env=ENDPOINT,
     ) == [
         (
-            "WARNING An OTLP endpoint is set, but no OTLP exporter for it is installed; traces go "
-            "nowhere. Needed: pip install 'pyroscope-otel[otlp]', or "
-            "opentelemetry-exporter-otlp-proto-grpc"
+            "WARNING An OTLP endpoint is set, but no OTLP exporter for it is installed: no trace "
+            "goes there. pip install opentelemetry-exporter-otlp-proto-http, or "
+            "opentelemetry-exporter-otlp-proto-grpc with OTEL_EXPORTER_OTLP_PROTOCOL=grpc."
         ),
         "[]",
     ]
@@ -161,7 +173,10 @@ def test_a_global_provider_that_takes_no_processors_is_refused():
     assert run(
         BEGIN
         + """
-trace.set_tracer_provider(trace.NoOpTracerProvider())
+class Other(trace.TracerProvider):
+    def get_tracer(self, *arguments, **named):
+        return trace.NoOpTracer()
+trace.set_tracer_provider(Other())
 try:
     tracing.tracer_provider_for(settings())
 except SettingsError as error:
@@ -171,9 +186,20 @@ except SettingsError as error:
         (
             "tracer_provider must be a tracer provider with add_span_processor, such as "
             "opentelemetry.sdk.trace.TracerProvider; "
-            "the global tracer provider is a opentelemetry.trace.NoOpTracerProvider"
+            "the global tracer provider is a __main__.Other"
         )
     ]
+
+
+def test_a_provider_that_makes_no_spans_is_used_and_left_alone():
+    assert run(
+        BEGIN
+        + """
+given = trace.NoOpTracerProvider()
+print(tracing.tracer_provider_for(settings(tracer_provider=given)) is given)
+print(tracing.register_processor(given, PyroscopeSpanProcessor))
+"""
+    ) == ["True", "None"]
 
 
 def test_a_processor_is_registered_once():

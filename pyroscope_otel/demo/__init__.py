@@ -1,6 +1,6 @@
 """`pyroscope-otel demo`: a service, requests to it, and a flame graph of each.
 
-It needs the extra `local`: `pip install 'pyroscope-otel[local]'`.
+It needs the extra `local`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyroscope_otel.demo.failure import DemoFailed
 from pyroscope_otel.demo.traffic import round_of_requests, send
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,7 +139,7 @@ def require_packages() -> None:
         if not found:
             raise DemoFailed(
                 f"The demo needs {package}, which is not installed. "
-                "Install it with: pip install 'pyroscope-otel[local]'"
+                f"Install it with: {pip_install('local')}"
             )
 
 

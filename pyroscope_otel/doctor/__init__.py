@@ -1,12 +1,13 @@
 """`pyroscope-otel doctor`: checks a set-up and says what is wrong with it.
 
-A check is a function that returns findings (`finding`). Each module has those
-about one thing: what is installed (`versions`), the settings (`settings`,
-`names`), the server (`server`, by way of `push` and `reading`), a span on the
-whole way (`end_to_end`), its trace (`traces`), and an application (`application`,
-`request`). What starts an agent or loads an application does so in a process of
-its own (`isolated`, `child`). `examination` does the checks in turn, `report`
-writes down what they found, and `masking` keeps secrets out of that.
+A check is a function that returns findings (`pyroscope_otel.findings`, which has those
+that start-up and Django's checks show as well). Each module has those about one
+thing: what is installed (`versions`), the settings (`settings`), the server
+(`server`, by way of `push` and `reading`), a span on the whole way (`end_to_end`),
+its trace (`traces`), and an application (`application`, `request`). What starts an
+agent or loads an application does so in a process of its own (`isolated`, `child`).
+`examination` does the checks in turn, `report` writes down what they found, and
+`masking` keeps secrets out of that.
 """
 
 from __future__ import annotations

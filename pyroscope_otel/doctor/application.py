@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from opentelemetry.trace import NoOpTracerProvider
+
 from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.request import check_request
 from pyroscope_otel.doctor.settings import refused
 from pyroscope_otel.doctor.traces import check_exporters
+from pyroscope_otel.findings.exporting import Exports, judge_exports
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.spans import judge_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SECONDS = 90.0
 _EXPORT_SECONDS = "5"
+_BREAK_THE_LINK = ("pyroscope_otel_django.W001",)
+"""Warnings of Django's checks without whose remedy requests have no profile, or half of one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     if facts is None or (facts["stage"] and "load_error" not in facts):
         return ApplicationCheck([_cut_short(app, outcome)])
     settings = facts["settings"] or {}
-    findings = _judge(app, path, facts)
+    findings = _judge(app, path, facts, outcome.said)
     return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
 
 
@@ -68,7 +74,7 @@ def _cut_short(app: str, outcome: Outcome) -> Finding:
     )
 
 
-def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
+def _judge(app: str, path: str, facts: Mapping[str, Any], said: str) -> list[Finding]:
     if "load_error" in facts:
         return [_not_loaded(app, facts["load_error"])]
     if facts["startup"] not in ("complete", "unsupported"):
@@ -80,8 +86,13 @@ def _judge(app: str, path: str, facts: Mapping[str, Any]) -> list[Finding]:
                 facts["startup"],
             )
         ]
+    if facts["sdk_is_disabled"]:
+        # The cause of all that is missing then.
+        return judge_spans(None, {"OTEL_SDK_DISABLED": "true"})
+    if not ((facts["settings"] or {}).get("arguments") or {}).get("enabled", True):
+        return []  # The same: the check of the settings says so.
     findings = [
-        *_judge_providers(facts),
+        *_judge_providers(app, facts, said),
         *_judge_agent(facts),
         *check_request(app, path, facts),
         *_judge_exporters(facts),
@@ -106,16 +117,36 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     )
 
 
-def _judge_providers(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+    if facts["global_provider"] == "NoOpTracerProvider":
+        yield from judge_spans(NoOpTracerProvider(), {})
+        return
+    if facts["is_below_instrument"]:
+        yield problem(
+            "app-zero-code-failed",
+            "opentelemetry-instrument starts the application, and has not set up a tracer "
+            "provider: there are no spans, and nothing was instrumented.",
+            "Its own words say why. It needs opentelemetry-distro, and the exporters that it is "
+            "told to use: for OTLP over HTTP, pip install opentelemetry-exporter-otlp-proto-http, "
+            "and set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
+            "OTEL_LOGS_EXPORTER to none unless they are to go somewhere.",
+            said,
+        )
+        return
+    yield problem(
+        "app-no-provider",
+        "The application has no OpenTelemetry tracer provider, so that there are no spans "
+        f"(the global one is {facts['global_provider']}).",
+        "If opentelemetry-instrument starts the application, let it start the doctor, too: "
+        f"opentelemetry-instrument pyroscope-otel doctor {app}. If nothing does, add "
+        "PyroscopeMiddleware, or call pyroscope_otel.configure: both make one.",
+    )
+
+
+def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        yield problem(
-            "app-no-provider",
-            "The application has no OpenTelemetry tracer provider, so that there are no spans "
-            f"(the global one is {facts['global_provider']}).",
-            "Add PyroscopeMiddleware, or call pyroscope_otel.configure: both make one. "
-            "PYROSCOPE_ENABLED may have switched them off.",
-        )
+        yield from _no_provider(app, facts, said)
         return
     for name in sorted({name for one in providers for name in one["foreign_processors"]}):
         yield problem(
@@ -134,6 +165,8 @@ def _judge_providers(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     starts = facts["agent"]
+    if not starts and not facts["providers"]:
+        return  # What would have made a provider, would have started it.
     if any(one["cpu_implementation"] == "Stack" for one in starts):
         yield problem(
             "app-stack-implementation",
@@ -142,6 +175,15 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
             "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
         )
     if facts["agent_runs"]:
+        if facts["starts_while_loading"] and not facts["is_configured"]:
+            yield note(
+                "app-agent-before-fork",
+                "The application starts the Pyroscope agent while it is loaded. Where a server "
+                "forks its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
+                "workers have none.",
+                "With such a server, call pyroscope.configure in each worker (gunicorn: "
+                "post_fork), or pyroscope_otel.configure in its place.",
+            )
         return
     if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
         return  # The first sampled request starts it; that there was none is told as that.
@@ -163,32 +205,19 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     )
 
 
-def _judge_exporters(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_exporters(facts: Mapping[str, Any]) -> list[Finding]:
     providers = facts["providers"]
     if not providers:
-        return
+        return []
     if facts["exporters"]:
-        yield from check_exporters(facts["exporters"])
-        return
-    others = sorted({name for one in providers for name in one["other_processors"]})
-    if others:
-        yield note(
-            "app-exporter-unknown",
-            "No tracer provider has an exporter; cannot tell whether another span processor sends "
-            f"the spans: {', '.join(others)}.",
-        )
-        return
-    yield problem(
-        "app-no-exporter",
-        "No tracer provider has an exporter: traces do not arrive, and nothing leads to profiles.",
-        "If the application makes its tracer provider itself, add a BatchSpanProcessor with an "
-        "exporter to it. Else set OTEL_EXPORTER_OTLP_ENDPOINT, and pip install "
-        "'pyroscope-otel[otlp]'.",
-    )
+        return check_exporters(facts["exporters"])
+    others = {name for one in providers for name in one["other_processors"]}
+    return judge_exports(Exports((), tuple(others)))
 
 
 def _django_check(message: Mapping[str, Any]) -> Finding:
-    make = problem if message["is_error"] else note
+    is_problem = message["is_error"] or message["id"] in _BREAK_THE_LINK
+    make = problem if is_problem else note
     return make(
         "django-check",
         f"manage.py check says ({message['id']}): {message['message']}",

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
 from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.reading import CannotRead
-from pyroscope_otel.doctor.server import arrives
+from pyroscope_otel.doctor.server import ServerCheck, arrives
 from pyroscope_otel.doctor.settings import as_arguments
 from pyroscope_otel.doctor.target import SERVICE_NAME, doctor_tags
 from pyroscope_otel.doctor.traces import check_environment_exporters
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyroscope_otel.doctor.reading import Reader
     from pyroscope_otel.settings import Settings
@@ -26,17 +26,17 @@ _LEAST_SAMPLE_RATE = 100
 
 
 def check_end_to_end(
-    settings: Settings, reader: Reader | None, *, with_exporters: bool
+    settings: Settings, server: ServerCheck, *, with_exporters: bool
 ) -> list[Finding]:
     """Run a span through the agent and the server, and through the exporter if there is one.
 
     Args:
         settings: Those of the application. Its name is replaced by the doctor's.
-        reader: How to read back; None where the server takes no push: then only
-            what happens in the process is judged.
+        server: What was found about the server. Where it takes no push, only what
+            happens in the process is judged.
         with_exporters: Whether to judge the exporters that the environment asks for.
     """
-    before = _service_total(reader)
+    before = _service_total(server.reader)
     outcome = run_isolated(
         "end_to_end",
         {"settings": _arguments(settings), "burn_seconds": _BURN_SECONDS},
@@ -60,7 +60,7 @@ def check_end_to_end(
                 outcome.said,
             )
         ]
-    findings = _judge_span(facts, outcome, reader, before)
+    findings = _judge_span(facts, outcome, server, before)
     return findings + (check_environment_exporters(facts["exporters"]) if with_exporters else [])
 
 
@@ -92,7 +92,7 @@ def _service_total(reader: Reader | None) -> int:
 
 
 def _judge_span(
-    facts: Mapping[str, Any], outcome: Outcome, reader: Reader | None, before: int
+    facts: Mapping[str, Any], outcome: Outcome, server: ServerCheck, before: int
 ) -> list[Finding]:
     if not facts["is_recording"]:
         return [_not_recorded()]
@@ -116,18 +116,12 @@ def _judge_span(
                 outcome.said,
             )
         ]
-    if reader is None:
+    if server.reader is None:
         return []
-    return [_judge_profile(facts, outcome, reader, before)]
+    return [_judge_profile(facts, outcome, server.reader, server.push, before)]
 
 
 def _not_recorded() -> Finding:
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return problem(
-            "end-to-end-sdk-disabled",
-            "OTEL_SDK_DISABLED is true: there are no spans, and so no profiles of spans.",
-            "Take OTEL_SDK_DISABLED away.",
-        )
     sampler = os.environ.get("OTEL_TRACES_SAMPLER", "the default")
     argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
     return problem(
@@ -139,12 +133,17 @@ def _not_recorded() -> Finding:
 
 
 def _judge_profile(
-    facts: Mapping[str, Any], outcome: Outcome, reader: Reader, before: int
+    facts: Mapping[str, Any],
+    outcome: Outcome,
+    reader: Reader,
+    push: Callable[[], object],
+    before: int,
 ) -> Finding:
     span_id, burned = facts["profile_id"], facts["burned_ns"]
     try:
-        found = arrives(reader, span_id)
+        found = arrives(reader, span_id, push)
         others = 0 if found else reader.service_total() - before
+        is_empty = not found and not reader.shows_a_service()
     except CannotRead as error:
         return note(
             "end-to-end-cannot-read",
@@ -153,6 +152,15 @@ def _judge_profile(
             "Give credentials that may read as well (in Grafana Cloud: profiles:read), or the "
             "server to read from with --read-from.",
             str(error),
+        )
+    if is_empty:
+        return note(
+            "end-to-end-nothing-shown",
+            f"The profile of span {span_id} was pushed, and the server shows nothing of any "
+            "service yet: cannot tell whether it arrived.",
+            "A Pyroscope server that had no data yet, or none of this tenant, takes minutes to "
+            "show its first profile. Run the doctor again then.",
+            outcome.said,
         )
     if not found:
         return _nothing_found(span_id, others, outcome)

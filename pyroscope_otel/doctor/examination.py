@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pyroscope_otel import tracing
 from pyroscope_otel.doctor.application import check_application
 from pyroscope_otel.doctor.end_to_end import check_end_to_end
-from pyroscope_otel.doctor.finding import Finding, Level
 from pyroscope_otel.doctor.masking import secrets_of, secrets_of_address, secrets_of_environment
-from pyroscope_otel.doctor.names import check_names
 from pyroscope_otel.doctor.server import check_server
 from pyroscope_otel.doctor.settings import check_settings, shown
 from pyroscope_otel.doctor.target import target_of
 from pyroscope_otel.doctor.versions import check_versions, versions
-from pyroscope_otel.names import is_unknown
+from pyroscope_otel.findings.finding import Finding, Level
+from pyroscope_otel.findings.names import is_unknown, judge_names
+from pyroscope_otel.findings.spans import judge_spans, sdk_is_disabled
 from pyroscope_otel.setting_table import TABLE
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def examine(
     progress("Looking at what is installed")
     found.versions = versions()
     found.findings += check_versions()
+    if app is None:
+        found.findings += judge_spans(None, os.environ)
     settings = _examine_settings(found, app, path, server, progress)
     if settings is None:
         return found
@@ -83,10 +85,11 @@ def examine(
     progress(f"Pushing a profile to {target.shown}, and looking for it there")
     checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
     found.findings += checked.findings
-    if not settings.cpu_enabled or "span_id" not in settings.span_labels:
-        return found  # That no span has a profile then, has been told.
+    has_profiles = settings.cpu_enabled and "span_id" in settings.span_labels
+    if not has_profiles or sdk_is_disabled(os.environ):
+        return found  # No span has a profile then: the reason has been given.
     progress("Burning CPU time in a span, and reading its profile back")
-    found.findings += check_end_to_end(settings, checked.reader, with_exporters=app is None)
+    found.findings += check_end_to_end(settings, checked, with_exporters=app is None)
     return found
 
 
@@ -136,4 +139,4 @@ def _names_in_environment(settings: Settings, resource: Mapping[str, Any]) -> li
     """Compare the names where the environment has them. An application may, in its code."""
     if is_unknown(resource.get("service.name")):
         return []
-    return check_names(settings.application_name, settings.tags, resource)
+    return judge_names(settings.application_name, settings.tags, resource)

@@ -22,7 +22,11 @@ CPU_TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 """The profile type of the Python agent's CPU profiles."""
 
 _QUERIER = "/querier.v1.QuerierService/"
+PUSHED_BY_HAND = {"doctor": "push"}
+"""The label of samples that the doctor pushes itself, and no agent."""
+
 _SELECTOR = f'{{service_name="{SERVICE_NAME}"}}'
+_BY_AN_AGENT = f'{{service_name="{SERVICE_NAME}",doctor!="push"}}'
 _BEFORE_SECONDS = 600
 _AFTER_SECONDS = 60
 _OK = 200
@@ -111,9 +115,9 @@ class PyroscopeReader:
         )
 
     def service_total(self) -> int:
-        """Return the CPU time in all of the doctor's profiles, of whatever span."""
+        """Return the CPU time in all profiles by an agent of the doctor's, of whatever span."""
         return self._total(
-            "SelectMergeStacktraces", {"profileTypeID": CPU_TYPE, "labelSelector": _SELECTOR}
+            "SelectMergeStacktraces", {"profileTypeID": CPU_TYPE, "labelSelector": _BY_AN_AGENT}
         )
 
     def shows_a_service(self) -> bool:

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.doctor.finding import Finding, Level
+from pyroscope_otel.findings.finding import Finding, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

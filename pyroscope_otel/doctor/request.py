@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
-from pyroscope_otel.doctor.names import check_names
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.spans import sampler_drops_all, sampler_drops_some
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,20 +55,14 @@ def _no_root(path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
         return  # It is told as that.
     dropping = [one for one in providers if one["dropped"] == _ALL_TRIED]
     if dropping:
-        yield problem(
-            "app-sampler-drops-all",
-            f"The sampler {dropping[0]['sampler']} drops every new trace: unsampled spans get no "
-            "pyroscope.profile.id.",
-            "Change OTEL_TRACES_SAMPLER, or the sampler of the application's provider.",
-        )
+        yield sampler_drops_all(dropping[0]["sampler"])
         return
     part = next((one for one in providers if one["dropped"]), None)
     if part is not None:
-        yield note(
-            "app-sampler-drops-some",
-            f"GET {path} left no span. The sampler {part['sampler']} drops {part['dropped']} of "
-            f"{_ALL_TRIED} new traces, so that this may be chance.",
-            "Run the doctor with OTEL_TRACES_SAMPLER=always_on.",
+        yield replace(
+            sampler_drops_some(part["sampler"], part["dropped"], _ALL_TRIED),
+            remedy=f"GET {path} left no span, which may be chance: run the doctor with "
+            "OTEL_TRACES_SAMPLER=always_on.",
         )
         return
     yield problem(
@@ -93,15 +90,11 @@ def _judge_root(path: str, root: Mapping[str, Any], facts: Mapping[str, Any]) ->
         yield from _no_attribute(root, provider, facts)
         return
     if provider["dropped"]:
-        yield note(
-            "app-sampler-drops-some",
-            f"The sampler {provider['sampler']} drops {provider['dropped']} of {_ALL_TRIED} new "
-            "traces: their requests have no profile.",
-        )
+        yield sampler_drops_some(provider["sampler"], provider["dropped"], _ALL_TRIED)
     if facts["agent"]:
         start = facts["agent"][-1]
         name = str(start["application_name"] or "")
-        yield from check_names(name, start["tags"], provider["resource"])
+        yield from judge_names(name, start["tags"], provider["resource"])
     if facts["agent_runs"]:
         yield _judge_samples(path, root, facts)
 
@@ -132,7 +125,7 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
         return note(
             "app-samples-unseen",
             "Cannot tell whether samples carry the request's id: the doctor needs protobuf for it.",
-            "pip install 'pyroscope-otel[local]'",
+            pip_install("receiver"),
         )
     request, start = facts["requests"][-1], facts["agent"][-1]
     cpu, wall = request["cpu_ns"], request["ended_ns"] - request["began_ns"]

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.doctor.bounded_http import Answer, Unreachable, send
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
 from pyroscope_otel.doctor.push import PUSH_HEADERS, PUSH_PATH, push_body
-from pyroscope_otel.doctor.reading import CannotRead, LocalReader, PyroscopeReader, reader_for
+from pyroscope_otel.doctor.reading import (
+    PUSHED_BY_HAND,
+    CannotRead,
+    LocalReader,
+    PyroscopeReader,
+    reader_for,
+)
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyroscope_otel.doctor.reading import Reader
     from pyroscope_otel.doctor.target import Target
 
 _ARRIVAL_SECONDS = 15.0
-_NEW_SERVER_SECONDS = 150.0
+# Pyroscope 2.2.1 showed a lone push to a tenant without data after 241 s.
+_NEW_SERVER_SECONDS = 250.0
 _POLL_SECONDS = 0.5
+_PUSH_AGAIN_SECONDS = 5.0
 
 _REDIRECTS = range(300, 400)
 _LOCAL_HOSTS = ("//localhost", "//127.", "//[::1]")
@@ -33,10 +45,12 @@ class ServerCheck:
     Attributes:
         findings: The findings.
         reader: How to read back from it; None if it takes no push.
+        push: Pushes another sample of the doctor's own.
     """
 
     findings: list[Finding]
     reader: Reader | None = None
+    push: Callable[[], object] = bool
 
 
 def check_server(target: Target, *, uses_trace_id: bool) -> ServerCheck:
@@ -47,11 +61,18 @@ def check_server(target: Target, *, uses_trace_id: bool) -> ServerCheck:
         uses_trace_id: Whether the label `trace_id` is among the settings' span labels.
     """
     span_id, trace_id = secrets.token_hex(8), secrets.token_hex(16)
-    body = push_body(target.labels, {"span_id": span_id, "trace_id": trace_id})
-    try:
-        answer = send(
-            target.address + PUSH_PATH, headers={**target.headers, **PUSH_HEADERS}, body=body
+
+    def push() -> Answer:
+        return send(
+            target.address + PUSH_PATH,
+            headers={**target.headers, **PUSH_HEADERS},
+            body=push_body(
+                {**target.labels, **PUSHED_BY_HAND}, {"span_id": span_id, "trace_id": trace_id}
+            ),
         )
+
+    try:
+        answer = push()
     except Unreachable as error:
         return ServerCheck([_unreachable(target, str(error))])
     if answer.status != HTTPStatus.OK:
@@ -61,9 +82,10 @@ def check_server(target: Target, *, uses_trace_id: bool) -> ServerCheck:
     return ServerCheck(
         [
             fine("server-accepts-push", f"{target.shown} takes a push ({version})."),
-            _trace_id(reader, span_id, trace_id, uses_trace_id=uses_trace_id),
+            _trace_id(reader, push, span_id, trace_id, uses_trace_id=uses_trace_id),
         ],
         reader,
+        push,
     )
 
 
@@ -85,14 +107,9 @@ def _unreachable(target: Target, reason: str) -> Finding:
 def _refused(target: Target, answer: Answer) -> Finding:
     server = f"The Pyroscope server at {target.shown}"
     words = f"HTTP {answer.status}: {answer.text}" if answer.text else f"HTTP {answer.status}"
+    if _is_about_tenants(answer):
+        return _wrong_tenant(server, _tenant(target), words)
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        if "org id" in answer.text.lower():
-            return problem(
-                "server-needs-tenant",
-                f"{server} has several tenants and was not told which: no profile arrives.",
-                "Set tenant_id (PYROSCOPE_TENANT_ID).",
-                words,
-            )
         return problem(
             "server-refuses-credentials",
             f"{server} refuses the credentials: no profile arrives.",
@@ -137,6 +154,38 @@ def _refused(target: Target, answer: Answer) -> Finding:
     )
 
 
+def _wrong_tenant(server: str, tenant: str, words: str) -> Finding:
+    if not tenant:
+        return problem(
+            "server-needs-tenant",
+            f"{server} has several tenants and was not told which: no profile arrives.",
+            "Set tenant_id (PYROSCOPE_TENANT_ID).",
+            words,
+        )
+    return problem(
+        "server-refuses-tenant",
+        f"{server} refuses the tenant {tenant!r}: no profile arrives.",
+        "Set tenant_id (PYROSCOPE_TENANT_ID) to the name of one tenant: at most 150 letters, "
+        "digits and !-_.*'(). Several with | between them are for queries alone.",
+        words,
+    )
+
+
+def _is_about_tenants(answer: Answer) -> bool:
+    """Return whether a refusal is for the tenant. A server calls it by either name."""
+    is_refusal = answer.status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+    )
+    return is_refusal and re.search(r"\b(org|tenant) ids?\b", answer.text.lower()) is not None
+
+
+def _tenant(target: Target) -> str:
+    names = {name.lower(): value for name, value in target.headers.items()}
+    return names.get("x-scope-orgid", "")
+
+
 def _version(target: Target, reader: Reader) -> str:
     if isinstance(reader, LocalReader):
         return "pyroscope-otel serve"
@@ -148,14 +197,21 @@ def _version(target: Target, reader: Reader) -> str:
     return f"Pyroscope {version}" if isinstance(version, str) and version else "of unknown version"
 
 
-def _trace_id(reader: Reader, span_id: str, trace_id: str, *, uses_trace_id: bool) -> Finding:
+def _trace_id(
+    reader: Reader,
+    push: Callable[[], object],
+    span_id: str,
+    trace_id: str,
+    *,
+    uses_trace_id: bool,
+) -> Finding:
     """Find out what the server made of the sample's trace id.
 
     Its version would not tell: there are backports, forks, and services without
     one. So the pushed sample is looked for, by its span and among the series.
     """
     try:
-        is_there = arrives(reader, span_id, of_first_push=True)
+        is_there = arrives(reader, span_id, push)
         series = reader.label_values("trace_id") if isinstance(reader, PyroscopeReader) else []
     except CannotRead as error:
         return _cannot_tell(str(error))
@@ -191,29 +247,34 @@ def _makes_series(*, uses_trace_id: bool) -> Finding:
     )
 
 
-def arrives(reader: Reader, span_id: str, *, of_first_push: bool = False) -> int:
+def arrives(reader: Reader, span_id: str, push: Callable[[], object]) -> int:
     """Wait until a span's profile can be read, and return its CPU time; 0 if it never can.
 
     A server answers a push before what it brought can be asked for. Pyroscope 2 as it
     comes shows nothing of a tenant's first push before its first compaction, after some
-    40 s, and remembers for a minute that there was nothing.
+    40 s, for which it looks when another push comes; and it remembers for a minute that
+    there was nothing. So there are more pushes, and more patience while it shows nothing
+    at all.
 
     Args:
         reader: How to read.
         span_id: The span's id.
-        of_first_push: Whether the server may be such a new one: then it gets longer,
-            while it shows nothing at all.
+        push: Pushes another sample.
 
     Raises:
         CannotRead: If the server does not let it be read.
     """
-    begin = time.monotonic()
+    begin = pushed = time.monotonic()
     deadline = begin + _ARRIVAL_SECONDS
     while True:
         nanoseconds = reader.span_nanoseconds(span_id)
         now = time.monotonic()
         if nanoseconds or now > deadline:
             return nanoseconds
-        if of_first_push and not reader.shows_a_service():
+        if not reader.shows_a_service():
             deadline = min(now + _ARRIVAL_SECONDS, begin + _NEW_SERVER_SECONDS)
+        if now - pushed > _PUSH_AGAIN_SECONDS:
+            pushed = now
+            with suppress(Unreachable):
+                push()
         time.sleep(_POLL_SECONDS)

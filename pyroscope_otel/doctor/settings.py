@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.credentials import judge_credentials
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.profiling import judge_profiling, judge_visibility
 from pyroscope_otel.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FEW_SAMPLES = 50
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 AT_RUN_TIME = ("cpu_implementation", "line_no", "tracer_provider")
 """Settings whose values are objects: they stay in the process that has them."""
 
@@ -93,67 +92,12 @@ def refused(words: str) -> Finding:
 
 def judge(settings: Settings) -> list[Finding]:
     """Return what is wrong with settings that are allowed."""
-    findings = []
-    if not settings.enabled:
-        findings.append(
-            problem(
-                "settings-disabled",
-                f"enabled is False ({settings.sources['enabled']}): nothing is installed, spans "
-                "get no pyroscope.profile.id, and no profile arrives.",
-                "Take the setting away.",
-            )
-        )
-    if not settings.cpu_enabled:
-        findings.append(
-            problem(
-                "settings-no-cpu-profiles",
-                f"cpu_enabled is False ({settings.sources['cpu_enabled']}): only CPU profiles "
-                "carry span labels.",
-                "Take the setting away.",
-            )
-        )
-    if "span_id" not in settings.span_labels:
-        findings.append(
-            problem(
-                "settings-no-span-id",
-                f"span_labels ({settings.sources['span_labels']}) leaves out span_id: samples "
-                "are not linked with spans, and the profile of every span is empty.",
-                "Add span_id to span_labels (PYROSCOPE_SPAN_LABELS).",
-            )
-        )
-    if settings.sample_rate < _FEW_SAMPLES:
-        period = 1000 / settings.sample_rate
-        findings.append(
-            note(
-                "settings-few-samples",
-                f"A sample is taken each {period:.0f} ms ({settings.sources['sample_rate']}): a "
-                "span with less CPU time than that often has an empty profile.",
-                "Raise sample_rate (PYROSCOPE_PROFILING_INTERVAL); 100 a second is the default.",
-            )
-        )
-    if _is_in_the_clear(settings):
-        findings.append(
-            note(
-                "settings-credentials-in-clear",
-                "Credentials go to another machine over plain http; anyone between can read them.",
-                "Use https in server_address.",
-            )
-        )
+    findings = [
+        *judge_profiling(settings),
+        *judge_visibility(settings),
+        *judge_credentials(settings),
+    ]
     return findings or [fine("settings-allowed", "The settings are allowed.")]
-
-
-def _is_in_the_clear(settings: Settings) -> bool:
-    address = urlsplit(settings.server_address)
-    headers = {name.lower() for name in settings.http_headers}
-    has_credentials = (
-        settings.auth_token
-        or settings.basic_auth_password
-        or address.password
-        or "authorization" in headers
-    )
-    return (
-        bool(has_credentials) and address.scheme == "http" and address.hostname not in _LOCAL_HOSTS
-    )
 
 
 def shown(settings: Settings) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -10,13 +11,16 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.doctor.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS = "pyroscope-otel"
 _AGENT = "pyroscope-io"
+_OF_THE_LINK = ("opentelemetry", "pyroscope")
+"""How the names of packages begin whose requirements are looked at."""
 _IMPORT_PATH = "pyroscope/otel/__init__.py"
 # Without a version, pip would take that of before.
 _REINSTALL = f"pip install --force-reinstall --no-deps '{OURS}>=2.0.dev0', or from your checkout."
@@ -68,6 +72,7 @@ def check_versions() -> list[Finding]:
         *_check_interpreter(),
         *_check_agent(),
         *_check_import_path(),
+        *_check_requirements(),
     ]
     if not findings:
         findings.append(fine("versions-work", "What is installed is known to work together."))
@@ -145,6 +150,48 @@ def _check_import_path() -> Iterator[Finding]:
         )
 
 
+def _check_requirements() -> Iterator[Finding]:
+    """Compare what OpenTelemetry's packages and ours require with what is installed."""
+    # The first of a name is the one that is imported.
+    installed = {
+        str(one.metadata["Name"]): one for one in [*importlib.metadata.distributions()][::-1]
+    }
+    unmet = [
+        f"{name} {one.version} requires {requirement}"
+        for name, one in sorted(installed.items())
+        if name.lower().startswith(_OF_THE_LINK)
+        for requirement in map(_unmet, one.requires or ())
+        # `_check_agent` says more of the agent.
+        if requirement and not (name == OURS and requirement.startswith(_AGENT))
+    ]
+    if unmet:
+        yield problem(
+            "requirements-broken",
+            "What is installed does not meet its requirements.",
+            "Install the packages together, in one command, so that pip chooses versions that fit: "
+            "those of OpenTelemetry have one release for all. `pip check` lists the same.",
+            "\n".join(unmet),
+        )
+
+
+def _unmet(requirement: str) -> str:
+    """Return a requirement and what there is in its place; empty if it is met."""
+    # What cannot be read is left to pip, and so is all where `packaging` is not there:
+    # it comes with OpenTelemetry's instrumentations.
+    with contextlib.suppress(ImportError, ValueError):
+        from packaging.requirements import Requirement
+
+        wanted = Requirement(requirement)
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            return ""
+        version = _version(wanted.name)
+        if version is None:
+            return f"{wanted.name}{wanted.specifier}, and it is not installed"
+        if not wanted.specifier.contains(version, prereleases=True):
+            return f"{wanted.name}{wanted.specifier}, and {version} is installed"
+    return ""
+
+
 def _is_ours(module: Path) -> bool:
     try:
         return "from pyroscope_otel" in module.read_text()
@@ -159,7 +206,7 @@ def _check_instrumentations() -> Iterator[Finding]:
             yield note(
                 "instrumentation-missing",
                 f"{framework} {installed} is installed, its OpenTelemetry instrumentation is not.",
-                f"If the application uses it: pip install 'pyroscope-otel[{framework}]'",
+                f"If the application uses it: {pip_install(framework)}",
             )
 
 

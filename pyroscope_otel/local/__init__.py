@@ -5,10 +5,12 @@ with LocalServer(port=0, otlp_port=0) as server:
     print(server.url)
 ```
 
-It needs the extra `local`: `pip install 'pyroscope-otel[local]'`.
+It needs the extra `local`.
 """
 
 from __future__ import annotations
+
+from pyroscope_otel.installing import pip_install
 
 try:
     from pyroscope_otel.local.server import LocalServer, serve
@@ -18,7 +20,7 @@ except ImportError as error:
         raise
     raise ImportError(
         f"pyroscope_otel.local needs the package of {error.name!r}, which is not installed. "
-        "Install it with: pip install 'pyroscope-otel[local]'"
+        f"Install it with: {pip_install('local')}"
     ) from error
 
 __all__ = ("ForeignFile", "LocalServer", "serve")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from pyroscope_otel.findings.names import UNKNOWN_SERVICE
 from pyroscope_otel.local.text import profile_key, shortened
-from pyroscope_otel.names import UNKNOWN_SERVICE
 from pyroscope_otel.receiver import Frame, MalformedPush, decode_push
 
 __all__ = ("LARGEST_VALUE", "ProfileRow", "PushRows", "decode_samples")

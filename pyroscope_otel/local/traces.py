@@ -19,9 +19,9 @@ from google.protobuf.message import Message
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from pyroscope_otel.findings.names import UNKNOWN_SERVICE
 from pyroscope_otel.local.schema import to_key
 from pyroscope_otel.local.text import profile_key, shortened
-from pyroscope_otel.names import UNKNOWN_SERVICE
 from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge, inflate
 from pyroscope_otel.pprof.messages import (
     DecodeError,

@@ -9,7 +9,7 @@ with Receiver() as receiver:
         ...
 ```
 
-It needs the extra `receiver`: `pip install 'pyroscope-otel[receiver]'`.
+It needs the extra `receiver`.
 """
 
 from pyroscope_otel.receiver.profiles import (

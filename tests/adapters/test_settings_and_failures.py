@@ -30,10 +30,22 @@ async def endpoint(scope, receive, send):
     await PlainTextResponse("x")(scope, receive, send)
 
 
-@pytest.mark.parametrize("adapter", [asgi, wsgi])
-def test_bad_settings_raise_at_construction(adapter, settings):
+def wsgi_endpoint(environ, start_response):  # noqa: ARG001  the protocol's
+    start_response("200 OK", [])
+    return [b"x"]
+
+
+each_adapter = pytest.mark.parametrize(
+    ("kind", "adapter", "app"),
+    [("asgi", asgi, endpoint), ("wsgi", wsgi, wsgi_endpoint)],
+    ids=["asgi", "wsgi"],
+)
+
+
+@each_adapter
+def test_bad_settings_raise_at_construction(kind, adapter, app, settings):  # noqa: ARG001  for the next
     with pytest.raises(SettingsError) as caught:
-        adapter.PyroscopeMiddleware(endpoint, **settings, **BAD)
+        adapter.PyroscopeMiddleware(app, **settings, **BAD)
     assert str(caught.value) == MESSAGE
 
 
@@ -42,8 +54,24 @@ def test_bad_settings_added_to_a_framework_fail_the_startup(framework, settings)
     app = framework()
     app.add_middleware(asgi.PyroscopeMiddleware, **settings, **BAD)
     lifespan = Exchange(STARTUP)
-    run_asyncio(partial(app, dict(LIFESPAN), *lifespan.ends))
+    with pytest.raises(SettingsError, match=MESSAGE[:-1]):
+        run_asyncio(partial(app, dict(LIFESPAN), *lifespan.ends))
     assert lifespan.sent == [{"type": "lifespan.startup.failed", "message": MESSAGE}]
+
+
+@pytest.mark.parametrize("framework", ["Starlette", "FastAPI"])
+def test_bad_settings_added_to_a_framework_are_raised_where_a_test_enters_its_client(framework):
+    """As an exception in the application's own lifespan is. It hung at the end."""
+    entered = """
+from starlette.testclient import TestClient
+try:
+    with TestClient(app):
+        print("started")
+except ValueError as error:
+    print(error)
+"""
+    code = SERVER.format(framework=framework, setting="sample_rat=5") + entered
+    assert run_child(code) == [MESSAGE]
 
 
 @pytest.mark.parametrize("scope", [http(), websocket()], ids=["http", "websocket"])
@@ -58,26 +86,38 @@ def test_bad_settings_added_to_a_framework_fail_requests_where_there_is_no_lifes
 
 
 SERVER = """
-import uvicorn
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from pyroscope_otel.asgi import PyroscopeMiddleware
 
 app = {framework}()
 app.add_middleware(PyroscopeMiddleware, application_name="shop", {setting})
-uvicorn.run(app, port=0)
 """
 
 
+SERVERS = {
+    "uvicorn": "import uvicorn\nuvicorn.run(app, port=0)\n",
+    "hypercorn": """
+import asyncio
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+config = Config()
+config.bind = ["127.0.0.1:0"]
+asyncio.run(serve(app, config))
+""",
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("framework", ["Starlette", "FastAPI"])
-def test_a_server_does_not_start_with_bad_settings(framework):
-    code = SERVER.format(framework=framework, setting="sample_rat=5")
-    server = subprocess.run(
+def test_a_server_does_not_start_with_bad_settings(framework, server):
+    code = SERVER.format(framework=framework, setting="sample_rat=5") + SERVERS[server]
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
     )
-    assert server.returncode != 0
-    assert MESSAGE in server.stderr
-    assert "Uvicorn running" not in server.stderr
+    assert done.returncode != 0
+    assert MESSAGE in done.stderr
+    assert "unning on" not in done.stderr
 
 
 # Switched off
@@ -125,15 +165,15 @@ print([name for name in sys.modules if name.startswith("opentelemetry.instrument
 # No instrumentation
 
 
-@pytest.mark.parametrize(("kind", "adapter"), [("asgi", asgi), ("wsgi", wsgi)])
-def test_missing_instrumentation(kind, adapter, settings, monkeypatch):
+@each_adapter
+def test_missing_instrumentation(kind, adapter, app, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, f"opentelemetry.instrumentation.{kind}", None)
     with pytest.raises(ImportError) as caught:
-        adapter.PyroscopeMiddleware(endpoint, **settings)
+        adapter.PyroscopeMiddleware(app, **settings)
     assert str(caught.value) == (
         f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
         "to make a root span for each request, as this application is not instrumented yet. "
-        f"Install it with: pip install 'pyroscope-otel[{kind}]'"
+        f"Install it with: pip install 'opentelemetry-instrumentation-{kind}>=0.49b0'"
     )
     assert caught.value.name == f"opentelemetry.instrumentation.{kind}"
 

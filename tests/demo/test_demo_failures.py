@@ -16,6 +16,7 @@ from pyroscope_otel.demo.running import run
 from pyroscope_otel.demo.shop_process import ShopProcess
 from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests
+from pyroscope_otel.installing import pip_install
 from pyroscope_otel.local import LocalServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -64,7 +65,7 @@ def test_a_package_that_only_the_shop_needs_is_named(module, package, capfd, mon
     assert run(port=0) == 1
     message = (
         f"pyroscope-otel: The demo needs {package}, which is not installed. "
-        "Install it with: pip install 'pyroscope-otel[local]'\n"
+        f"Install it with: {pip_install('local')}\n"
     )
     assert capfd.readouterr() == ("", message)
 

@@ -13,6 +13,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from pyroscope_otel import tracing
+from pyroscope_otel.findings.exporting import Exports, exporters_asked_for, judge_exports
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.profiling import judge_visibility
+from pyroscope_otel.settings import read_settings
 from pyroscope_otel_django import configuration
 
 
@@ -76,7 +80,8 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
             "pyroscope_otel_django.E002",
             (
                 "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
-                "span for each request. Install it with: pip install 'pyroscope-otel[django]'. "
+                "span for each request. Install it with: "
+                "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. "
                 "Where something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
             ),
             None,
@@ -112,34 +117,54 @@ def test_the_middleware_is_not_near_the_top(check):
     ]
 
 
-EXPORT = (
-    "Set the environment variable OTEL_EXPORTER_OTLP_ENDPOINT, and "
-    "pip install 'pyroscope-otel[otlp]'. Where only the server's start-up makes the provider, "
-    "put pyroscope_otel_django.W003 into SILENCED_SYSTEM_CHECKS."
-)
+def at_start_up(number):
+    return (
+        "Where only the start-up of the server makes the tracer provider, put "
+        f"pyroscope_otel_django.{number} into SILENCED_SYSTEM_CHECKS."
+    )
+
+
+def as_warning(finding, number, hint=""):
+    """Return what a check says of a finding: its own words."""
+    return (
+        f"pyroscope_otel_django.{number}",
+        finding.summary,
+        f"{finding.remedy} {hint}".strip(),
+    )
+
+
 SHOP = Resource({"service.name": "shop"})
 
 
 def test_a_provider_without_an_exporter(check):
+    (finding,) = judge_exports(Exports((), ()))
     assert check(tracer_provider=TracerProvider(resource=SHOP, shutdown_on_exit=False)) == [
-        (
-            "pyroscope_otel_django.W003",
-            "The tracer provider has no exporter: traces go nowhere.",
-            EXPORT,
-        )
+        as_warning(finding, "W003", at_start_up("W003"))
     ]
 
 
-def test_no_provider_and_no_endpoint(check, monkeypatch):
-    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
-    assert check(tracer_provider=None) == [
-        (
-            "pyroscope_otel_django.W003",
-            "There is no tracer provider, and the one that is made exports nowhere.",
-            EXPORT,
-        )
-    ]
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none"},
+        {"OTEL_TRACES_EXPORTER": "nix"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost", "OTEL_EXPORTER_OTLP_PROTOCOL": "nix"},
+    ],
+)
+def test_the_provider_that_is_made_exports_nowhere(check, monkeypatch, environ):
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (finding,) = exporters_asked_for(environ).findings
+    assert check(tracer_provider=None) == [as_warning(finding, "W003", at_start_up("W003"))]
+
+
+@pytest.mark.parametrize("name", ["otlp", "otlp_proto_http", "console"])
+def test_no_provider_and_an_exporter(check, monkeypatch, name):
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", name)
+    assert check(tracer_provider=None) == []
 
 
 @pytest.mark.parametrize(
@@ -160,26 +185,23 @@ def test_a_provider_that_cannot_be_looked_into(check):
     assert check(tracer_provider=OtherProvider()) == []
 
 
-MATCH = (
-    "Grafana's link from a trace finds no profile unless both match: set "
-    "PYROSCOPE['APPLICATION_NAME'] or the environment variable OTEL_SERVICE_NAME."
+@pytest.mark.parametrize(
+    "pyroscope", [{"APPLICATION_NAME": "store"}, {"TAGS": {"service_name": "store"}}]
 )
+def test_the_names_differ(check, pyroscope):
+    (finding,) = judge_names("store", {}, {"service.name": "shop"})
+    assert check(pyroscope=pyroscope) == [as_warning(finding, "W004", at_start_up("W004"))]
 
 
-def test_the_names_differ(check):
-    assert check(pyroscope={"APPLICATION_NAME": "store"}) == [
-        (
-            "pyroscope_otel_django.W004",
-            "Profiles have service_name 'store', traces have service.name 'shop'.",
-            MATCH,
-        )
-    ]
-
-
-def test_a_tag_makes_the_names_differ(check):
-    ((found, message, _),) = check(pyroscope={"TAGS": {"service_name": "store"}})
+def test_the_namespaces_differ(check, exporter):
+    resource = Resource({"service.name": "shop", "service.namespace": "eu"})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    ((found, message, _),) = check(
+        tracer_provider=provider, pyroscope={"TAGS": {"service_namespace": "us"}}
+    )
     assert found == "pyroscope_otel_django.W004"
-    assert message == "Profiles have service_name 'store', traces have service.name 'shop'."
+    assert message.startswith("Profiles have service_namespace 'us'")
 
 
 def test_a_provider_that_is_yet_to_be_made_has_another_name(check, monkeypatch):
@@ -192,6 +214,27 @@ def test_a_provider_without_a_name(check, exporter):
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     assert [one for one, _, _ in check(tracer_provider=provider)] == ["pyroscope_otel_django.W004"]
+
+
+# Nothing makes spans
+
+
+def test_the_sdk_is_switched_off_is_all_that_is_said_of_tracing(check, monkeypatch):
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    ((found, message, hint),) = check(tracer_provider=None)
+    assert found == "pyroscope_otel_django.W006"
+    assert message.startswith("OTEL_SDK_DISABLED is true: there are no spans")
+    assert hint == "Take OTEL_SDK_DISABLED away."
+
+
+# What Grafana does not show
+
+
+@pytest.mark.parametrize("pyroscope", [{"TAGS": {"pod-name": "a"}}, {"UPLOAD_INTERVAL": 31}])
+def test_what_grafana_does_not_show(check, pyroscope):
+    given = {name.lower(): value for name, value in pyroscope.items()}
+    (finding,) = judge_visibility(read_settings(given, environ={}))
+    assert check(pyroscope=pyroscope) == [as_warning(finding, "W007")]
 
 
 # With --deploy.
@@ -212,7 +255,7 @@ def test_credentials_in_plain_text(check, credentials):
             "pyroscope_otel_django.W005",
             (
                 "The credentials for the Pyroscope server cross the network in plain text: "
-                "SERVER_ADDRESS is 'http://profiles.example:4040'."
+                "server_address is 'http://profiles.example:4040'."
             ),
             "Use an address that begins with https://.",
         )
@@ -222,7 +265,7 @@ def test_credentials_in_plain_text(check, credentials):
 def test_credentials_in_the_address(check):
     address = "http://me:sesame@profiles.example"
     ((_, message, _),) = check(deploy=True, pyroscope={"SERVER_ADDRESS": address})
-    assert message.endswith("SERVER_ADDRESS is 'http://***@profiles.example'.")
+    assert message.endswith("server_address is 'http://***@profiles.example'.")
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,11 @@ def test_the_agents_state_where_it_runs(show, recorder):
 
 def test_who_makes_the_root_spans(show, provider):
     shown = show({"TRACER_PROVIDER": provider}, MIDDLEWARE=[OURS, CONTRIB, HYBRID])
-    assert shown[-4:] == [
+    tracing = shown.index(["Tracing"])
+    assert shown[tracing : shown.index(["Findings"])] == [
         ["Tracing"],
         ["tracer provider", "opentelemetry.sdk.trace.TracerProvider"],
+        ["traces go to", "InMemorySpanExporter"],
         ["middleware", f"{OURS}, 1 of 3 in MIDDLEWARE"],
         ["root spans by", f"{CONTRIB}, 2 of 3 in MIDDLEWARE"],
     ]
@@ -84,10 +86,47 @@ def test_who_makes_the_root_spans(show, provider):
 
 def test_nobody_makes_the_root_spans(show):
     shown = show({}, MIDDLEWARE=[HYBRID])
-    assert shown[-2:] == [
-        ["middleware", "not in MIDDLEWARE"],
-        ["root spans by", "what is around Django"],
-    ]
+    assert ["middleware", "not in MIDDLEWARE"] in shown
+    assert ["root spans by", "what is around Django"] in shown
+
+
+def findings(shown):
+    return [line for (line,) in shown[shown.index(["Findings"]) + 1 :]]
+
+
+def test_every_finding_with_its_remedy(show, monkeypatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "till")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nix")
+    found = findings(
+        show(
+            {
+                "APPLICATION_NAME": "shop",
+                "TAGS": {"pod-name": "a"},
+                "SAMPLE_RATE": 10,
+                "SERVER_ADDRESS": "http://profiles.example",
+                "AUTH_TOKEN": "sesame",
+            }
+        )
+    )
+    for words, line in zip(
+        (
+            "A sample is taken each 100 ms",
+            "'pod_name' instead of 'pod-name'",
+            "Use an address that begins with https://",
+            "asks for 'nix'",
+            "traces have service.name 'till'",
+        ),
+        found,
+        strict=True,
+    ):
+        assert words in line
+
+
+def test_no_finding(show, monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    shown = show({"APPLICATION_NAME": "shop"})
+    assert findings(shown) == ["none"]
+    assert ["traces go to", "console"] in shown
 
 
 def test_wrong_settings(show):

@@ -367,7 +367,8 @@ except django.core.exceptions.ImproperlyConfigured as error:
 
 MISSING = (
     "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
-    "for each request. Install it with: pip install 'pyroscope-otel[django]'. Where "
+    "for each request. Install it with: "
+    "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. Where "
     "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
 )
 

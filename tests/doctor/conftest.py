@@ -11,6 +11,7 @@ import pytest
 
 from pyroscope_otel.doctor import end_to_end
 from pyroscope_otel.doctor import server as server_checks
+from pyroscope_otel.doctor.application import check_application
 from pyroscope_otel.local import LocalServer
 
 from .pyroscope_server import PyroscopeServer, serving
@@ -25,7 +26,7 @@ def real_server(monkeypatch):
         pytest.skip("PYROSCOPE_TEST_SERVER names no Pyroscope server")
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
     # It may be one that was started for the tests.
-    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 150.0)
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 250.0)
     return REAL_SERVER
 
 
@@ -76,6 +77,25 @@ def zero_code(monkeypatch):
         monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "celery,django,fastapi,starlette")
     monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "shop")
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Return a function that checks the application that a source makes."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*source, app="shop:app", path="/"):
+        (tmp_path / "shop.py").write_text("\n".join(source))
+        return check_application(app, path)
+
+    return check
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    with serving(lambda *_: (200, b"")) as address:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        yield address
 
 
 @contextmanager

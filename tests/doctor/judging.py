@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyroscope_otel.doctor.finding import Level
 from pyroscope_otel.doctor.settings import check_settings
 from pyroscope_otel.doctor.target import target_of
+from pyroscope_otel.findings.finding import Level
 
 
 def settings_of(**given):

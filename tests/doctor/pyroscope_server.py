@@ -121,8 +121,14 @@ class PyroscopeServer:
             return []
         if selector is None:
             return self.stored
-        service = re.fullmatch(r'\{service_name="([^"]+)"\}', selector)[1]
-        return [one for one in self.stored if one[0]["service_name"] == service]
+        service, but = re.fullmatch(
+            r'\{service_name="([^"]+)"(?:,doctor!="(\w+)")?\}', selector
+        ).groups()
+        return [
+            one
+            for one in self.stored
+            if one[0]["service_name"] == service and not (but and one[0].get("doctor") == but)
+        ]
 
 
 @contextmanager

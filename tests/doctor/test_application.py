@@ -10,81 +10,18 @@ import sys
 
 import pytest
 
-from pyroscope_otel.doctor.application import check_application
-
+from .applications import (
+    BUILT_BY_STARLETTE,
+    BY_HAND,
+    CONTRIB,
+    FLASK,
+    GLOBAL,
+    MIDDLEWARE,
+    PLAIN,
+    PROVIDER,
+)
 from .judging import codes, the
 from .pyroscope_server import serving
-
-PLAIN = """
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    work(scope["path"])
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body"})
-
-def work(path):
-    pass
-"""
-MIDDLEWARE = """
-from pyroscope_otel.asgi import PyroscopeMiddleware
-app = PyroscopeMiddleware(app, application_name="shop")
-"""
-BUILT_BY_STARLETTE = """
-from fastapi import FastAPI
-from pyroscope_otel.asgi import PyroscopeMiddleware
-app = FastAPI()
-app.add_middleware(PyroscopeMiddleware, aplication_name="shop")
-"""
-CONTRIB = """
-from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-app = OpenTelemetryMiddleware(app, exclude_spans=["receive", "send"])
-"""
-PROVIDER = """
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.resources import Resource
-provider = TracerProvider(resource=Resource({"service.name": "shop"}))
-provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
-"""
-BY_HAND = """
-import pyroscope
-from pyroscope_otel import PyroscopeSpanProcessor
-provider.add_span_processor(PyroscopeSpanProcessor())
-pyroscope.configure(application_name="shop", server_address="http://localhost:4040")
-"""
-GLOBAL = "trace.set_tracer_provider(provider)\n"
-FLASK = """
-from flask import Flask
-from pyroscope_otel_flask import Pyroscope
-
-def make_app():
-    app = Flask("shop")
-    app.config["PYROSCOPE_AUTH_TOKEN"] = "t0ken"
-    app.add_url_rule("/", view_func=index)
-    Pyroscope(app, application_name="shop")
-    return app
-"""
-
-
-@pytest.fixture
-def check(tmp_path, monkeypatch):
-    """Return a function that checks the application that a source makes."""
-    monkeypatch.chdir(tmp_path)
-
-    def check(*source, app="shop:app", path="/"):
-        (tmp_path / "shop.py").write_text("\n".join(source))
-        return check_application(app, path)
-
-    return check
-
-
-@pytest.fixture
-def endpoint(monkeypatch):
-    with serving(lambda *_: (200, b"")) as address:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-        yield address
 
 
 def test_an_asgi_application_with_nothing_wrong(check, endpoint):
@@ -164,7 +101,7 @@ def test_a_request_that_waits_and_traces_that_go_nowhere(check):
     assert before == ["app-one-local-root", "names-match"]
     # A sample may hit the little that it does.
     assert profile in ("app-profile-waiting", "app-profile")
-    assert exporter == "app-no-exporter!"
+    assert exporter == "traces-no-exporter!"
 
 
 @pytest.mark.usefixtures("endpoint")
@@ -173,15 +110,16 @@ def test_what_the_environment_cannot_give_a_provider_of_the_applications_own(che
     alone = "\n".join(line for line in PROVIDER.splitlines() if "InMemory" not in line)
     till = MIDDLEWARE.replace("shop", "till")
     findings = check(alone, GLOBAL, PLAIN, till).findings
-    assert {"names-differ!", "app-no-exporter!"} <= set(codes(findings))
+    assert {"names-differ!", "traces-no-exporter!"} <= set(codes(findings))
     assert "resource that the application's code makes" in the("names-differ", findings).remedy
-    remedy = the("app-no-exporter", findings).remedy
+    remedy = the("traces-no-exporter", findings).remedy
     assert remedy.startswith("If the application makes its tracer provider itself, add a Batch")
 
 
 def test_by_hand_with_nothing_wrong_but_a_short_request(check):
     checked = check(PROVIDER, GLOBAL, BY_HAND, PLAIN, CONTRIB)
     assert codes(checked.findings) == [
+        "app-agent-before-fork",
         "app-one-local-root",
         "names-match",
         "app-profile-short",
@@ -206,7 +144,7 @@ def test_below_zero_code_instrumentation(check, monkeypatch):
         "app-one-local-root",
         "names-match",
         "app-profile-short",
-        "app-no-exporter!",
+        "traces-no-exporter!",
     ]
     assert checked.sources["application_name"] == (
         "environment variable PYROSCOPE_APPLICATION_NAME"
@@ -307,19 +245,20 @@ async def app(scope, receive, send):
 
 def test_an_application_that_nothing_traces(check):
     findings = check(PROVIDER, GLOBAL, BY_HAND, PLAIN).findings
-    assert codes(findings) == ["app-no-span!", "traces-stay-here"]
+    assert codes(findings) == ["app-agent-before-fork", "app-no-span!", "traces-stay-here"]
 
 
 def test_no_provider(check):
     findings = check(
         "def app(environ, start_response):\n    start_response('200 OK', [])\n    return []"
     ).findings
-    assert codes(findings) == ["app-no-provider!", "app-no-agent!"]
+    assert codes(findings) == ["app-no-provider!"]
+    assert "opentelemetry-instrument pyroscope-otel doctor shop:app" in findings[0].remedy
 
 
 @pytest.mark.parametrize(
     ("ratio", "expected"),
-    [("0", "app-sampler-drops-all!"), ("0.5", "app-sampler-drops-some")],
+    [("0", "sampler-drops-all!"), ("0.5", "sampler-drops-some")],
 )
 @pytest.mark.usefixtures("endpoint")
 def test_a_sampler_that_drops(check, monkeypatch, ratio, expected):
@@ -347,7 +286,7 @@ class Rarely(Sampler):
     rare = PROVIDER.replace("TracerProvider(", "TracerProvider(sampler=Rarely(), ")
     findings = check(rarely, rare, GLOBAL, PLAIN, MIDDLEWARE).findings
     # Not that nothing starts the agent: the first sampled request does.
-    assert codes(findings) == ["app-sampler-drops-some", "traces-stay-here"]
+    assert codes(findings) == ["sampler-drops-some", "traces-stay-here"]
     assert "drops 9980 of 10000 new traces" in findings[0].summary
 
 
@@ -375,7 +314,7 @@ trace.set_tracer_provider(provider)
     findings = check(
         PROVIDER.replace("provider.add", "0 and provider.add"), unknown, PLAIN, CONTRIB
     ).findings
-    assert "Courier" in the("app-exporter-unknown", findings).summary
+    assert "Courier" in the("traces-exporter-unknown", findings).summary
 
 
 @pytest.mark.parametrize(
@@ -448,4 +387,4 @@ def test_without_protobuf_the_samples_go_unseen(check, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['google.protobuf'] = None")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     findings = check(PROVIDER, GLOBAL, PLAIN, MIDDLEWARE).findings
-    assert the("app-samples-unseen", findings).remedy == "pip install 'pyroscope-otel[local]'"
+    assert the("app-samples-unseen", findings).remedy == "pip install 'protobuf>=5'"

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from pyroscope_otel.doctor.application import check_application
-from pyroscope_otel.doctor.finding import Level
+from pyroscope_otel.findings.finding import Level
 
 from .judging import codes, the
 
@@ -54,7 +54,8 @@ def assert_well(checked):
     assert the("app-one-local-root", checked.findings).summary == (
         "GET /cart was answered with 200 and has one local root span, 'GET cart'."
     )
-    assert {"app-one-local-root", "names-match", "app-no-exporter!"} <= set(codes(checked.findings))
+    found = set(codes(checked.findings))
+    assert {"app-one-local-root", "names-match", "traces-no-exporter!"} <= found
     assert checked.arguments["tenant_id"] == "team"
     assert checked.sources["tenant_id"] == "Django setting PYROSCOPE['TENANT_ID']"
 
@@ -96,4 +97,4 @@ def test_what_manage_py_check_says_is_said_as_well(project):
     findings = check_application("project", "/cart").findings
     (check,) = [one for one in findings if one.code == "django-check"]
     assert check.summary.startswith("manage.py check says (pyroscope_otel_django.W001): ")
-    assert check.level is Level.NOTE
+    assert check.level is Level.PROBLEM

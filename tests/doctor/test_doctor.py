@@ -19,9 +19,9 @@ import pytest
 from pyroscope_otel.cli import main
 from pyroscope_otel.doctor.application import ApplicationCheck
 from pyroscope_otel.doctor.examination import Examination, examine
-from pyroscope_otel.doctor.finding import Level
 from pyroscope_otel.doctor.masking import Mask
 from pyroscope_otel.doctor.report import as_json, as_text
+from pyroscope_otel.findings.finding import Level
 
 from .conftest import clean_environment, unused_port
 from .judging import the
@@ -216,6 +216,19 @@ def test_a_setting_without_which_no_span_has_a_profile(address, monkeypatch, cap
     ]
 
 
+def test_the_sdk_is_switched_off(address, monkeypatch, capsys):
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert main(["doctor", "--json", "--server", address]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [one["code"] for one in findings] == [
+        "versions-work",
+        "sdk-disabled",
+        "settings-allowed",
+        "server-accepts-push",
+        "trace-id-separated",
+    ]
+
+
 def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
     assert json.loads(without_server.out)["ok"] is False
     assert without_server.err.splitlines() == [
@@ -246,8 +259,9 @@ def assert_same_form(example, real):
 
 
 def test_the_documentation_has_every_finding(documented, pytestconfig):
-    sources = (pytestconfig.rootpath / "pyroscope_otel" / "doctor").glob("*.py")
-    made = re.compile(r'\b(?:fine|note|problem|make)\(\s*"([a-z-]+)"')
+    package = pytestconfig.rootpath / "pyroscope_otel"
+    sources = [*(package / "doctor").glob("*.py"), *(package / "findings").glob("*.py")]
+    made = re.compile(r'\b(?:fine|note|problem|make)\)?\(\s*"([a-z-]+)"')
     codes = {code for source in sources for code in made.findall(source.read_text())}
     rows = re.findall(r"^\| `([a-z][a-z-]*)` \|", documented, re.MULTILINE)
     assert sorted(rows) == sorted(codes)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from pyroscope_otel.doctor.examination import Examination
-from pyroscope_otel.doctor.finding import fine, note, problem
 from pyroscope_otel.doctor.masking import Mask
 from pyroscope_otel.doctor.report import as_json, as_text
+from pyroscope_otel.findings.finding import fine, note, problem
 
 FINDINGS = [
     problem("one", "It is wrong.", "Do this.", "said\nwith \x1b[31mcolour\x07"),

@@ -26,7 +26,11 @@ def test_a_server_that_takes_a_push_and_separates_trace_ids(address, pyroscope_s
     assert check.findings[0].summary == f"{address} takes a push (Pyroscope 2.2.1)."
     (stored,) = pyroscope_server.stored
     labels, span_id, value = stored
-    assert labels == {"region": "eu", "service_name": "pyroscope-otel-doctor"}
+    assert labels == {
+        "region": "eu",
+        "service_name": "pyroscope-otel-doctor",
+        "doctor": "push",
+    }
     assert len(span_id) == 16
     assert value == 10_000_000
 
@@ -68,6 +72,18 @@ def test_a_new_server_that_shows_its_first_profile_late(address, pyroscope_serve
     pyroscope_server.shows = lambda: next(queries) > 20
     check = check_server(target(address), uses_trace_id=True)
     assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
+
+
+def test_a_new_server_that_shows_nothing_without_more_pushes(
+    address, pyroscope_server, monkeypatch
+):
+    """Pyroscope looks at the age of what it has when another push comes."""
+    monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
+    monkeypatch.setattr(server_checks, "_PUSH_AGAIN_SECONDS", 0.1)
+    pyroscope_server.shows = lambda: len(pyroscope_server.stored) > 2
+    check = check_server(target(address), uses_trace_id=True)
+    assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
+    assert {span_id for _, span_id, _ in pyroscope_server.stored} == {pyroscope_server.stored[0][1]}
 
 
 def test_a_server_that_shows_other_profiles_is_not_new(address, pyroscope_server, monkeypatch):
@@ -133,6 +149,25 @@ def test_a_tenant(address, pyroscope_server):
     assert codes(refused.findings) == ["server-needs-tenant!"]
     taken = check_server(target(address, tenant_id="team"), uses_trace_id=False)
     assert codes(taken.findings)[0] == "server-accepts-push"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "status", "words"),
+    [
+        ("team/shop eu", 401, "tenant ID 'team/shop eu' contains unsupported character '/'"),
+        ("team/shop eu", 400, "tenant ID 'team/shop eu' contains unsupported character '/'"),
+        ("a|b", 401, "multiple org IDs present"),
+        ("x" * 151, 401, "tenant ID is too long: max 150 characters"),
+    ],
+)
+@pytest.mark.parametrize("as_header", [False, True])
+def test_a_tenant_that_is_refused(tenant, status, words, as_header):
+    given = {"http_headers": {"x-scope-orgid": tenant}} if as_header else {"tenant_id": tenant}
+    with serving(lambda *_: (status, words)) as refusing:
+        (finding,) = check_server(target(refusing, **given), uses_trace_id=False).findings
+    assert codes([finding]) == ["server-refuses-tenant!"]
+    assert f"refuses the tenant {tenant!r}" in finding.summary
+    assert "one tenant" in finding.remedy
 
 
 def test_labels_that_the_server_refuses(address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyroscope_otel.doctor.end_to_end import check_end_to_end
+from pyroscope_otel.doctor.server import ServerCheck
 
 from .judging import codes, settings_of, the
 from .pyroscope_server import serving
@@ -23,7 +24,7 @@ def traces(monkeypatch, closed_port):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         settings = settings_of(server_address=f"http://127.0.0.1:{closed_port}")
-        return check_end_to_end(settings, None, with_exporters=True)
+        return check_end_to_end(settings, ServerCheck([]), with_exporters=True)
 
     return check
 

@@ -18,11 +18,12 @@ def install(tmp_path, monkeypatch):
     """Return a function that installs a distribution's metadata in front of all others."""
     monkeypatch.syspath_prepend(tmp_path)
 
-    def install(name, version, files=()):
+    def install(name, version, files=(), requires=()):
         folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            + "".join(f"Requires-Dist: {one}\n" for one in requires)
         )
         for file in files:  # From CPython 3.12 on, those that are missing are passed over.
             (tmp_path / file).parent.mkdir(parents=True)
@@ -88,6 +89,38 @@ def test_an_agent_that_is_not_a_package(monkeypatch):
     # a module, and no package of this name.
     monkeypatch.setattr("pyroscope_otel.doctor.versions._AGENT", "pyroscope-io-of-nobody")
     assert codes(check_versions()) == ["pyroscope-io-missing!"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "said"),
+    [
+        (
+            "opentelemetry-api~=1.2",
+            "requires opentelemetry-api~=1.2, and 0.9 is installed",
+        ),
+        ("nix>=3", "requires nix>=3, and it is not installed"),
+    ],
+)
+def test_a_requirement_that_is_not_met(install, requirement, said):
+    install("opentelemetry-api", "0.9")
+    install("opentelemetry-exporter-x", "1.0", requires=[requirement])
+    finding = the("requirements-broken", check_versions())
+    assert f"opentelemetry-exporter-x 1.0 {said}" in finding.detail
+    assert "versions-work" not in codes(check_versions())
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    ["nix; extra == 'more'", "nix; python_version < '3'", "pytest", "!!", "pyroscope-io>=1.2"],
+)
+def test_a_requirement_that_asks_for_nothing_more(install, requirement):
+    install("opentelemetry-exporter-x", "1.0", requires=[requirement])
+    assert codes(check_versions()) == ["versions-work"]
+
+
+def test_requirements_of_others_are_their_own_affair(install):
+    install("shop", "1.0", requires=["nix>=3"])
+    assert codes(check_versions()) == ["versions-work"]
 
 
 def test_a_framework_without_its_instrumentation(monkeypatch):

@@ -11,7 +11,10 @@ from pyroscope_otel import configuration, failure, zero_code
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.zero_code import PyroscopeInstrumentor
 
-NOT_CONFIGURED = "nothing of Pyroscope is configured; PYROSCOPE_APPLICATION_NAME would do"
+NOT_CONFIGURED = (
+    "nothing of Pyroscope is configured. Set PYROSCOPE_SERVER_ADDRESS to the server's URL, or "
+    "PYROSCOPE_ENABLED=false if there are to be none."
+)
 
 
 @pytest.fixture(autouse=True)
@@ -31,33 +34,39 @@ def log(caplog):
 
 
 @pytest.mark.parametrize(
-    ("environment", "reason"),
+    ("environment", "level", "reason"),
     [
-        ({}, NOT_CONFIGURED),
-        ({"PYROSCOPE_APPLICATION_NAME": " "}, NOT_CONFIGURED),
+        ({}, "WARNING", NOT_CONFIGURED),
+        ({"PYROSCOPE_APPLICATION_NAME": " "}, "WARNING", NOT_CONFIGURED),
         (
             {"PYROSCOPE_ENABLED": "false"},
+            "INFO",
             "enabled is False (environment variable PYROSCOPE_ENABLED)",
         ),
         (
             {"PYROSCOPE_LABELS": "a=b", "OTEL_SDK_DISABLED": "true"},
-            "OTEL_SDK_DISABLED is true, so there are no traces to link them with",
+            "WARNING",
+            (
+                "OTEL_SDK_DISABLED is true: there are no spans, and so nothing that links profiles "
+                "with traces. Take OTEL_SDK_DISABLED away."
+            ),
         ),
         (
             {
                 "PYROSCOPE_LABELS": "a=b",
                 "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "a, pyroscope_otel",
             },
+            "INFO",
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names pyroscope_otel",
         ),
     ],
 )
-def test_it_says_why_it_stays_out_in_one_line(environment, reason, monkeypatch, log):
+def test_it_says_why_it_stays_out_in_one_line(environment, level, reason, monkeypatch, log):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     zero_code.start()
     zero_code.start()
-    assert log() == [("INFO", f"No profiles: {reason}")]
+    assert log() == [(level, f"No profiles: {reason}")]
     assert configuration._process.installed is None
 
 
@@ -73,7 +82,7 @@ def test_the_only_variable_may_be_misspelt(monkeypatch, log):
                 "did you mean PYROSCOPE_APPLICATION_NAME?"
             ),
         ),
-        ("INFO", f"No profiles: {NOT_CONFIGURED}"),
+        ("WARNING", f"No profiles: {NOT_CONFIGURED}"),
     ]
 
 
@@ -105,7 +114,7 @@ def test_a_distributions_providers_alone_are_no_reason_to_start(provider, log):
         tracer_provider=provider, meter_provider=object(), logger_provider=object()
     )
     assert not is_linked(provider)
-    assert log() == [("INFO", f"No profiles: {NOT_CONFIGURED}")]
+    assert log() == [("WARNING", f"No profiles: {NOT_CONFIGURED}")]
 
 
 def test_called_with_options_it_sets_up_once_and_can_be_undone(provider, log):

@@ -1,5 +1,7 @@
 """Set-up without code: `opentelemetry-instrument`, and nothing but environment variables."""
 
+import re
+
 import pytest
 from instrumented import NO_DISTRO, NO_DISTRO_LOG, PROFILED, QUICK, run
 
@@ -84,6 +86,32 @@ say(status=status, agent=is_agent_running())
     assert done.said == [{"linked": True, "agent": True}, {"status": 0, "agent": False}]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/zero-code.md"])
+def test_the_variables_of_the_documentation_set_up_what_the_extra_otlp_installs(page, pytestconfig):
+    """Without them the distribution asks for gRPC, whose exporter is not there."""
+    text = (pytestconfig.rootpath / page).read_text()
+    (block,) = (
+        block
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        if "opentelemetry-instrument gunicorn" in block
+    )
+    named = dict(re.findall(r"\b(\w+)=(\S+)", block))
+    # The first is set by the distribution, as where nobody sets it.
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    }
+    exporters = """
+exporting = [one for one in tracing.span_processors(trace.get_tracer_provider())]
+say(exporters=[type(getattr(one, "span_exporter", None)).__name__ for one in exporting])
+"""
+    done = run(exporters, QUICK | environment | named)
+    assert done.said == [{"exporters": ["OTLPSpanExporter", "NoneType"]}]
+    assert done.log == []
+    without = run(exporters, QUICK | environment)
+    assert "Failed to auto initialize OpenTelemetry" in without.log
+
+
 # Out of the way
 
 
@@ -96,24 +124,31 @@ KUBERNETES = {
 
 
 @pytest.mark.parametrize(
-    "environment",
+    ("environment", "said"),
     [
-        pytest.param(KUBERNETES, id="not configured"),
-        pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, id="switched off"),
-        pytest.param(PROFILED | {"OTEL_SDK_DISABLED": "True"}, id="OpenTelemetry is off"),
+        pytest.param(
+            KUBERNETES, ["No profiles: nothing of Pyroscope is configured"], id="not configured"
+        ),
+        pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, [], id="switched off"),
+        pytest.param(
+            PROFILED | {"OTEL_SDK_DISABLED": "True"},
+            ["No profiles: OTEL_SDK_DISABLED is true"],
+            id="OpenTelemetry is off",
+        ),
         pytest.param(
             PROFILED | {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*, pyroscope_otel"},
+            [],
             id="named among the disabled",
         ),
     ],
 )
-def test_installs_nothing_and_says_nothing_where_it_is_not_wanted(environment):
+def test_installs_nothing_where_it_is_not_wanted_or_not_configured(environment, said):
     done = run(
         "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
         QUICK | environment,
     )
     assert done.said == [{"linked": False, "processors": 0, "hooked": False}]
-    assert done.log == []
+    assert [line[: len(begin)] for line, begin in zip(done.log, said, strict=True)] == said
 
 
 # A wrong setting

@@ -18,8 +18,9 @@ from pyroscope_otel.doctor.child.calling import call_asgi, call_wsgi
 from pyroscope_otel.doctor.child.exchange import payload, tell
 from pyroscope_otel.doctor.child.exporters import ExporterWatch
 from pyroscope_otel.doctor.child.loading import CannotLoad, load
-from pyroscope_otel.doctor.child.watching import AgentStarts, Providers
+from pyroscope_otel.doctor.child.watching import AgentStarts, Providers, SwitchedOff
 from pyroscope_otel.doctor.settings import AT_RUN_TIME, as_arguments
+from pyroscope_otel.findings.spans import sdk_is_disabled
 from pyroscope_otel.setting_table import BY_NAME
 from pyroscope_otel.settings import SettingsError
 
@@ -62,12 +63,17 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     providers = Providers()
     agent = AgentStarts(_NOWHERE if receiver is None else receiver.url)
     exporters = ExporterWatch()
+    off = SwitchedOff()
     try:
         loaded = load(told["app"])
     except (Exception, SystemExit) as error:
-        return {**facts, "load_error": _error(error), "settings": _settings(agent)}
+        return {**facts, "load_error": _error(error), "settings": _settings(agent, off)}
 
-    facts |= {"stage": "it got a request", "is_asgi": loaded.is_asgi}
+    facts |= {
+        "stage": "it got a request",
+        "is_asgi": loaded.is_asgi,
+        "starts_while_loading": len(agent.arguments),
+    }
     tell(facts)
     call = call_asgi if loaded.is_asgi else call_wsgi
     positions: list[int] = []
@@ -102,7 +108,10 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     return {
         **facts,
         "stage": "",
-        "settings": _settings(agent),
+        "settings": _settings(agent, off),
+        "is_below_instrument": _is_below_instrument(),
+        "is_configured": configuration._process.installed is not None,  # noqa: SLF001  it has no public name
+        "sdk_is_disabled": sdk_is_disabled(os.environ),
         "providers": providers.facts(),
         "global_provider": type(trace.get_tracer_provider()).__name__,
         "agent": agent.facts(),
@@ -112,6 +121,14 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         "samples": None if receiver is None else _samples(receiver),
         "django_checks": _django_checks() if loaded.is_django else [],
     }
+
+
+def _is_below_instrument() -> bool:
+    """Return whether `opentelemetry-instrument` has started this process."""
+    return any(
+        Path(path).parts[-2:] == ("instrumentation", "auto_instrumentation")
+        for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    )
 
 
 def _error(error: BaseException) -> dict[str, Any]:
@@ -144,7 +161,7 @@ def _host(loaded: Loaded) -> str:
     return "localhost"
 
 
-def _settings(agent: AgentStarts) -> dict[str, Any] | None:
+def _settings(agent: AgentStarts, off: SwitchedOff) -> dict[str, Any] | None:
     """Return the settings in force, for the doctor itself: nothing is masked."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
     # The application's own agent counts, also where our settings stand beside it.
@@ -161,6 +178,8 @@ def _settings(agent: AgentStarts) -> dict[str, Any] | None:
         }
         source = "the application's call of pyroscope.configure"
         return {"arguments": told, "sources": dict.fromkeys(told, source)}
+    if off.settings is not None:
+        return {"arguments": as_arguments(off.settings), "sources": dict(off.settings.sources)}
     return None
 
 

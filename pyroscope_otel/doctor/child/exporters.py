@@ -6,16 +6,11 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-
 from pyroscope_otel.doctor.masking import Mask, secrets_of_address, secrets_of_header
-from pyroscope_otel.processor import PyroscopeSpanProcessor
-from pyroscope_otel.setting_kinds import mask_address
+from pyroscope_otel.findings.exporting import describe_exporter, span_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from opentelemetry.sdk.trace import SpanProcessor
 
 _MOST_MESSAGES = 2
 
@@ -57,18 +52,15 @@ class ExporterWatch:
         """Return what is known of each exporter, without its credentials."""
         return [
             {
-                "type": type(exporter).__name__,
-                "endpoint": _shown(str(getattr(exporter, "_endpoint", "") or "")),
+                "type": described.kind,
+                "endpoint": described.endpoint,
                 "results": [mask(result) for result in results],
                 "complaints": [mask(message) for message in self._complaints.messages],
             }
             for exporter, results in self._watched
+            for described in [describe_exporter(exporter)]
             for mask in [Mask(_secrets(exporter))]
         ]
-
-
-def _shown(endpoint: str) -> str:
-    return mask_address(endpoint).strip("'")
 
 
 def _secrets(exporter: Any) -> Iterator[str]:
@@ -78,18 +70,6 @@ def _secrets(exporter: Any) -> Iterator[str]:
     pairs = headers.items() if isinstance(headers, dict) else headers
     for _, value in pairs:
         yield from secrets_of_header(str(value))
-
-
-def span_processors(provider: Any) -> tuple[Any, ...]:
-    """Return a provider's span processors, as far as they can be seen."""
-    registered = getattr(provider, "_active_span_processor", None)
-    return tuple(getattr(registered, "_span_processors", ()))
-
-
-def other_processors(provider: Any, ours: tuple[type[SpanProcessor], ...]) -> list[str]:
-    """Return the names of the span processors that may export in a way of their own."""
-    known = (PyroscopeSpanProcessor, BatchSpanProcessor, SimpleSpanProcessor, *ours)
-    return [type(one).__name__ for one in span_processors(provider) if not isinstance(one, known)]
 
 
 def _recorded(export: Callable[[Any], Any], results: list[str]) -> Callable[[Any], Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pyroscope_otel.protocol import protocol_of
+
 _MANAGE = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
-_ASGI_PARAMETERS = 3
 
 
 class CannotLoad(Exception):  # noqa: N818  reads better where it is caught
@@ -40,7 +40,7 @@ def load(app: str) -> Loaded:
     if ":" in app:
         sys.path.insert(0, str(Path.cwd()))
         loaded = _attribute(app)
-        return Loaded(loaded, _is_asgi(loaded), _is_django(loaded))
+        return Loaded(loaded, protocol_of(loaded) == "asgi", _is_django(loaded))
     return _django(app)
 
 
@@ -52,20 +52,6 @@ def _attribute(path: str) -> Any:
             raise CannotLoad(f"{module} has no {name.removesuffix('()')}")
         found = getattr(found, part)
     return found() if name.endswith("()") else found
-
-
-def _is_asgi(app: Any) -> bool:
-    """Tell by what it takes: scope, receive and send, or environ and start_response."""
-    call = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  its signature is wanted
-    try:
-        parameters = [
-            one
-            for one in inspect.signature(call).parameters.values()
-            if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-        ]
-    except (TypeError, ValueError):
-        return inspect.iscoroutinefunction(call)
-    return inspect.iscoroutinefunction(call) or len(parameters) >= _ASGI_PARAMETERS
 
 
 def _is_django(app: Any) -> bool:

@@ -5,6 +5,7 @@ Put in place before the application is loaded, and in the doctor's process only.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import secrets
@@ -14,15 +15,20 @@ import pyroscope
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-from pyroscope_otel.doctor.child.exporters import other_processors, span_processors
+from pyroscope_otel import configuration
+from pyroscope_otel.findings.exporting import exports_of, span_processors
+from pyroscope_otel.findings.spans import describe_sampler
 from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.settings import SettingsError, read_settings
 from pyroscope_otel.tracing import resource_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from pyroscope_otel.settings import Settings
 
 _MOST_ROOTS = 200
 _TRIED_TRACES = 10_000
@@ -67,8 +73,8 @@ class Providers:
                     if type(one).__name__ == PyroscopeSpanProcessor.__name__
                     and not isinstance(one, PyroscopeSpanProcessor)
                 ],
-                "other_processors": other_processors(provider, (_Observer,)),
-                "sampler": _sampler(provider),
+                "other_processors": _other_processors(provider),
+                "sampler": describe_sampler(provider),
                 "dropped": _dropped(provider),
                 "resource": {
                     name: str(resource_attributes(provider)[name])
@@ -98,9 +104,9 @@ class Providers:
         self.known.append(provider)
 
 
-def _sampler(provider: Any) -> str:
-    sampler = getattr(provider, "sampler", None)
-    return str(getattr(sampler, "get_description", lambda: "unknown")())
+def _other_processors(provider: Any) -> list[str]:
+    exports = exports_of(provider)
+    return [] if exports is None else [one for one in exports.others if one != _Observer.__name__]
 
 
 def _dropped(provider: Any) -> int:
@@ -123,6 +129,35 @@ def _span_facts(provider_index: int, span: ReadableSpan) -> dict[str, Any]:
         "is_server": span.kind is trace.SpanKind.SERVER,
         "profile_id": (span.attributes or {}).get("pyroscope.profile.id"),
     }
+
+
+class SwitchedOff:
+    """Watches for settings that switch the package off.
+
+    Attributes:
+        settings: Those settings; None where none do.
+    """
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self._keep({})  # Without code, the environment alone is asked.
+        configuration.apply = self._wrapped(configuration.apply)
+
+    def _keep(self, arguments: Mapping[str, object], *framework: Any) -> None:
+        named = dict(zip(("framework", "framework_name"), framework, strict=False))
+        with contextlib.suppress(SettingsError):  # It is raised where it matters.
+            settings = read_settings(arguments, **named)
+            self.settings = None if settings.enabled else settings
+
+    def _wrapped(self, apply: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(apply)
+        def kept(*arguments: Any, **named: Any) -> Any:
+            told = inspect.signature(apply).bind(*arguments, **named)
+            told.apply_defaults()
+            self._keep(*list(told.arguments.values())[:3])
+            return apply(*arguments, **named)
+
+        return kept
 
 
 class AgentStarts:

@@ -46,7 +46,7 @@ export function diagnose(status, origin) {
         "Add the middleware to the application; it starts the profiler and makes the spans:",
         { code: "from pyroscope_otel.asgi import PyroscopeMiddleware\n\napp.add_middleware(PyroscopeMiddleware, application_name=\"shop\")" },
         "Install the exporter of traces:",
-        { code: "pip install 'pyroscope-otel[otlp]'" },
+        { code: "pip install opentelemetry-exporter-otlp-proto-http" },
         "Start the application with this server's address, and send it a request:",
         run,
         "Traces arrive within seconds, profiles every 10 seconds.",
@@ -64,7 +64,7 @@ export function diagnose(status, origin) {
       text: "A request is listed when its span has arrived, and none has.",
       steps: [
         "Install the exporter:",
-        { code: "pip install 'pyroscope-otel[otlp]'" },
+        { code: "pip install opentelemetry-exporter-otlp-proto-http" },
         "Tell the application where to send traces, before it starts:",
         { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${origin}` },
         "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; gRPC is not understood here).",

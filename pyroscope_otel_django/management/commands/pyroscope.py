@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 
 from pyroscope_otel import thread_labels, tracing
+from pyroscope_otel.findings.credentials import judge_credentials
+from pyroscope_otel.findings.exporting import exporters_asked_for, exports_of, judge_exporting
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import judge_names
+from pyroscope_otel.findings.profiling import judge_profiling, judge_visibility
+from pyroscope_otel.findings.spans import judge_spans
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.settings import SettingsError
 from pyroscope_otel_django.configuration import INSTRUMENT, SETTING, read, read_project
@@ -16,6 +23,7 @@ from pyroscope_otel_django.instrumentation import MIDDLEWARE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pyroscope_otel.findings.finding import Finding
     from pyroscope_otel.settings import Settings
 
 _OPENTELEMETRYS = "opentelemetry.instrumentation.django.middleware.otel_middleware"
@@ -43,6 +51,8 @@ class Command(BaseCommand):
         self._print("Settings", rows)
         self._print("Agent", [("state", _agent_state(settings))])
         self._print("Tracing", _tracing(settings))
+        findings = [one for one in _findings(settings) if one.level is not Level.FINE]
+        self._print("Findings", [(one.line,) for one in findings] or [("none",)])
 
     def _print(self, title: str, rows: Iterable[tuple[str, ...]]) -> None:
         lines = list(rows)
@@ -78,10 +88,33 @@ def _tracing(settings: Settings) -> Iterator[tuple[str, str]]:
     kind = type(provider)
     made = "none yet: it is made where the project has none"
     yield "tracer provider", made if provider is None else f"{kind.__module__}.{kind.__qualname__}"
+    yield "traces go to", _destination(provider)
     middleware = [*django_settings.MIDDLEWARE]
     yield "middleware", _position(middleware, MIDDLEWARE)
     theirs = next((one for one in middleware if one.startswith(_OPENTELEMETRYS)), None)
     yield "root spans by", _position(middleware, theirs) if theirs else "what is around Django"
+
+
+def _destination(provider: Any | None) -> str:
+    if provider is None:
+        return ", ".join(exporters_asked_for(os.environ).exporters) or "nowhere"
+    exports = exports_of(provider)
+    if exports is None:
+        return "it cannot be told"
+    return ", ".join(map(str, exports.exporters)) or ", ".join(exports.others) or "nowhere"
+
+
+def _findings(settings: Settings) -> list[Finding]:
+    provider = tracing.provider_in_use(settings.tracer_provider)
+    resource = tracing.resource_attributes(provider, settings.application_name)
+    return [
+        *judge_profiling(settings),
+        *judge_visibility(settings),
+        *judge_credentials(settings),
+        *judge_spans(provider, os.environ),
+        *judge_exporting(provider, os.environ),
+        *judge_names(settings.application_name, settings.tags, resource),
+    ]
 
 
 def _position(middleware: list[str], name: str) -> str:

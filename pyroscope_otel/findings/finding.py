@@ -1,4 +1,4 @@
-"""What a check has found: the one type that all checks return."""
+"""A finding: what is the case, how much it matters, and what to do about it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Finding:
     summary: str
     remedy: str = ""
     detail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The finding in one line of a log."""
+        return f"{self.summary} {self.remedy}".strip()
 
 
 def fine(code: str, summary: str, detail: str = "") -> Finding:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk.resources import Resource
 
-from pyroscope_otel.names import Names, is_unknown, service_names, service_namespaces
+from pyroscope_otel.findings.finding import Level
+from pyroscope_otel.findings.names import (
+    Names,
+    is_unknown,
+    judge_names,
+    service_names,
+    service_namespaces,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +51,39 @@ def test_a_service_without_a_name_is_called_so_by_opentelemetry(monkeypatch):
     assert is_unknown(Resource.create().attributes["service.name"])
     assert not is_unknown("shop")
     assert not is_unknown(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "resource", "expected"),
+    [
+        ("shop", {}, {"service.name": "shop"}, ["names-match"]),
+        ("shop", {}, {"service.name": "till"}, ["names-differ!"]),
+        ("x", {"service_name": "shop"}, {"service.name": "shop"}, ["names-match"]),
+        ("shop", {"service_name": "x"}, {"service.name": "shop"}, ["names-differ!"]),
+        (
+            "unknown_service:python",
+            {},
+            {"service.name": "unknown_service:python"},
+            ["service-has-no-name!"],
+        ),
+        ("shop", {}, {"service.name": "shop", "service.namespace": "eu"}, ["namespaces-differ!"]),
+        (
+            "shop",
+            {"service_namespace": "eu"},
+            {"service.name": "shop", "service.namespace": "eu"},
+            ["names-match"],
+        ),
+        # Grafana asks for no namespace where the resource has none.
+        ("shop", {"service_namespace": "eu"}, {"service.name": "shop"}, ["names-match"]),
+        (
+            "a",
+            {"service_namespace": "us"},
+            {"service.name": "b", "service.namespace": "eu"},
+            ["names-differ!", "namespaces-differ!"],
+        ),
+    ],
+)
+def test_what_is_said_of_names(name, tags, resource, expected):
+    assert [
+        one.code + "!" * (one.level is Level.PROBLEM) for one in judge_names(name, tags, resource)
+    ] == expected

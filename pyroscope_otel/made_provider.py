@@ -1,0 +1,88 @@
+"""The tracer provider that is made for an application which has none yet.
+
+It gives way. OpenTelemetry's global provider can be set once, and an application may
+be about to set its own: gunicorn's documented recipe does so in `post_fork`, after
+`--preload` has built the application, and with it our middleware. So this one takes
+the global place without using up that once, and its tracers, which instrumentations
+keep, go over to the application's provider as soon as there is one.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from pyroscope_otel import failure
+from pyroscope_otel.following.hook import Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class MadeProvider(TracerProvider):
+    """A provider whose tracers are those of the application's provider, once that is set."""
+
+    def get_tracer(self, *arguments: Any, **named: Any) -> trace.Tracer:
+        """Return a tracer that goes over to another provider where there is one."""
+        return _Tracer(self, super().get_tracer(*arguments, **named), arguments, named)
+
+
+class _Tracer(trace.ProxyTracer):
+    """Asks for the provider at each span, as OpenTelemetry's does until there is one."""
+
+    def __init__(
+        self,
+        provider: trace.TracerProvider,
+        tracer: trace.Tracer,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> None:
+        self._provider = provider
+        self._current = tracer
+        self._arguments = arguments
+        self._named = named
+
+    @property
+    def _tracer(self) -> trace.Tracer:
+        provider = trace.get_tracer_provider()
+        if provider is not self._provider:
+            self._current = provider.get_tracer(*self._arguments, **self._named)
+            self._provider = provider
+        return self._current
+
+
+def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:
+    """Make a provider the global one, until the application sets another.
+
+    Args:
+        provider: The provider.
+        give_way: Called when the application has set its own.
+    """
+    # There is no public way to set it and to leave it open: what it lacks in a
+    # release to come, makes it final there.
+    once = getattr(trace, "_TRACER_PROVIDER_SET_ONCE", None)
+    lock = getattr(once, "_lock", None)
+    if lock is None or not hasattr(trace, "_TRACER_PROVIDER"):
+        trace.set_tracer_provider(provider)
+        return
+    with lock:
+        if trace._TRACER_PROVIDER is not None:  # noqa: SLF001  as above
+            return
+        trace._TRACER_PROVIDER = provider  # noqa: SLF001  as above
+
+    def wrap(set_tracer_provider: Any) -> Any:
+        @wraps(set_tracer_provider)
+        def set_and_give_way(*arguments: Any, **named: Any) -> None:
+            set_tracer_provider(*arguments, **named)
+            patch.remove()
+            try:
+                give_way()
+            except Exception:
+                failure.report("give way to the application's tracer provider")
+
+        return set_and_give_way
+
+    patch = Patch(trace, "set_tracer_provider", wrap)
