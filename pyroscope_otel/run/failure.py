@@ -1,0 +1,9 @@
+"""How the command fails: with an error in plain words."""
+
+from __future__ import annotations
+
+__all__ = ("RunFailed",)
+
+
+class RunFailed(Exception):  # noqa: N818 -- reads better where it is raised and caught
+    """The command cannot be run, or its requests not shown. The message says why."""
