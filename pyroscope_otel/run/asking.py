@@ -17,8 +17,8 @@ __all__ = ("Unanswered", "ask", "hottest")
 _TIMEOUT_SECONDS = 30.0
 
 
-class Unanswered(Exception):  # noqa: N818 -- as above
-    """The server does not answer, or refuses. The message says what."""
+class Unanswered(Exception):  # noqa: N818 -- what the server is
+    """The server does not answer, or refuses. The message says which."""
 
 
 def ask(
@@ -50,7 +50,8 @@ def ask(
     finally:
         connection.close()
     if answer.status != HTTPStatus.OK:
-        raise Unanswered(f"the local server does not tell its {what}: {content.get('error')}")
+        reason = content.get("error") if isinstance(content, dict) else answer.reason
+        raise Unanswered(f"the local server does not tell its {what}: {reason}")
     return content
 
 

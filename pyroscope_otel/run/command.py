@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.run.failure import RunFailed
+from pyroscope_otel.run.failure import NoSuchCommand, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +49,8 @@ class Command:
             The exit status as a shell has it: that of a signal is 128 and its number.
 
         Raises:
-            RunFailed: There is no such command, or it cannot be run.
+            NoSuchCommand: There is none.
+            RunFailed: It cannot be run.
         """
         handlers: dict[str, Any] = dict.fromkeys(_HANDED_ON, self._hand_on)
         if _has_the_terminal():
@@ -60,6 +61,8 @@ class Command:
         with _handled(handlers):
             try:
                 self._process = subprocess.Popen(self._words, env=self._environment)  # noqa: S603 -- the user's own
+            except FileNotFoundError as error:
+                raise NoSuchCommand(f"there is no command {self._words[0]}") from error
             except OSError as error:
                 raise RunFailed(
                     f"{self._words[0]} cannot be run: {error.strerror or error}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pyroscope_otel.run.inside.notes import FOLDER_VARIABLE
 from pyroscope_otel.run.inside.whole_run import SCRIPT_VARIABLE
@@ -64,8 +66,11 @@ def environment(  # noqa: PLR0913 -- what it is made of
         ours["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{url}/v1/traces"
         # Whatever protocol the user has for the rest.
         ours["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = "http/protobuf"
-    if "service.name=" not in users.get("OTEL_RESOURCE_ATTRIBUTES", ""):
-        ours["OTEL_SERVICE_NAME"] = users.get("PYROSCOPE_APPLICATION_NAME") or name
+    attributes = users.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    named = re.search(r"(?:^|,)\s*service\.name\s*=\s*([^,]+)", attributes)
+    ours["OTEL_SERVICE_NAME"] = (
+        users.get("PYROSCOPE_APPLICATION_NAME") or (named and unquote(named[1].strip())) or name
+    )
     made = {**ours, **{variable: value for variable, value in users.items() if value}}
     if sampler is not None:
         made["PYROSCOPE_CPU_IMPLEMENTATION"] = sampler

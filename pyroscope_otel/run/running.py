@@ -52,12 +52,15 @@ def run(  # noqa: PLR0913 -- the options of a command
         opened: Whether the page is opened in a browser.
 
     Returns:
-        The command's exit status. 127 if it cannot be run, 1 if a setting is wrong or
-        the local server does not start.
+        The command's exit status; 127 if there is no such command, 1 if a setting is
+        wrong or the local server does not start.
     """
     try:
-        with TemporaryDirectory(prefix="pyroscope-otel-run-") as notes, server(port, data) as one:
-            run_ = _Run(words, one, notes)
+        with (
+            signals_as_interrupt(),
+            TemporaryDirectory(prefix="pyroscope-otel-run-") as notes,
+            server(port, data) as one,
+        ):
             made = environment(
                 os.environ,
                 url=one.url,
@@ -67,33 +70,34 @@ def run(  # noqa: PLR0913 -- the options of a command
                 memory=memory,
             )
             read_settings({}, environ=made)
-            run_.say_where_to_look()
+            started = _Run(one, Path(notes))
+            started.say_where_to_look(made["OTEL_SERVICE_NAME"])
             if opened:
                 webbrowser.open(one.url)
-            return run_.to_its_end(made, data)
+            return started.to_its_end(Command(words, made), data)
     except SettingsError as error:
-        return _fail(f"{error}")
+        _say(f"{error}")
+        return 1
     except RunFailed as error:
-        return _fail(f"{error}")
+        _say(f"{error}")
+        return error.status
 
 
 class _Run:
-    def __init__(self, words: Sequence[str], one: Server, notes: str) -> None:
-        self._words = words
+    def __init__(self, one: Server, notes: Path) -> None:
         self._server = one
-        self._notes = Path(notes)
+        self._notes = notes
         self._since_ms = time.time() * 1000
 
-    def say_where_to_look(self) -> None:
+    def say_where_to_look(self, name: str) -> None:
         """Say it before the command says anything."""
-        _say(f"The requests of {self._words[0]}: {self._server.url}/")
+        _say(f"The requests of {name} are at {self._server.url}/")
         _say(f"kill -USR1 {os.getpid()} lists the slowest.")
         for variable in users_own(os.environ):
             _say(f"{variable} is set, and stays: it may keep requests from the page.")
 
-    def to_its_end(self, made: dict[str, str], data: str | None) -> int:
+    def to_its_end(self, command: Command, data: str | None) -> int:
         """Run the command, say what there was, and return its exit status."""
-        command = Command(self._words, made)
         status = command.run(self._say_slowest)
         self._say_slowest()
         self._say_what_is_missing()
@@ -114,13 +118,14 @@ class _Run:
             _say(line)
 
     def _why_none(self) -> str:
-        if not (self._notes / LOADED).exists():
-            return (
-                "No requests: no Python below the command has loaded pyroscope-otel. It loads "
-                "where PYTHONPATH is read (not with python -I, -E or -S) and the package is "
-                "installed."
-            )
-        return "No requests so far."
+        if (self._notes / LOADED).exists():
+            return "No requests so far."
+        if any(self._notes.iterdir()):
+            return "No requests: what is needed is said above."
+        return (
+            "No requests: the command has started no Python, or one that does not read "
+            "PYTHONPATH (python -I, -E or -S)."
+        )
 
     def _say_what_is_missing(self) -> None:
         names = sorted(note.name.removeprefix(MISSING) for note in self._notes.glob(f"{MISSING}*"))
@@ -140,8 +145,3 @@ class _Run:
 
 def _say(text: str) -> None:
     print(f"pyroscope-otel: {text}", file=sys.stderr, flush=True)  # noqa: T201  a command talks
-
-
-def _fail(message: str) -> int:
-    _say(message)
-    return 1

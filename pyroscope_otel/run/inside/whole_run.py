@@ -107,6 +107,6 @@ class _WholeRun:
 
 def _is_root(tracer: Any, kind: SpanKind) -> bool:
     """Return whether a span is of the application's own making, or of what it serves."""
-    scope = getattr(tracer, "instrumentation_scope", None)
+    scope = getattr(tracer, "_instrumentation_scope", None)  # it has no public name
     is_contribs = str(getattr(scope, "name", "")).startswith(_CONTRIB)
     return kind in _SERVED or (kind is SpanKind.INTERNAL and not is_contribs)
