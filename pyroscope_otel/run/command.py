@@ -58,7 +58,8 @@ class Command:
             handlers |= dict.fromkeys(_FROM_KEYBOARD, self._note)
             del handlers["SIGTTIN"], handlers["SIGTTOU"]  # those of a terminal's background
         handlers["SIGUSR1"] = lambda *_: on_request()
-        with _handled(handlers):
+        handlers["SIGCHLD"] = lambda *_: None
+        with _handled(handlers) as signals:
             try:
                 self._process = subprocess.Popen(self._words, env=self._environment)  # noqa: S603 -- the user's own
             except FileNotFoundError as error:
@@ -67,7 +68,11 @@ class Command:
                 raise RunFailed(
                     f"{self._words[0]} cannot be run: {error.strerror or error}"
                 ) from error
-            status = self._process.wait()
+            try:
+                status = _wait(self._process, signals)
+            except BaseException:
+                self._process.terminate()  # not left behind with nobody to look after it
+                raise
         return status if status >= 0 else 128 - status
 
     def _note(self, number: int, _frame: object = None) -> None:
@@ -82,19 +87,40 @@ class Command:
                 self._process.send_signal(number)
 
 
+def _wait(process: subprocess.Popen[bytes], signals: int) -> int:
+    """Wait for the end of a process, among signals, each of which writes to a descriptor.
+
+    `process.wait` would do, but for a signal that comes just before it begins to wait:
+    its handler would run when the process has ended.
+    """
+    while (status := process.poll()) is None:
+        os.read(signals, 1)
+    return status
+
+
 @contextmanager
-def _handled(handlers: Mapping[str, Any]) -> Iterator[None]:
-    """Handle signals while the `with` block runs; what is ignored (nohup) stays so."""
-    before = {}
+def _handled(handlers: Mapping[str, Any]) -> Iterator[int]:
+    """Handle signals while the `with` block runs; what is ignored (nohup) stays so.
+
+    Yields:
+        A descriptor from which a byte can be read for each signal.
+    """
+    before: dict[signal.Signals, Any] = {}
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for name, handler in handlers.items():
         number = signal.Signals[name]
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, handler)
     try:
-        yield
+        yield reading
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(reading)
+        os.close(writing)
 
 
 def _has_the_terminal() -> bool:

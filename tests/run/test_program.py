@@ -29,7 +29,9 @@ def test_a_script(command, name):
 @pytest.mark.parametrize(
     "command",
     [
+        "",
         "python",
+        "uwsgi --http :8000 --module shop:app",
         "python -i",
         "python -",
         "/venv/bin/python /venv/bin/uvicorn shop:app",

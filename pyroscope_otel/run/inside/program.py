@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Program", "program_of")
 
+_PYTHON = re.compile("python|pypy", re.IGNORECASE)
 _WITH_ARGUMENT = ("-W", "-X", "--check-hash-based-pycs")
 
 # They serve, or run tests: their roots are requests, or tests.
@@ -49,6 +51,8 @@ class Program(NamedTuple):
 
 def program_of(command_line: Sequence[str]) -> Program:
     """Return what an interpreter with this command line (`sys.orig_argv`) runs."""
+    if command_line and not _PYTHON.search(PurePath(command_line[0]).name):
+        return Program(PurePath(command_line[0]).name, command_line[1:])  # it embeds Python
     words = iter(command_line[1:])
     for word in words:
         if word.startswith(("-m", "-c")):
