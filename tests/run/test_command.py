@@ -202,6 +202,16 @@ def test_ctrl_c_reaches_the_command_once(tmp_path):
     assert "The page stays" not in terminal.printed
 
 
+def test_what_looks_like_ctrl_c_is_the_terminals_to_send(tmp_path):
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    terminal = Terminal(tmp_path, "python", "signalled.py")
+    terminal.wait_for("ready")
+    terminal.send_signal(signal.SIGINT)
+    terminal.send_signal(signal.SIGTERM)
+    assert terminal.end() == 5
+    assert "got SIGINT" not in terminal.printed
+
+
 def test_the_page_stays_after_a_script_on_a_terminal(tmp_path):
     (tmp_path / "job.py").write_text("raise SystemExit(3)\n")
     terminal = Terminal(tmp_path, "python", "job.py")

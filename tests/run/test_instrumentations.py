@@ -112,6 +112,26 @@ def test_what_is_installed_and_not_used_is_not_named(tmp_path):
     assert "pip install" not in done.stderr
 
 
+def test_starlette_where_fastapi_cannot_be_imported(tmp_path):
+    (tmp_path / "fastapi.py").write_text("raise ImportError('broken')\n")
+    code = "from starlette.applications import Starlette; print(Starlette.__module__)"
+    assert run_here(tmp_path, code).stdout == "opentelemetry.instrumentation.starlette\n"
+
+
+def test_fastapi_where_starlette_is_imported_first(tmp_path):
+    code = (
+        "from starlette.applications import Starlette\n"
+        "from fastapi import FastAPI\n"
+        "print(*[one.__module__ for one in (Starlette, FastAPI, *FastAPI.__mro__[1:3])])\n"
+    )
+    assert run_here(tmp_path, code).stdout.split() == [
+        "opentelemetry.instrumentation.starlette",
+        "opentelemetry.instrumentation.fastapi",
+        "fastapi.applications",
+        "starlette.applications",
+    ]
+
+
 def test_a_library_that_looks_at_its_own_loader_finds_it(tmp_path):
     distribution(tmp_path, "redis")
     (tmp_path / "redis.py").write_text("loader = __loader__\n")

@@ -107,10 +107,19 @@ def test_a_forked_child_does_not_end_the_whole_run(tmp_path):
         "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3\n"
         "price_lines()\n"
     )
-    done = finished(tmp_path, "python", "job.py", check=0)
+    data = tmp_path / "kept"
+    done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=0)
     ((route, hottest),) = listed(done)
     assert route == "job.py"
     assert hottest.startswith("price_lines ")
+    with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
+        assert ask(run.url, "status")["trace_exports"] == 1
+
+
+def test_a_script_for_which_warnings_are_errors(tmp_path):
+    (tmp_path / "job.py").write_text(f"{WORK}\nprice_lines()\n")
+    done = finished(tmp_path, "python", "-W", "error", "job.py", check=0)
+    assert [route for route, _ in listed(done)] == ["job.py"]
 
 
 TESTS = f"""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from run_process import WORK, finished, free_port, running
+from run_process import WORK, ask, environment, free_port, running
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -74,14 +77,15 @@ def test_a_plain_starlette_application(tmp_path, port):
         run.profiled(FASTAPI_ROUTE)
 
 
-def test_fastapi_traced_once(tmp_path, port):
+def test_fastapi_is_traced_once(tmp_path, port):
     (tmp_path / "shop.py").write_text(FASTAPI)
     with running(tmp_path, "uvicorn", "--port", port, "shop:app") as run:
         run.answer(port, "/invoice/7")
-        run.profiled(FASTAPI_ROUTE)
+        request = run.profiled(FASTAPI_ROUTE)
+        spans = ask(run.url, f"requests/{request['profile_id']}")["spans"]
+        assert [one["name"] for one in spans].count(FASTAPI_ROUTE) == 1
         assert run.end() == 143  # uvicorn ends by the signal that it got
         assert "1 request. The slowest:" in run.printed
-        assert "price_lines" in run.printed.partition("The slowest")[2]
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=str)
@@ -164,6 +168,21 @@ def test_runserver_with_its_reloader(tmp_path, port):
         assert request["service"] == tmp_path.name
 
 
+def test_djangos_wsgi_module(tmp_path, port):
+    """It imports Django's handlers before it says which settings there are."""
+    for name, code in DJANGO.items():
+        (tmp_path / name).write_text(code)
+    (tmp_path / "wsgi.py").write_text(
+        "import os\n"
+        "from django.core.wsgi import get_wsgi_application\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'settings')\n"
+        "application = get_wsgi_application()\n"
+    )
+    with running(tmp_path, "gunicorn", "-b", f"127.0.0.1:{port}", "wsgi") as run:
+        run.answer(port, "/invoice/7")
+        run.profiled("GET invoice/<int:number>")
+
+
 CELERY = f"""
 from pathlib import Path
 from celery import Celery
@@ -184,17 +203,43 @@ def invoice(number):
 """
 
 
-def test_celery(tmp_path):
+@pytest.fixture
+def celery(tmp_path):
+    """A folder with the application and its queue, and what sends a task and awaits it."""
     (tmp_path / "shop.py").write_text(CELERY)
     for name in ("queue", "results", "control"):
         (tmp_path / name).mkdir()
-    send = "from shop import invoice; invoice.delay(7)"
-    with running(tmp_path, "celery", "-A", "shop", "worker", "-c", "2") as run:
+
+    def send():
+        code = "from shop import invoice; print(invoice.delay(7).get(timeout=90))"
+        sent = [sys.executable, "-c", code]
+        assert subprocess.check_output(sent, cwd=tmp_path, env=environment()) == b"7\n"
+
+    return tmp_path, send
+
+
+WORKER = ("celery", "-A", "shop", "worker", "-c", "2")
+
+
+def test_celery(celery):
+    folder, send = celery
+    with running(folder, *WORKER) as run:
         run.wait_for("celery@")
-        assert finished(tmp_path, "python", "-c", send).returncode == 0
+        send()
         request = run.profiled("run/invoice")
         assert request["service"] == "shop"
         assert request["kind"] == "consumer"
+
+
+def test_the_last_samples_of_celerys_processes(celery):
+    folder, send = celery
+    # All that arrives was sent at the end.
+    seldom = {"PYROSCOPE_UPLOAD_INTERVAL": "600s", "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+    with running(folder, *WORKER, **seldom) as run:
+        run.wait_for("celery@")
+        send()
+        assert run.end() == 0
+        assert re.search(r"1 request\. The slowest:\n.* run/invoice\n.*price_lines", run.printed)
 
 
 def test_below_opentelemetrys_own_command(tmp_path, port):
