@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -39,12 +38,9 @@ class ExportOnDemand(SpanProcessor):
         os.register_at_fork(after_in_child=self._begin_in_child)
 
     def make(self) -> None:
-        """Make the exporter now: for a program that is all one span, or has its own warnings."""
+        """Make the exporter now: for a program that is all one span, or goes by its warnings."""
         self._maker = threading.current_thread()
-        with warnings.catch_warnings():
-            # Those of its imports are not the program's.
-            warnings.simplefilter("ignore")
-            self._make()
+        self._make()
 
     def drop(self, span_id: int) -> None:
         """Do not export a span when it ends."""
