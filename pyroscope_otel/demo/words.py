@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.demo.results import hottest, table
+from pyroscope_otel.demo.results import table
+from pyroscope_otel.run.asking import hottest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
