@@ -66,6 +66,30 @@ def test_a_package_that_fails_to_load_is_named(tmp_path):
     assert f"No profiles of {python}: {reason}. Needed: " in done.stderr
 
 
+NO_EXPORTER = """
+import sys
+
+class Hidden:
+    def find_spec(name, path=None, target=None):
+        if name.startswith("opentelemetry.exporter"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Hidden)
+"""
+
+
+def test_an_environment_without_an_exporter_says_what_to_install_once(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(NO_EXPORTER)
+    words = ("sh", "-c", "python -c 'print(1)'; python -c 'print(2)'")
+    done = finished(tmp_path, *words, check=0, PYTHONPATH=str(tmp_path))
+    assert done.stdout == "1\n2\n"
+    needed = "-m pip install opentelemetry-exporter-otlp-proto-http\n"
+    assert done.stderr.count(needed) == 1
+    others = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    done = finished(tmp_path, *words, check=0, PYTHONPATH=str(tmp_path), **others)
+    assert needed not in done.stderr
+
+
 def test_a_sitecustomize_behind_ours_runs(tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()

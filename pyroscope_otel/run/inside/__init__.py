@@ -59,6 +59,8 @@ def _set_up() -> None:
 
 
 def _say_where_an_exporter_is_missing() -> None:
+    if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") != "http/protobuf":
+        return  # The user's own way, to a place of the user's.
     name = "opentelemetry.exporter.otlp.proto.http"
     try:
         is_there = importlib.util.find_spec(name) is not None
