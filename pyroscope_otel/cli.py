@@ -63,10 +63,41 @@ def _parser() -> argparse.ArgumentParser:
     version = importlib.metadata.version("pyroscope-otel")
     parser.add_argument("--version", action="version", version=f"pyroscope-otel {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands)
     _add_serve(commands)
     _add_demo(commands)
     _add_doctor(commands)
     return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run an application of yours, unchanged, and show its requests",
+        usage="pyroscope-otel run [options] COMMAND...",
+        description=(
+            "Run a command, such as uvicorn shop:app, with the local server beside it: each "
+            "request of its Python processes is on the page with its flame graph. Nothing of the "
+            "application is changed."
+        ),
+        epilog="Exit status: the command's.",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        help=(
+            "port of the local server; one that runs there already is used "
+            "(default: 4040, or a free one where something else has that)"
+        ),
+    )
+    parser.add_argument("--data", metavar="FILE", help="keep what was received in this file")
+    parser.add_argument(
+        "--sampler", choices=("auto", "stack", "pyspy"), help="what takes the CPU profiles"
+    )
+    parser.add_argument("--memory", action="store_true", help="take memory profiles as well")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    parser.set_defaults(run=_run, usage_error=parser.error)
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -186,6 +217,22 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=_doctor)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    if not words:
+        arguments.usage_error("COMMAND is missing, such as uvicorn shop:app")
+    from pyroscope_otel.run.running import run
+
+    return run(
+        words,
+        port=arguments.port,
+        data=arguments.data,
+        sampler=arguments.sampler,
+        memory=arguments.memory,
+        opened=arguments.open,
+    )
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from http import HTTPStatus
-from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
-from pyroscope_otel.demo.failure import DemoFailed
+from pyroscope_otel.run.asking import ask, hottest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pyroscope_otel.demo.traffic import Request
 
-__all__ = ("Result", "hottest", "results", "table")
+__all__ = ("Result", "results", "table")
 
-_TIMEOUT_SECONDS = 30.0
 _MOST_REQUESTS = 500  # that the API returns at once
 
 
@@ -41,28 +35,12 @@ class Result(NamedTuple):
 def results(url: str, sent: Iterable[Request]) -> list[Result]:
     """Return what the server knows of these requests, among the newest, oldest first."""
     traces = {one.trace_id for one in sent}
-    found = _ask(url, "requests", limit=str(_MOST_REQUESTS))["requests"]
+    found = ask(url, "requests", {"limit": str(_MOST_REQUESTS)})["requests"]
     return [
         Result(one["trace_id"], one["route"], one["profile_id"], (one["cpu_ns"] or 0) / 1e6)
         for one in reversed(found)
         if one["trace_id"] in traces
     ]
-
-
-def hottest(url: str, profile_id: str, most: int = 3) -> str:
-    """Return the functions in which most of a request's CPU time was spent, with their shares."""
-    flame = _ask(url, "flamegraph", profile_id=profile_id)
-    own = Counter[str]()
-    waiting = [flame["root"]]
-    while waiting:
-        node = waiting.pop()
-        own[node["name"] or "(unknown)"] += node["self_ns"]
-        waiting += node["children"]
-    return ", ".join(
-        f"{name} {nanoseconds / flame['total_ns']:.0%}"
-        for name, nanoseconds in own.most_common(most)
-        if nanoseconds
-    )
 
 
 def table(url: str, requests: Iterable[Result]) -> str:
@@ -74,16 +52,3 @@ def table(url: str, requests: Iterable[Result]) -> str:
             f"    {hottest(url, one.profile_id) or 'hardly any CPU time: no sample hit it'}",
         ]
     return "\n".join(lines)
-
-
-def _ask(url: str, what: str, **query: str) -> Any:
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", f"/api/{what}?{urlencode(query)}")
-        answer = connection.getresponse()
-        content = json.load(answer)
-    finally:
-        connection.close()
-    if answer.status != HTTPStatus.OK:
-        raise DemoFailed(f"The local server does not tell its {what}: {content['error']}.")
-    return content

@@ -16,6 +16,7 @@ from pyroscope_otel.demo.shop_process import ShopProcess, require_packages
 from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests, send_together
 from pyroscope_otel.interrupts import signals_as_interrupt
+from pyroscope_otel.run.asking import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +54,7 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
             _run(terminal, port, data, once=once)
     except KeyboardInterrupt:
         terminal.say("Stopped.")
-    except DemoFailed as error:
+    except (DemoFailed, Unanswered) as error:
         terminal.clear()
         print(f"pyroscope-otel: {error}", file=sys.stderr)  # noqa: T201  a command talks
         return 1

@@ -56,6 +56,7 @@ def round_of_requests(number: int) -> list[Request]:
         ("GET", f"/report/week-{number}"),
         ("GET", f"/search/{word}"),
         ("GET", f"/search/{word}s"),
+        ("GET", "/catalog"),
         ("POST", f"/thumbnail/{word}"),
         ("GET", "/stock/a1"),
         ("GET", "/orders.csv"),

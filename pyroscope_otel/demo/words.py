@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.demo.results import hottest, table
+from pyroscope_otel.demo.results import table
+from pyroscope_otel.run.asking import hottest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ("look", "once")
 
 _LOOK = """
-Two requests ran at the same time, in turns, on one event loop of one thread.
-Each has a profile of its own:
+Two requests ran at the same time, in turns of a millisecond or two, on one event
+loop of one thread. Each has a profile of its own:
 """
 
 _ONCE = """

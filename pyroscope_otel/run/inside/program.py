@@ -1,0 +1,67 @@
+"""What the interpreter was told to run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ("Program", "program_of")
+
+_PYTHON = re.compile("python|pypy", re.IGNORECASE)
+_WITH_ARGUMENT = ("-W", "-X", "--check-hash-based-pycs")
+
+# They serve, or run tests: their roots are requests, or tests.
+_NO_SCRIPTS = frozenset(
+    {
+        *("celery", "dramatiq", "huey", "rq"),
+        *("daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi", "waitress"),
+        *("waitress-serve", "fastapi", "flask", "sanic", "streamlit", "twist", "twistd"),
+        *("django-admin", "runserver", "runserver_plus", "opentelemetry-instrument"),
+        *("ipython", "jupyter", "py.test", "pytest", "watchfiles"),
+    }
+)
+
+
+class Program(NamedTuple):
+    """A program.
+
+    Attributes:
+        name: A file's name, or a module's after `-m`; None for a shell of Python's.
+        arguments: What follows it.
+    """
+
+    name: str | None
+    arguments: Sequence[str]
+
+    @property
+    def is_pytest(self) -> bool:
+        """Whether it runs tests."""
+        return self.name in ("pytest", "py.test")
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it does one thing from its start to its end, as far as its name tells."""
+        words = {self.name, *self.arguments[:1]}
+        return self.name is not None and words.isdisjoint(_NO_SCRIPTS)
+
+
+def program_of(command_line: Sequence[str]) -> Program:
+    """Return what an interpreter with this command line (`sys.orig_argv`) runs."""
+    if command_line and not _PYTHON.search(PurePath(command_line[0]).name):
+        return Program(PurePath(command_line[0]).name, command_line[1:])  # it embeds Python
+    words = iter(command_line[1:])
+    for word in words:
+        if word.startswith(("-m", "-c")):
+            name = word[2:] or next(words, "")
+            if word.startswith("-c"):
+                return Program("-c", list(words))
+            return Program(name.removesuffix(".__main__"), list(words))
+        if word in _WITH_ARGUMENT:
+            next(words, None)
+        elif word == "-" or not word.startswith("-"):
+            return Program(PurePath(word).name if word != "-" else None, list(words))
+    return Program(None, [])
