@@ -63,6 +63,7 @@ class SpanRow(NamedTuple):
     detail: str
     profile_id: int | None
     http_status: int | None
+    target: str | None
 
 
 class Traces(NamedTuple):
@@ -86,6 +87,7 @@ _KINDS = {
 }
 _PROFILE_ID = "pyroscope.profile.id"
 _HTTP_STATUS = ("http.response.status_code", "http.status_code")
+_URLS = ("url.full", "http.url")
 
 
 def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) -> Traces:
@@ -240,6 +242,7 @@ def _row(service: str, span: Span) -> SpanRow:
         detail=_detail(span, attributes),
         profile_id=profile_key(attributes.get(_PROFILE_ID)),
         http_status=_http_status(attributes),
+        target=_target(attributes),
     )
 
 
@@ -294,4 +297,20 @@ def _http_status(attributes: dict[str, Any]) -> int | None:
         value = attributes.get(name)
         if isinstance(value, int) and 100 <= value <= 599:  # noqa: PLR2004 -- what HTTP has
             return value
+    return None
+
+
+def _target(attributes: dict[str, Any]) -> str | None:
+    """Return path and query of the URL, by the newer conventions or the older."""
+    path, query = attributes.get("url.path"), attributes.get("url.query")
+    if isinstance(path, str) and path:
+        return shortened(f"{path}?{query}" if isinstance(query, str) and query else path)
+    target = attributes.get("http.target")
+    if isinstance(target, str) and target:
+        return shortened(target)
+    for name in _URLS:
+        url = attributes.get(name)
+        if isinstance(url, str) and "//" in url:
+            _, slash, rest = url.partition("//")[2].partition("/")
+            return shortened(slash + rest) or None
     return None

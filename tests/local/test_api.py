@@ -77,7 +77,7 @@ def test_request_has_what_its_root_span_says(client):
         "GET /cart",
         start_ms=1_700_000_000_000,
         ms=70,
-        values={"http.response.status_code": 503},
+        values={"http.response.status_code": 503, "url.path": "/cart", "url.query": "page=2"},
         status={"code": 2},
     )
     client.add(root)
@@ -93,8 +93,12 @@ def test_request_has_what_its_root_span_says(client):
         "duration_ns": 70 * MS,
         "cpu_ns": None,
         "samples": 0,
+        "cpu_from": None,
+        "alloc_bytes": None,
+        "alloc_objects": None,
         "status": "error",
         "http_status": 503,
+        "target": "/cart?page=2",
     }
 
 
@@ -234,6 +238,7 @@ def test_request_with_its_trace(client):
             "route": "GET /cart",
             "cpu_ns": None,
             "samples": 0,
+            "alloc_bytes": None,
         },
         {
             "profile_id": profile_id(remote),
@@ -241,6 +246,7 @@ def test_request_with_its_trace(client):
             "route": "POST /pay",
             "cpu_ns": 20 * MS,
             "samples": 2,
+            "alloc_bytes": None,
         },
     ]
 
@@ -293,6 +299,7 @@ def test_routes(client):
             "mean_duration_ns": 200 * MS,
             "max_duration_ns": 300 * MS,
             "cpu_ns": 250 * MS,
+            "alloc_bytes": None,
         },
         {
             "service": "shop",
@@ -301,6 +308,7 @@ def test_routes(client):
             "mean_duration_ns": 50 * MS,
             "max_duration_ns": 50 * MS,
             "cpu_ns": 0,
+            "alloc_bytes": None,
         },
     ]
     everywhere = client.get("/api/routes")["routes"]
@@ -342,6 +350,7 @@ def test_flame_graph_of_a_request(client):
     main = {**leaf(*MAIN, 0), "total_ns": 60 * MS, "children": [route]}
     top = {**leaf("", "", 0, 0), "own": False, "total_ns": 60 * MS, "children": [main]}
     assert graph == {
+        "type": "cpu",
         "title": "GET /cart",
         "requests": 1,
         "samples": 6,
