@@ -190,7 +190,7 @@ export class FlameGraph {
           root, isRoot: index === 0,
           above: depth < layout.depths[this.zoomed],
           dimmed: this.hits !== null && !this.hits.has(index),
-          hit: this.hits !== null && this.hits.has(index),
+          hit: this.hits?.has(index) ?? false,
           hovered: index === this.hovered,
           selected: index === this.selected,
           focused: index === this.selected && document.activeElement === this.scroller,

@@ -138,7 +138,8 @@ let footTimer = 0;
 function changed() {
   if (shown?.key === "failed") go();
   else shown?.page?.changed?.();
-  footTimer ||= setTimeout(() => {
+  if (footTimer) return;
+  footTimer = setTimeout(() => {
     footTimer = 0;
     showFoot().catch(() => {});
   }, 300);
