@@ -158,6 +158,40 @@ def send_samples(
             }
         ]
     )
+    _send_push(url, push)
+
+
+def send_memory(
+    url: str,
+    stacks: list[tuple[list[tuple[str, str, int]], int, int]],
+    *,
+    service: str = "shop",
+    span_id: str | None = None,
+) -> None:
+    """Send what was allocated, as the agent pushes it: a stack, objects and bytes each."""
+    kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
+    strings = ["", *kinds, "count", "bytes", "span_id", span_id or ""]
+    profile = PprofProfile(sample_type=[{"type": 1 + at, "unit": 5 + at % 2} for at in range(4)])
+    for stack, objects, size in stacks:
+        sample = profile.sample.add(value=[objects, size, 0, 0])
+        for name, file, line in reversed(stack):
+            number = len(profile.location) + 1
+            strings += [name, file]
+            profile.function.add(id=number, name=len(strings) - 2, filename=len(strings) - 1)
+            profile.location.add(id=number).line.add(function_id=number, line=line)
+            sample.location_id.append(number)
+        if span_id:
+            sample.label.add(key=7, str=8)
+    profile.string_table.extend(strings)
+    labels = [
+        {"name": "__name__", "value": "memory"},
+        {"name": "service_name", "value": service},
+    ]
+    raw = [{"raw_profile": profile.SerializeToString()}]
+    _send_push(url, PushRequest(series=[{"labels": labels, "samples": raw}]))
+
+
+def _send_push(url: str, push: Any) -> None:
     _post(
         f"{url}/push.v1.PusherService/Push",
         gzip.compress(push.SerializeToString(), mtime=0),

@@ -196,6 +196,7 @@ def test_folding_keeps_all_times(shop, open_page):
     found = page.evaluate(
         """async () => {
           const { foldFrameworks, fromProfile } = await import("/page/flame_tree.js");
+          const { CPU } = await import("/page/measures.js");
           const node = (name, own, self_ns, ...children) => ({
             name, own, self_ns, file: own ? "/srv/a.py" : `/x/site-packages/${name}/a.py`, line: 1,
             total_ns: children.reduce((sum, child) => sum + child.total_ns, self_ns), children });
@@ -207,7 +208,7 @@ def test_folding_keeps_all_times(shop, open_page):
               node("leaf", false, 7)),
             node("idle", false, 100));
           const plain = frame => [frame.name, frame.total, frame.self, frame.children.map(plain)];
-          return plain(foldFrameworks(fromProfile(tree)));
+          return plain(foldFrameworks(fromProfile(tree, CPU)));
         }"""
     )
     mine = ["mine", 78, 50, [["⋯ c", 8, 3, [["mine", 5, 5, []]]], ["lib", 20, 20, []]]]
@@ -237,9 +238,10 @@ def test_a_function_that_calls_itself_counts_once(shop, open_page):
     found = page.evaluate(
         """async () => {
           const { fromProfile, functions } = await import("/page/flame_tree.js");
+          const { CPU } = await import("/page/measures.js");
           const walk = depth => ({ name: "walk", file: "a.py", line: 1, own: true, self_ns: 1,
             total_ns: depth, children: depth > 1 ? [walk(depth - 1)] : [] });
-          const root = fromProfile({ ...walk(9), self_ns: 0, children: [walk(9)] });
+          const root = fromProfile({ ...walk(9), self_ns: 0, children: [walk(9)] }, CPU);
           return functions(root).map(entry => [entry.name, entry.self, entry.total]);
         }"""
     )

@@ -12,8 +12,13 @@
  * @property {number} duration_ns
  * @property {number | null} cpu_ns null: not one sample
  * @property {number} samples
+ * @property {"samples" | "clock" | null} cpu_from samples: counted, each worth a period (PySpy);
+ *   clock: read from the CPU clock of the thread (Stack)
+ * @property {number | null} alloc_bytes null: not one sample
+ * @property {number | null} alloc_objects
  * @property {"ok" | "error"} status
  * @property {number | null} http_status
+ * @property {string | null} target path and query of its URL
  */
 
 /**

@@ -139,6 +139,23 @@ function group(steps) {
 }
 
 /**
+ * Why there is no memory to see.
+ *
+ * @param {boolean} profiled whether the service's memory is
+ */
+export function withoutMemory(profiled) {
+  if (profiled) {
+    return h("div", { class: "message small", "data-finding": "no-allocations" },
+      h("h3", {}, "No allocation was sampled"),
+      h("p", {}, "About one allocation in 512 KiB is sampled, so what allocates little has none. Its route has more to show."));
+  }
+  return h("div", { class: "message small", "data-finding": "no-memory" },
+    h("h3", {}, "Memory is not profiled"),
+    h("p", {}, "Switch it on before the application starts, in its environment or its settings:"),
+    h("pre", { tabindex: "0" }, h("code", {}, "PYROSCOPE_MEM_ENABLED=true")));
+}
+
+/**
  * Why a stored request has no sample.
  *
  * @param {import("./api.js").Request} request

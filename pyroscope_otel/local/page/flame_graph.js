@@ -23,9 +23,11 @@ export class FlameGraph {
    * @param {(index: number, step: boolean) => void} options.onZoom
    * @param {() => void} options.onEscape
    * @param {(frame: import("./flame_tree.js").Frame) => string[]} options.describe lines for the tooltip and the screen reader
+   * @param {import("./measures.js").Measure} options.measure
    * @param {AbortSignal} options.signal
    */
-  constructor({ onSelect, onZoom, onEscape, describe, signal }) {
+  constructor({ onSelect, onZoom, onEscape, describe, measure, signal }) {
+    this.measure = measure;
     this.onSelect = onSelect;
     this.onZoom = onZoom;
     this.onEscape = onEscape;
@@ -168,7 +170,7 @@ export class FlameGraph {
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     const scale = devicePixelRatio || 1;
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    const paint = painter(context, this.scroller, ROW);
+    const paint = painter(context, this.scroller, ROW, this.measure);
     const height = this.scroller.clientHeight;
     const span = this.to - this.from;
     context.clearRect(0, 0, this.width, height);

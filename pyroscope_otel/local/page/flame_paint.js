@@ -6,8 +6,8 @@
  * In a difference the colour says which side has more, and the text says it again.
  */
 
-import { change, cpu } from "./format.js";
 import { more } from "./flame_tree.js";
+import { change } from "./measures.js";
 
 /**
  * @typedef {object} Look
@@ -32,9 +32,10 @@ const PADDING = 6;
  * @param {CanvasRenderingContext2D} context
  * @param {Element} element has the colours as custom properties
  * @param {number} height
+ * @param {import("./measures.js").Measure} measure
  * @returns {(frame: import("./flame_tree.js").Frame, look: Look) => void}
  */
-export function painter(context, element, height) {
+export function painter(context, element, height, measure) {
   const style = getComputedStyle(element);
   /** @param {string} name */
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -105,7 +106,7 @@ export function painter(context, element, height) {
     const name = frame.name || "(unknown)";
     const middle = look.top + height / 2;
     const start = look.left + (frame.own ? PADDING + 2 : PADDING);
-    const value = frame.left ? change(more(frame)) : cpu(frame.total);
+    const value = frame.left ? change(measure, more(frame)) : measure.text(frame.total);
     const shown = name.length <= fits ? name : `${name.slice(0, fits - 1)}…`;
     context.fillText(shown, start, middle, room);
     if (name.length + 2 + value.length > fits) return;

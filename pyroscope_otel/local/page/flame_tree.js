@@ -7,7 +7,7 @@
  * @property {number} line
  * @property {boolean} own code of the application, not of a library
  * @property {string} folds of a frame that stands for folded ones: their names and files; else ""
- * @property {number} total what its width shows: ns; of a difference, both sides together
+ * @property {number} total what its width shows; of a difference, both sides together
  * @property {number} self the part of it that no child has
  * @property {Side | null} left of a difference only
  * @property {Side | null} right of a difference only
@@ -18,27 +18,31 @@
 
 /**
  * @param {any} node of the API's flame graph
+ * @param {import("./measures.js").Measure} measure
  * @returns {Frame}
  */
-export function fromProfile(node) {
+export function fromProfile(node, measure) {
+  const { suffix } = measure;
   return {
     name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
-    total: node.total_ns, self: node.self_ns, left: null, right: null,
-    children: node.children.map(fromProfile),
+    total: node[`total_${suffix}`], self: node[`self_${suffix}`], left: null, right: null,
+    children: node.children.map((/** @type {any} */ child) => fromProfile(child, measure)),
   };
 }
 
 /**
  * @param {any} node of the API's difference
+ * @param {import("./measures.js").Measure} measure
  * @returns {Frame}
  */
-export function fromDifference(node) {
+export function fromDifference(node, measure) {
+  const { suffix } = measure;
+  const left = { total: node[`left_${suffix}`], self: node[`left_self_${suffix}`] };
+  const right = { total: node[`right_${suffix}`], self: node[`right_self_${suffix}`] };
   return {
     name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
-    total: node.left_ns + node.right_ns, self: node.left_self_ns + node.right_self_ns,
-    left: { total: node.left_ns, self: node.left_self_ns },
-    right: { total: node.right_ns, self: node.right_self_ns },
-    children: node.children.map(fromDifference),
+    total: left.total + right.total, self: left.self + right.self, left, right,
+    children: node.children.map((/** @type {any} */ child) => fromDifference(child, measure)),
   };
 }
 

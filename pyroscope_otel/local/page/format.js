@@ -29,17 +29,6 @@ export function cpu(ns) {
 }
 
 /**
- * A difference of CPU times, always with its sign.
- *
- * @param {number} ns
- */
-export function change(ns) {
-  const text = cpu(Math.abs(ns));
-  if (text === "0 ms") return "±0 ms";
-  return ns > 0 ? `+${text}` : `−${text}`;
-}
-
-/**
  * @param {number} part
  * @param {number} whole
  */
@@ -81,9 +70,10 @@ export function count(number, one, many = `${one}s`) {
 
 /** @param {number} number */
 export function bytes(number) {
-  if (number < 1024) return `${number} B`;
+  if (number < 1024) return `${Math.round(number)} B`;
   if (number < 1024 ** 2) return `${Math.round(number / 1024)} KiB`;
-  return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+  if (number < 1024 ** 3) return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+  return `${(number / 1024 ** 3).toFixed(1)} GiB`;
 }
 
 /**

@@ -3,7 +3,8 @@
 import { copyButton, fill, h } from "./dom.js";
 import { FlameGraph } from "./flame_graph.js";
 import { foldFrameworks, functions, identity, more } from "./flame_tree.js";
-import { change, count, cpu, place, share, shortFile } from "./format.js";
+import { count, place, share, shortFile } from "./format.js";
+import { change } from "./measures.js";
 
 /** @typedef {import("./flame_tree.js").Frame} Frame */
 
@@ -14,11 +15,13 @@ export class ProfileView {
    * @param {object} options
    * @param {Frame} options.root
    * @param {string} options.name what the graph is of
+   * @param {import("./measures.js").Measure} options.measure
    * @param {[string, string]} [options.sides] of a difference: what its left and right are called
    * @param {import("./main.js").Surroundings["setView"]} options.setView
    * @param {AbortSignal} options.signal
    */
-  constructor({ root, name, sides, setView, signal }) {
+  constructor({ root, name, measure, sides, setView, signal }) {
+    this.measure = measure;
     this.tree = { ...root, name };
     this.name = name;
     this.sides = sides ?? ["left", "right"];
@@ -30,6 +33,7 @@ export class ProfileView {
       onZoom: (index, step) => this.zoom(index, step),
       onEscape: () => this.reset(),
       describe: (frame) => this.describe(frame),
+      measure,
       signal,
     });
     this.find = h("input", {
@@ -140,13 +144,14 @@ export class ProfileView {
   /** @param {Frame} frame */
   describe(frame) {
     const whole = this.tree;
+    const { text } = this.measure;
     const where = frame.folds ? `folded: ${frame.file}` : frame.file && `${place({ ...frame, file: shortFile(frame.file) })}`;
     const lines = [frame.name || "(unknown)", where];
     if (frame.left && frame.right) {
-      lines.push(`${cpu(frame.left.total)} ${this.sides[0]}, ${cpu(frame.right.total)} ${this.sides[1]}: ${change(more(frame))}`);
+      lines.push(`${text(frame.left.total)} ${this.sides[0]}, ${text(frame.right.total)} ${this.sides[1]}: ${change(this.measure, more(frame))}`);
     } else {
-      lines.push(`${cpu(frame.total)}, ${share(frame.total, whole.total)}`);
-      if (frame.self > 0 && frame.children.length) lines.push(`${cpu(frame.self)} self`);
+      lines.push(`${text(frame.total)}, ${share(frame.total, whole.total)}`);
+      if (frame.self > 0 && frame.children.length) lines.push(`${text(frame.self)} self`);
     }
     if (frame.file) lines.push(frame.own ? "own code" : "library");
     return lines.filter(Boolean);
@@ -163,14 +168,15 @@ export class ProfileView {
       return;
     }
     const whole = this.tree;
+    const { text } = this.measure;
     const times = frame.left && frame.right
       ? [
-        [this.sides[0], cpu(frame.left.total)], [this.sides[1], cpu(frame.right.total)],
-        ["change", change(more(frame))],
+        [this.sides[0], text(frame.left.total)], [this.sides[1], text(frame.right.total)],
+        ["change", change(this.measure, more(frame))],
       ]
       : [
-        ["total", `${cpu(frame.total)}, ${share(frame.total, whole.total)}`],
-        ["self", `${cpu(frame.self)}, ${share(frame.self, whole.total)}`],
+        ["total", `${text(frame.total)}, ${share(frame.total, whole.total)}`],
+        ["self", `${text(frame.self)}, ${share(frame.self, whole.total)}`],
       ];
     fill(this.details,
       h("h3", {}, h("code", {}, frame.name || "(unknown)"), " ", kind(frame)),
@@ -186,25 +192,26 @@ export class ProfileView {
     const found = functions(this.tree);
     if (this.difference) found.sort((a, b) => Math.abs(selfChange(b)) - Math.abs(selfChange(a)));
     const whole = this.tree;
+    const { text, least, own } = this.measure;
     const columns = this.difference
       ? [`Self, ${this.sides[0]}`, `Self, ${this.sides[1]}`, "Change"] : ["Self", "Total", "Share"];
-    const telling = found.filter((entry) => (this.difference ? Math.abs(selfChange(entry)) >= 500_000 : entry.self > 0));
+    const telling = found.filter((entry) => (this.difference ? Math.abs(selfChange(entry)) >= least : entry.self > 0));
     const shown = all ? found : telling.slice(0, SHOWN);
     const rows = shown.map((entry) => {
       const values = entry.left && entry.right
-        ? [cpu(entry.left.self), cpu(entry.right.self), change(selfChange(entry))]
-        : [cpu(entry.self), cpu(entry.total), share(entry.self, whole.total)];
+        ? [text(entry.left.self), text(entry.right.self), change(this.measure, selfChange(entry))]
+        : [text(entry.self), text(entry.total), share(entry.self, whole.total)];
       return h("tr", {},
         h("th", { scope: "row" },
           h("button", { type: "button", class: `function ${entry.own ? "own" : "library"}`, on: { click: () => this.go(entry) } },
             h("code", { class: "name" }, entry.name || "(unknown)"),
             h("code", { class: "file" }, shortFile(entry.file)),
             h("span", { class: "unseen" }, entry.own ? ", own code" : ", library"))),
-        values.map((value, column) => h("td", { class: `number${this.difference && column === 2 ? ` ${sign(selfChange(entry))}` : ""}` }, value)));
+        values.map((value, column) => h("td", { class: `number${this.difference && column === 2 ? ` ${sign(selfChange(entry), least)}` : ""}` }, value)));
     });
     fill(this.table,
       h("div", { class: "scroll" }, h("table", {},
-        h("caption", {}, this.difference ? "Functions, by how much their self time differs" : "Functions, by self time"),
+        h("caption", {}, this.difference ? `Functions, by the difference in ${own}` : `Functions, by ${own}`),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Function"), columns.map((name) => h("th", { scope: "col", class: "number" }, name)))),
         h("tbody", {}, rows))),
       !all && found.length > shown.length && h("button", { type: "button", class: "show-more", on: { click: () => this.showFunctions(true) } }, `Show all ${found.length} functions`));
@@ -243,7 +250,7 @@ export class ProfileView {
     return h("p", { class: "legend" },
       h("span", {}, h("i", { class: "swatch own" }), h("b", {}, "own code"), ", a tone for each file"),
       h("span", {}, h("i", { class: "swatch library" }), "library"),
-      h("span", {}, "width: CPU time"));
+      h("span", {}, `width: ${this.measure.width}`));
   }
 }
 
@@ -258,7 +265,7 @@ function selfChange(frame) {
   return (frame.left?.self ?? 0) - (frame.right?.self ?? 0);
 }
 
-/** @param {number} ns */
-function sign(ns) {
-  return Math.abs(ns) < 500_000 ? "" : ns > 0 ? "plus" : "minus";
+/** @param {number} value @param {number} least */
+function sign(value, least) {
+  return Math.abs(value) < least ? "" : value > 0 ? "plus" : "minus";
 }

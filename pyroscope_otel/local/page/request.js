@@ -3,10 +3,11 @@
 import { ask } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
 import { copyButton, fill, h } from "./dom.js";
-import { withoutSamples } from "./empty.js";
+import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
-import { count, cpu, duration, isoTime, share, time } from "./format.js";
-import { ProfileView } from "./profile_view.js";
+import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
+import { CPU } from "./measures.js";
+import { ProfilePanel } from "./profile_panel.js";
 import { statusMark } from "./request_table.js";
 import { Waterfall } from "./waterfall.js";
 
@@ -36,17 +37,27 @@ class RequestPage {
     this.asking = false;
     /** @type {any} */
     this.trace = null;
-    /** @type {ProfileView | null} */
-    this.view = null;
+    /** @type {ProfilePanel | null} */
+    this.panel = null;
   }
 
   async load() {
     const { signal } = this.around;
-    const [trace, profile] = await Promise.all([
-      ask(`requests/${this.id}`, {}, signal), ask("flamegraph", { profile_id: this.id }, signal),
-    ]);
-    if (signal.aborted) return;
+    const params = parse(location.hash).params;
+    const panel = new ProfilePanel({
+      title: "Flame graph", name: "this request", around: this.around,
+      ask: (measure) => ask("flamegraph", { profile_id: this.id, type: measure.type }, signal),
+      tree: fromProfile,
+      above: () => this.tabs(),
+      missing: (measure) => (measure === CPU
+        ? withoutSamples(this.trace.request, Date.now()) : withoutMemory(this.trace.profiler.memory)),
+    });
+    const trace = await ask(`requests/${this.id}`, {}, signal);
     this.trace = trace;
+    panel.name = trace.request.route;
+    await panel.load(params);
+    if (signal.aborted) return;
+    this.panel = panel;
     this.waterfall = new Waterfall({
       spans: trace.spans, profiles: trace.profiles, profileId: this.id,
       onSelect: (span) => this.around.setView({ span }),
@@ -58,28 +69,18 @@ class RequestPage {
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
           trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),
           this.waterfall.element),
-        h("section", { class: "panel", "aria-labelledby": "profile-title" },
-          h("h2", { id: "profile-title" }, "Flame graph ", h("span", { class: "quiet" }, count(profile.samples, "sample"))),
-          this.tabs(), this.body(profile))));
-    this.apply(parse(location.hash).params);
-  }
-
-  /** @param {any} profile */
-  body(profile) {
-    if (!(profile.total_ns > 0)) {
-      this.view = null;
-      return withoutSamples(this.trace.request, Date.now());
-    }
-    this.view = new ProfileView({
-      root: fromProfile(profile.root), name: this.trace.request.route,
-      setView: this.around.setView, signal: this.around.signal,
-    });
-    return this.view.element;
+        panel.element));
+    this.chooseSpan(params);
   }
 
   /** @param {URLSearchParams} params */
-  apply(params) {
-    this.view?.apply(params);
+  async apply(params) {
+    this.chooseSpan(params);
+    await this.panel?.apply(params);
+  }
+
+  /** @param {URLSearchParams} params */
+  chooseSpan(params) {
     const here = this.trace.spans.find((/** @type {any} */ span) => span.profile_id === this.id);
     const span = params.get("span") ?? here?.span_id ?? "";
     if (this.waterfall && span !== this.waterfall.selected) this.waterfall.choose(span, false);
@@ -96,13 +97,15 @@ class RequestPage {
       h("dl", { class: "numbers" },
         [["duration", duration(request.duration_ns)],
           ["CPU sampled", request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
-          ["on CPU", request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)]]
+          ["on CPU", request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
+          ...(request.alloc_bytes === null ? [] : [["allocated", bytes(request.alloc_bytes)]])]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("nav", { class: "actions", "aria-label": "This request" },
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
-        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof")),
+        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof"),
+        request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
   }
@@ -124,7 +127,7 @@ class RequestPage {
     try {
       const trace = await ask(`requests/${this.id}`, {}, this.around.signal);
       if (this.around.signal.aborted || same(trace, this.trace)) return;
-      if (this.view) {
+      if (this.panel?.view) {
         // Somebody is reading: nothing is exchanged under their eyes.
         fill(this.notice, h("p", { class: "notice" }, "More of this request has arrived. ",
           h("button", { type: "button", on: { click: () => this.load() } }, "Show it")));

@@ -2,9 +2,15 @@
 
 import { requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
-import { count, cpu, duration, isoTime, share, time } from "./format.js";
+import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
+
+/** @type {[string, string][]} name and class */
+const COLUMNS = [
+  ["Time", ""], ["Service", ""], ["Route", ""], ["Status", ""], ["Duration", "number"], ["CPU", "number"],
+  ["Allocated", "number memory"], ["CPU in the duration", "share"],
+];
 
 /**
  * A table that is filled row by row.
@@ -25,9 +31,7 @@ export class RequestTable {
     this.body = h("tbody", { role: "rowgroup" });
     this.element = h("table", { class: "requests", role: "table", "aria-label": label },
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-        ["Time", "Service", "Route", "Status", "Duration", "CPU sampled", "Share of the time spent on CPU"].map((name, column) =>
-          h("th", { role: "columnheader", scope: "col", class: ["", "", "", "", "number", "number", "share"][column] },
-            column === 6 ? h("span", { class: "unseen" }, name) : name)))),
+        COLUMNS.map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
       this.body);
     this.longest = 0;
   }
@@ -111,13 +115,23 @@ export class RequestTable {
         request.cpu_ns === null
           ? h("span", { class: "none", title: "No sample hit it (yet)" }, "none")
           : h("span", { title: count(request.samples, "sample") }, cpu(request.cpu_ns))),
+      h("td", { role: "cell", class: "number memory" },
+        request.alloc_bytes === null
+          ? h("span", { class: "none", title: "No allocation was sampled (yet)" }, "none")
+          : h("span", { title: count(request.alloc_objects ?? 0, "object") }, bytes(request.alloc_bytes))),
       h("td", { role: "cell", class: "share" }, timeBar(request)));
   }
 
   /** Make the bars comparable. */
   scale() {
     let longest = 1;
-    for (const { request } of this.rows.values()) longest = Math.max(longest, request.duration_ns);
+    let memory = false;
+    for (const { request } of this.rows.values()) {
+      longest = Math.max(longest, request.duration_ns);
+      memory ||= request.alloc_bytes !== null;
+    }
+    // Where no memory is profiled, nobody looks for it.
+    this.element.classList.toggle("without-memory", !memory);
     for (const { row, request } of this.rows.values()) {
       const bar = /** @type {HTMLElement} */ (row.querySelector(".timebar"));
       bar.style.setProperty("inline-size", `${Math.max(0.6, (100 * request.duration_ns) / longest)}%`);

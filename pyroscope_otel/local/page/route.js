@@ -4,8 +4,10 @@ import { ask } from "./api.js";
 import { address } from "./address.js";
 import { fill, h } from "./dom.js";
 import { fromProfile } from "./flame_tree.js";
-import { count, cpu } from "./format.js";
-import { ProfileView } from "./profile_view.js";
+import { withoutMemory } from "./empty.js";
+import { cpu } from "./format.js";
+import { CPU } from "./measures.js";
+import { ProfilePanel } from "./profile_panel.js";
 import { RequestTable } from "./request_table.js";
 
 /**
@@ -16,15 +18,19 @@ import { RequestTable } from "./request_table.js";
 export async function openRoute(place, around) {
   const service = place.params.get("service") ?? "";
   const route = place.params.get("route") ?? "";
+  const { signal } = around;
+  const panel = new ProfilePanel({
+    title: "Merged flame graph", name: route, around, tree: fromProfile,
+    ask: (measure) => ask("flamegraph", { service, route, type: measure.type }, signal),
+    missing: (measure) => (measure === CPU ? noSample() : withoutMemory(false)),
+  });
   const [profile, { requests }] = await Promise.all([
-    ask("flamegraph", { service, route }, around.signal),
-    ask("requests", { service, route, limit: 20 }, around.signal),
+    ask("flamegraph", { service, route }, signal),
+    ask("requests", { service, route, limit: 20 }, signal),
+    panel.load(place.params),
   ]);
   const table = new RequestTable({ label: `Requests of ${route}` });
   table.replace(requests);
-  const view = profile.total_ns > 0 && new ProfileView({
-    root: fromProfile(profile.root), name: route, setView: around.setView, signal: around.signal,
-  });
   fill(around.main,
     h("header", { class: "head" },
       h("div", { class: "what" },
@@ -34,14 +40,15 @@ export async function openRoute(place, around) {
         [["requests", profile.requests.toLocaleString("en")], ["CPU sampled", cpu(profile.total_ns)],
           ["a request", profile.requests ? cpu(profile.total_ns / profile.requests) : "–"]]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))),
-    h("section", { class: "panel", "aria-labelledby": "profile-title" },
-      h("h2", { id: "profile-title" }, "Merged flame graph ", h("span", { class: "quiet" }, count(profile.samples, "sample"))),
-      view ? view.element : h("div", { class: "message small", "data-finding": "no-samples" },
-        h("h3", {}, "No sample hit this route"),
-        h("p", {}, "Its requests are too short, wait rather than burn CPU time, or their profiles have not been uploaded yet (every 10 seconds)."))),
+    panel.element,
     h("section", { class: "panel" },
       h("h2", {}, "Requests ", h("a", { class: "quiet", href: address("/", { service, route }) }, "all, with filters")),
       h("div", { class: "scroll" }, table.element)));
-  if (view) view.apply(place.params);
-  return { title: route, update: (next) => { if (view) view.apply(next.params); } };
+  return { title: route, update: (next) => panel.apply(next.params) };
+}
+
+function noSample() {
+  return h("div", { class: "message small", "data-finding": "no-samples" },
+    h("h3", {}, "No sample hit this route"),
+    h("p", {}, "Its requests are too short, wait rather than burn CPU time, or their profiles have not been uploaded yet (every 10 seconds)."));
 }
