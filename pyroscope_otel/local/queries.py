@@ -39,7 +39,7 @@ _CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
 _REQUEST = """
 SELECT id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
-    samples, cpu_clock, alloc_bytes, alloc_objects, error, http_status, target
+    samples, cpu_clock, last_seen_ns, alloc_bytes, alloc_objects, error, http_status, target
 FROM requests WHERE start_ns IS NOT NULL AND
 """
 
@@ -137,7 +137,7 @@ def _cursor(text: str) -> tuple[int, int]:
 
 def _request(row: tuple[Any, ...]) -> dict[str, Any]:
     _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
-    duration_ns, cpu_ns, samples, cpu_clock, *rest = rest
+    duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, *rest = rest
     alloc_bytes, alloc_objects, error, http_status, target = rest
     return {
         "profile_id": from_key(key),
@@ -151,6 +151,7 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
         "cpu_ns": cpu_ns,
         "samples": samples or 0,
         "cpu_from": _CPU_FROM[cpu_clock],
+        "last_seen_ms": last_seen_ns / _NS_PER_MS if last_seen_ns else None,
         "alloc_bytes": alloc_bytes,
         "alloc_objects": alloc_objects,
         "status": "error" if error else "ok",

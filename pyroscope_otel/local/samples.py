@@ -41,6 +41,8 @@ class ProfileRow:
         service: The service.
         name: The label `span_name`.
         cpu_clock: See `ServiceRow`; None without CPU samples.
+        last_seen_ns: When the last profile with CPU samples of it began, in
+            nanoseconds since the epoch: it was at work then or later.
         allocates: Whether there are memory samples.
         stacks: The samples, by what tells their stacks apart within the push.
     """
@@ -48,6 +50,7 @@ class ProfileRow:
     service: str
     name: str
     cpu_clock: bool | None = None
+    last_seen_ns: int = 0
     allocates: bool = False
     stacks: dict[int, StackRow] = field(default_factory=dict)
 
@@ -124,6 +127,7 @@ class _Decoding:
             setattr(stack, measure.column, getattr(stack, measure.column) + sample.value)
             if measure is CPU:
                 row.cpu_clock = clock
+                row.last_seen_ns = max(row.last_seen_ns, profile.time_nanos)
                 stack.samples += _count(sample, profile)
             else:
                 row.allocates = True

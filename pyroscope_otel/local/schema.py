@@ -56,6 +56,7 @@ CREATE TABLE requests (
     cpu_ns INTEGER,
     samples INTEGER,
     cpu_clock INTEGER, -- whether cpu_ns was read from a clock; see samples.ServiceRow
+    last_seen_ns INTEGER, -- when the last profile with CPU samples of it began
     alloc_bytes INTEGER,
     alloc_objects INTEGER,
     arrived INTEGER NOT NULL -- the first of it

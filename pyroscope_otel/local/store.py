@@ -192,14 +192,18 @@ class Store:
         sampled, allocates = profile.cpu_clock is not None, profile.allocates
         self._writer.execute(
             "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, cpu_clock,"  # noqa: S608 -- ours
-            " alloc_bytes, alloc_objects, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " last_seen_ns, alloc_bytes, alloc_objects, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             f" ON CONFLICT (profile_id) DO UPDATE SET {_SUMS},"
-            " cpu_clock = COALESCE(excluded.cpu_clock, cpu_clock)",
+            " cpu_clock = COALESCE(excluded.cpu_clock, cpu_clock),"
+            " last_seen_ns = MAX(COALESCE(last_seen_ns, excluded.last_seen_ns),"
+            " COALESCE(excluded.last_seen_ns, last_seen_ns))",
             (
                 *(key, profile.service, profile.name),
                 sum(row.cpu_ns for row in rows) if sampled else None,
                 sum(row.samples for row in rows) if sampled else None,
                 profile.cpu_clock,
+                profile.last_seen_ns if sampled else None,
                 sum(row.alloc_bytes for row in rows) if allocates else None,
                 sum(row.alloc_objects for row in rows) if allocates else None,
                 now,

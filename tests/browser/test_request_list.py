@@ -41,7 +41,7 @@ def test_requests_are_listed_newest_first_with_what_they_cost(shop, open_page):
 def test_a_rows_bar_is_its_duration_and_the_part_on_cpu(shop, open_page):
     page = open_page(shop.url)
     bar = rows(page).first.locator(".timebar")
-    assert bar.get_attribute("aria-label") == "50 % on CPU"
+    assert bar.get_attribute("aria-label") == "50 % sampled"
     widths = (
         rows(page)
         .locator(".timebar")

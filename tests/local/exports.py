@@ -81,10 +81,11 @@ def memory_push(samples, *, service="shop"):
     return PushRequest(series=[{"labels": labels, "samples": raw}]).SerializeToString()
 
 
-def push(samples, *, service="shop", period=10 * MS):
+def push(samples, *, service="shop", period=10 * MS, time_nanos=0):
     """Return the body of a push: (profile id or None, [(function, file, line)...], ms) each."""
     strings = ["", "cpu", "nanoseconds", "span_id", "span_name", "GET /cart"]
-    profile = PprofProfile(sample_type=[{"type": 1, "unit": 2}], period=period)
+    types = [{"type": 1, "unit": 2}]
+    profile = PprofProfile(sample_type=types, period=period, time_nanos=time_nanos)
 
     def string(text):
         if text not in strings:

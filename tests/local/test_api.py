@@ -94,6 +94,7 @@ def test_request_has_what_its_root_span_says(client):
         "cpu_ns": None,
         "samples": 0,
         "cpu_from": None,
+        "last_seen_ms": None,
         "alloc_bytes": None,
         "alloc_objects": None,
         "status": "error",
@@ -124,6 +125,16 @@ def test_samples_of_several_pushes_add_up(client):
     assert (request["cpu_ns"], request["samples"]) == (60 * MS, 6)
     graph = client.get("/api/flamegraph", profile_id=profile_id(root))
     assert node("cart", graph)["total_ns"] == 40 * MS
+
+
+def test_request_was_last_seen_when_the_last_profile_with_samples_of_it_began(client):
+    root = span()
+    client.add(root)
+    for seconds in (7, 9, 8):
+        client.add_samples((profile_id(root), [MAIN], 10), time_nanos=seconds * 1000 * MS)
+    client.add_samples((None, [MAIN], 10), time_nanos=10_000 * MS)
+    client.add_memory((profile_id(root), [MAIN], [1, 1, 0, 0]))
+    assert client.get("/api/requests")["requests"][0]["last_seen_ms"] == 9000
 
 
 def test_span_that_is_sent_twice_is_one(client):

@@ -14,6 +14,7 @@
  * @property {number} samples
  * @property {"samples" | "clock" | null} cpu_from samples: counted, each worth a period (PySpy);
  *   clock: read from the CPU clock of the thread (Stack)
+ * @property {number | null} last_seen_ms when the last profile with CPU samples of it began
  * @property {number | null} alloc_bytes null: not one sample
  * @property {number | null} alloc_objects
  * @property {"ok" | "error"} status

@@ -105,7 +105,7 @@ export function diagnose(status, origin) {
       steps: [
         "Only code under a local root span is labelled: see that PyroscopeSpanProcessor is on the tracer provider of the process that burns the CPU.",
         "The setting span_labels must contain span_id.",
-        "pyroscope-io's Stack implementation drops labels: use PySpy, its default.",
+        "With the setting attribution=\"thread\" the sampler Stack drops labels: use PySpy.",
       ],
     };
   }
@@ -159,9 +159,10 @@ export function withoutMemory(profiled) {
  * Why a stored request has no sample.
  *
  * @param {import("./api.js").Request} request
+ * @param {import("./cpu_time.js").From} from how its service's CPU time is taken
  * @param {number} now ms since the epoch
  */
-export function withoutSamples(request, now) {
+export function withoutSamples(request, from, now) {
   const young = now - (request.start_ms + request.duration_ns / 1e6) < 15_000;
   const short = request.duration_ns < 20_000_000;
   return h("div", { class: "message small", "data-finding": "no-samples" },
@@ -170,5 +171,5 @@ export function withoutSamples(request, now) {
       young && h("li", {}, "The agent uploads every 10 seconds: its samples may still be on their way. They appear here by themselves."),
       short && h("li", {}, "It took less than two sampling periods (10 ms each by default), so it can fall between two samples. The merged flame graph of its route has more to show."),
       h("li", {}, "Only burnt CPU time is sampled. A request that waits, for a database or another service, has spans and no samples."),
-      h("li", {}, "Code that releases the GIL is not sampled unless gil_only is off.")));
+      from !== "clock" && h("li", {}, "Native code that has released the GIL (compression, hashing, NumPy, a database driver) is not seen by PySpy unless gil_only is off. The sampler Stack sees it.")));
 }

@@ -16,15 +16,17 @@ export class ProfilePanel {
    * @param {(node: any, measure: Measure) => import("./flame_tree.js").Frame} options.tree of a graph's root
    * @param {(measure: Measure) => Node} options.missing what is said where a graph has nothing
    * @param {(graph: any, measure: Measure) => any} [options.above] what stands above the graph
+   * @param {(measure: Measure) => any} [options.below] what stands below the graph
    * @param {[string, string]} [options.sides] of a difference
    * @param {import("./main.js").Surroundings} options.around
    */
-  constructor({ title, name, ask, tree, missing, above, sides, around }) {
+  constructor({ title, name, ask, tree, missing, above, below, sides, around }) {
     this.name = name;
     this.ask = ask;
     this.tree = tree;
     this.missing = missing;
     this.above = above ?? (() => null);
+    this.below = below ?? (() => null);
     this.sides = sides;
     this.around = around;
     this.measure = CPU;
@@ -58,7 +60,7 @@ export class ProfilePanel {
         setView: this.around.setView, signal: this.around.signal,
       })
       : null;
-    fill(this.body, this.above(graph, measure), this.view ? this.view.element : this.missing(measure));
+    fill(this.body, this.above(graph, measure), this.view ? this.view.element : this.missing(measure), this.view && this.below(measure));
     this.view?.apply(params);
   }
 

@@ -5,6 +5,7 @@ import { differenceAddress, parse, requestAddress, routeAddress } from "./addres
 import { copyButton, fill, h } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
+import { lasted, method, misfit, names } from "./cpu_time.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 import { CPU } from "./measures.js";
 import { ProfilePanel } from "./profile_panel.js";
@@ -47,10 +48,10 @@ class RequestPage {
     const panel = new ProfilePanel({
       title: "Flame graph", name: "this request", around: this.around,
       ask: (measure) => ask("flamegraph", { profile_id: this.id, type: measure.type }, signal),
-      tree: fromProfile,
+      tree: fromProfile, below: (measure) => this.about(measure),
       above: () => this.tabs(),
       missing: (measure) => (measure === CPU
-        ? withoutSamples(this.trace.request, Date.now()) : withoutMemory(this.trace.profiler.memory)),
+        ? withoutSamples(this.trace.request, this.from(), Date.now()) : withoutMemory(this.trace.profiler.memory)),
     });
     const trace = await ask(`requests/${this.id}`, {}, signal);
     this.trace = trace;
@@ -63,7 +64,7 @@ class RequestPage {
       onSelect: (span) => this.around.setView({ span }),
     });
     this.notice = h("div", { "aria-live": "polite" });
-    fill(this.around.main, this.head(), this.notice,
+    fill(this.around.main, this.head(), this.misfit(), this.notice,
       h("div", { class: "beside" },
         h("section", { class: "panel", "aria-labelledby": "trace-title" },
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
@@ -88,6 +89,8 @@ class RequestPage {
 
   head() {
     const request = /** @type {import("./api.js").Request} */ (this.trace.request);
+    const called = names(this.from());
+    const after = lasted(request);
     return h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, request.route),
@@ -96,8 +99,9 @@ class RequestPage {
           statusMark(request.status === "error", request.http_status))),
       h("dl", { class: "numbers" },
         [["duration", duration(request.duration_ns)],
-          ["CPU sampled", request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
-          ["on CPU", request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
+          ...(after === null ? [] : [["went on for", `≥ ${duration(after)}`]]),
+          [called.time, request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
+          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
           ...(request.alloc_bytes === null ? [] : [["allocated", bytes(request.alloc_bytes)]])]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("nav", { class: "actions", "aria-label": "This request" },
@@ -108,6 +112,25 @@ class RequestPage {
         request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
+  }
+
+  /** How CPU time is taken: this request's, or without samples its service's. */
+  from() {
+    return this.trace.request.cpu_from ?? this.trace.profiler.cpu_from;
+  }
+
+  /** @param {import("./measures.js").Measure} measure */
+  about(measure) {
+    const text = measure === CPU ? method(this.from())
+      : "What was allocated, whether or not it was given back. About one allocation in 512 KiB is sampled, and stands for those that were not.";
+    return text && h("p", { class: "about" }, text);
+  }
+
+  /** Where the CPU time does not fit the duration, that stands above everything. */
+  misfit() {
+    const found = misfit(this.trace.request, this.trace.spans, this.from());
+    return found && h("aside", { class: "notice", "data-finding": found.id },
+      h("h2", {}, found.title), found.text.map((text) => h("p", {}, text)));
   }
 
   /** The local roots of the trace: other services, or other threads of work. */

@@ -2,6 +2,7 @@
 
 import { requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
+import { isOver, names } from "./cpu_time.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
@@ -33,7 +34,7 @@ export class RequestTable {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
         COLUMNS.map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
       this.body);
-    this.longest = 0;
+    this.scaleName = /** @type {HTMLElement} */ (this.element.querySelector("th.share"));
   }
 
   /** @param {Request[]} requests */
@@ -131,6 +132,7 @@ export class RequestTable {
       memory ||= request.alloc_bytes !== null;
     }
     // Where no memory is profiled, nobody looks for it.
+    this.scaleName.textContent = this.rows.size ? `CPU in the duration, 0 to ${duration(longest)}` : "CPU in the duration";
     this.element.classList.toggle("without-memory", !memory);
     for (const { row, request } of this.rows.values()) {
       const bar = /** @type {HTMLElement} */ (row.querySelector(".timebar"));
@@ -152,7 +154,10 @@ export function statusMark(failed, http) {
 /** @param {Request} request */
 function timeBar(request) {
   const part = Math.min(1, (request.cpu_ns ?? 0) / Math.max(1, request.duration_ns));
-  const text = request.cpu_ns === null ? "no sample" : `${share(request.cpu_ns, request.duration_ns)} on CPU`;
-  return h("span", { class: "timebar", role: "img", "aria-label": text, title: text },
+  const over = isOver(request);
+  const called = names(request.cpu_from).share;
+  const text = request.cpu_ns === null ? "no sample" : `${share(request.cpu_ns, request.duration_ns)} ${called}`;
+  const why = over ? `${text}: more than its root span took. Its page says why` : text;
+  return h("span", { class: `timebar${over ? " over" : ""}`, role: "img", "aria-label": why, title: why },
     h("span", { style: { "inline-size": `${100 * part}%` } }));
 }

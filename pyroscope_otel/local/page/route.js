@@ -37,7 +37,7 @@ export async function openRoute(place, around) {
         h("h1", { class: "breakable" }, route),
         h("p", { class: "lead" }, h("span", { class: "service" }, service), h("span", { class: "dot" }, "·"), "all stored requests of this route")),
       h("dl", { class: "numbers" },
-        [["requests", profile.requests.toLocaleString("en")], ["CPU sampled", cpu(profile.total_ns)],
+        [["requests", profile.requests.toLocaleString("en")], ["CPU time", cpu(profile.total_ns)],
           ["a request", profile.requests ? cpu(profile.total_ns / profile.requests) : "–"]]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))),
     panel.element,

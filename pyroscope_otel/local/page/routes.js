@@ -27,7 +27,7 @@ export async function openRoutes(place, around) {
     routes.length > 0 && h("div", { class: "scroll" },
       h("table", { class: "routes", role: "table", "aria-label": "Routes" },
         h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-          [["Service", ""], ["Route", ""], ["Requests", "number"], ["Mean duration", "number"], ["Slowest", "number"], ["CPU sampled", "number"], ["Share", "share"]]
+          [["Service", ""], ["Route", ""], ["Requests", "number"], ["Mean duration", "number"], ["Slowest", "number"], ["CPU time", "number"], ["Share", "share"]]
             .map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
         h("tbody", { role: "rowgroup" }, routes.map((/** @type {any} */ route) => h("tr", { role: "row" },
           h("td", { role: "cell", class: "service" }, h("span", { class: "clamped" }, route.service)),

@@ -70,7 +70,7 @@ export class Waterfall {
         namesService && h("span", { class: "service" }, span.service)),
       h("span", { class: "track" },
         h("span", {
-          class: `span-bar${span.profile_id ? " root" : ""}${failed ? " failed" : ""}`,
+          class: `span-bar${span.profile_id ? " root" : ""}${failed ? " failed" : ""}${burnt !== null && burnt > span.duration_ns ? " over" : ""}`,
           style: { "inset-inline-start": `min(${start}%, 100% - 2px)`, "inline-size": `max(2px, ${width}%)` },
         },
           burnt !== null && h("span", { style: { "inline-size": `${Math.min(100, (100 * burnt) / Math.max(1, span.duration_ns))}%` } })),
@@ -160,7 +160,7 @@ export class Waterfall {
       h("h3", {}, h("span", { class: "breakable" }, span.name || "(no name)"), " ", h("span", { class: "tag" }, span.kind)),
       h("dl", { class: "facts" },
         [["service", span.service], ["starts after", duration((span.start_ms - this.extent.from) * 1e6)], ["took", duration(span.duration_ns)],
-          ["CPU sampled", span.profile_id ? (burnt === null ? "none" : cpu(burnt)) : null]]
+          ["CPU time", span.profile_id ? (burnt === null ? "none" : cpu(burnt)) : null]]
           .filter(([, value]) => value !== null).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       span.status === "error" && h("p", { class: "failed" }, "✕ Failed", span.status_message && `: ${span.status_message}`),
       span.profile_id && span.profile_id !== this.profileId &&
