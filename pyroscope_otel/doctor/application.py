@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pyroscope_otel.doctor.isolated import Outcome, run_isolated
 from pyroscope_otel.doctor.request import check_request
 from pyroscope_otel.doctor.settings import refused
 from pyroscope_otel.doctor.traces import check_exporters
+from pyroscope_otel.names import DOCTOR_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +49,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
         environ={
             "OTEL_EXPORTER_OTLP_TIMEOUT": _EXPORT_SECONDS,
             "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": _EXPORT_SECONDS,
+            "OTEL_RESOURCE_ATTRIBUTES": _marked(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")),
         },
     )
     facts = outcome.facts
@@ -55,6 +58,11 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     settings = facts["settings"] or {}
     findings = _judge(app, path, facts)
     return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
+
+
+def _marked(attributes: str) -> str:
+    """Say in the resource whose requests these are: the local server does not list them."""
+    return ",".join(filter(None, [attributes, f"{DOCTOR_ATTRIBUTE}=true"]))
 
 
 def _cut_short(app: str, outcome: Outcome) -> Finding:

@@ -9,6 +9,7 @@ from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.schema import from_key
 from pyroscope_otel.local.store import stored_bytes
 from pyroscope_otel.local.text import profile_key
+from pyroscope_otel.names import DOCTOR_SERVICE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,7 +67,7 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
         "trace_exports": trace_exports,
         "last_push_ms": last_push,
         "last_trace_ms": last_trace,
-        "services": [name for name, _ in services],
+        "services": [name for name, _ in services if name != DOCTOR_SERVICE],
         "oldest_ms": min(_oldest(db), default=None),
         "stored_bytes": stored_bytes(db),
     }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pyroscope_otel.local.samples import LARGEST_VALUE, ServiceRow
 from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
 from pyroscope_otel.local.text import shortened
+from pyroscope_otel.names import DOCTOR_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +134,8 @@ class Store:
 
     def add_traces(self, traces: Traces) -> None:
         """Add the spans of an export. One that is there already is replaced."""
+        if traces.of_doctor:
+            return
         now = _now()
         spans = traces.spans
         self._writer.executemany(
@@ -184,7 +187,8 @@ class Store:
                 ],
             )
         self._add_services(push.services, now)
-        self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
+        if push.services.keys() != {DOCTOR_SERVICE}:
+            self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
 
     def _request_id(self, key: int, profile: ProfileRow, now: int) -> int:
         """Add to the sums of a profile, and return the id of its row."""
