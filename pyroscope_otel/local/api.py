@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,15 +13,18 @@ from pyroscope_otel.local import flame, queries
 from pyroscope_otel.local.measures import ALLOC_OBJECTS, ALLOC_SPACE, CPU, measure
 from pyroscope_otel.local.pprof import to_pprof
 from pyroscope_otel.local.refusal import Refused
+from pyroscope_otel.local.source import CannotShow, is_local, measured_lines, shown_lines
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Callable
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from pyroscope_otel.local.events import Changes
     from pyroscope_otel.local.measures import Measure
+    from pyroscope_otel.local.source import Sources
     from pyroscope_otel.local.store import Store
 
 __all__ = ("Api",)
@@ -37,10 +41,12 @@ class Api:
     Args:
         store: What is asked for.
         changes: What `/api/events` follows.
+        sources: The source files that may be shown.
         version: The package's version.
     """
 
-    def __init__(self, store: Store, changes: Changes, version: str) -> None:
+    def __init__(self, store: Store, changes: Changes, sources: Sources, version: str) -> None:
+        self._sources = sources
         self._store = store
         self._changes = changes
         self._version = version
@@ -77,6 +83,15 @@ class Api:
         else:
             raise Refused(400, "a flame graph is of a profile_id, or of a service and route")
         return _ready_json(await self._read(*job))
+
+    async def source(self, request: Request) -> Response:
+        """GET /api/source."""
+        query = request.query_params
+        if not query.get("file") or "function" not in query:
+            raise Refused(400, "source is of a function and its file")
+        read = partial(_source, by_local=is_local(request))
+        kind = measure(query.get("type"))
+        return _json(await self._read(read, self._sources, query, kind))
 
     async def difference(self, request: Request) -> Response:
         """GET /api/difference."""
@@ -140,6 +155,41 @@ def _json(content: Any) -> Response:
 
 def _ready_json(content: str) -> Response:
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _source(
+    db: sqlite3.Connection, sources: Sources, query: QueryParams, kind: Measure, *, by_local: bool
+) -> dict[str, Any]:
+    stacks, before_ns = _selected(db, query, kind)
+    function, file = query["function"], query["file"]
+    measured = measured_lines(stacks, (function, file), kind)
+    if not measured:
+        raise Refused(404, f"no sample has {function} of {file}")
+    hottest = max(measured, key=lambda line: measured[line][f"total_{kind.suffix}"])
+    answer = {"function": function, "file": file, "line": hottest, "type": kind.name}
+    try:
+        path, text = sources.read(
+            file, before_ns=before_ns, last_line=max(measured), by_local=by_local
+        )
+    except CannotShow as why:
+        lines = [{"number": line, "text": None, **measured[line]} for line in sorted(measured)]
+        return {**answer, "path": None, "reason": str(why), "lines": lines}
+    return {**answer, "path": path, "reason": None, "lines": shown_lines(measured, text, hottest)}
+
+
+def _selected(
+    db: sqlite3.Connection, query: QueryParams, kind: Measure
+) -> tuple[list[tuple[flame.Frames, int, int]], int]:
+    """Return the stacks of a profile or a route, and when the first of them began."""
+    if query.get("profile_id"):
+        queries.name_of_profile(db, query["profile_id"])
+        start_ns, _ = queries.time_of_request(db, query["profile_id"])
+        return queries.profile_stacks(db, query["profile_id"], kind), start_ns
+    if query.get("service") and query.get("route"):
+        names = (query["service"], query["route"])
+        _, stacks = queries.route_stacks(db, *names, kind)
+        return stacks, queries.first_of_route(db, *names)
+    raise Refused(400, "source is of a profile_id, or of a service and route")
 
 
 def _flame_of_profile(db: sqlite3.Connection, kind: Measure, profile_id: str) -> str:

@@ -71,6 +71,7 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
         Route("/api/requests/{profile_id}", api.request),
         Route("/api/routes", api.routes),
         Route("/api/flamegraph", api.flamegraph),
+        Route("/api/source", api.source),
         Route("/api/difference", api.difference),
         Route("/api/profiles/{profile_id}.pprof", api.pprof),
         Route("/api/events", api.events),

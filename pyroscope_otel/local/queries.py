@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = (
     "allocations",
     "changes",
+    "first_of_route",
     "name_of_profile",
     "profile_stacks",
     "request",
@@ -270,6 +271,16 @@ def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
         "SELECT start_ns, duration_ns FROM requests WHERE profile_id = ?", (_key(profile_id),)
     ).fetchone()
     return (0, 0) if row is None else (row[0] or 0, row[1] or 0)
+
+
+def first_of_route(db: sqlite3.Connection, service: str, route: str) -> int:
+    """Return when the first stored request of a route began; 0 without one."""
+    row = db.execute(
+        "SELECT MIN(start_ns) FROM requests WHERE start_ns IS NOT NULL AND service = ?"
+        " AND route = ?",
+        (service, route),
+    ).fetchone()
+    return row[0] or 0
 
 
 def profile_stacks(
