@@ -106,6 +106,18 @@ export async function ask(path, params = {}, signal) {
 }
 
 /**
+ * Ask for a function's source lines, as the samples of a profile or a route have them.
+ *
+ * @param {import("./flame_tree.js").Frame} frame
+ * @param {import("./measures.js").Measure} measure
+ * @param {Record<string, string>} of
+ * @param {AbortSignal} signal
+ */
+export function askSource(frame, measure, of, signal) {
+  return ask("source", { function: frame.name, file: frame.file, type: measure.type, ...of }, signal);
+}
+
+/**
  * Hear of changes for as long as the page is open. The browser connects again by itself,
  * and what changed meanwhile counts as a change.
  *

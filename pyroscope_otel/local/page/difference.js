@@ -1,6 +1,6 @@
 /** The difference of two requests, or of a request and its route's usual profile. */
 
-import { ask } from "./api.js";
+import { ask, askSource } from "./api.js";
 import { differenceAddress, requestAddress, routeAddress } from "./address.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
@@ -83,7 +83,11 @@ async function compare(request, right, place, around) {
   const panel = new ProfilePanel({
     title: "Flame graph of the difference", name: usual ? `${request.route} against the usual` : "A against B",
     ask: (measure) => ask("difference", { profile_id: request.profile_id, ...against, type: measure.type }, signal),
-    tree: fromDifference, above: heads, sides, around, missing: nothing,
+    tree: fromDifference,
+    // Of the side that has the function.
+    source: (frame, measure) => askSource(frame, measure, frame.left?.total ? { profile_id: request.profile_id }
+      : usual ? { service: request.service, route: request.route } : { profile_id: right }, signal),
+    above: heads, sides, around, missing: nothing,
   });
   await panel.load(place.params);
   fill(around.main,

@@ -15,15 +15,17 @@ export class ProfilePanel {
    * @param {(measure: Measure) => Promise<any>} options.ask for a graph
    * @param {(node: any, measure: Measure) => import("./flame_tree.js").Frame} options.tree of a graph's root
    * @param {(measure: Measure) => Node} options.missing what is said where a graph has nothing
+   * @param {(frame: import("./flame_tree.js").Frame, measure: Measure) => Promise<any>} options.source
    * @param {(graph: any, measure: Measure) => any} [options.above] what stands above the graph
    * @param {(measure: Measure) => any} [options.below] what stands below the graph
    * @param {[string, string]} [options.sides] of a difference
    * @param {import("./main.js").Surroundings} options.around
    */
-  constructor({ title, name, ask, tree, missing, above, below, sides, around }) {
+  constructor({ title, name, ask, tree, source, missing, above, below, sides, around }) {
     this.name = name;
     this.ask = ask;
     this.tree = tree;
+    this.source = source;
     this.missing = missing;
     this.above = above ?? (() => null);
     this.below = below ?? (() => null);
@@ -56,7 +58,7 @@ export class ProfilePanel {
     const root = this.tree(graph.root, measure);
     this.view = root.total > 0
       ? new ProfileView({
-        root, name: this.name, measure, sides: this.sides,
+        root, name: this.name, measure, sides: this.sides, source: (frame) => this.source(frame, measure),
         setView: this.around.setView, signal: this.around.signal,
       })
       : null;
@@ -95,7 +97,7 @@ export class ProfilePanel {
   async choose(measure) {
     if (measure === this.measure) return;
     // A way through one tree leads nowhere in another.
-    this.around.setView({ type: measure === CPU ? null : measure.type, zoom: null, open: null }, true);
+    this.around.setView({ type: measure === CPU ? null : measure.type, zoom: null, open: null, function: null }, true);
     await this.load(new URLSearchParams(location.hash.split("?")[1] ?? ""));
     const pressed = [...this.tabs.querySelectorAll("[aria-pressed=true]")];
     /** @type {HTMLElement | undefined} */ (pressed[pressed.length - 1])?.focus();

@@ -1,6 +1,6 @@
 /** A request: the waterfall of its trace, and beside it the flame graph of each local root. */
 
-import { ask } from "./api.js";
+import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
 import { copyButton, fill, h } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
@@ -48,7 +48,9 @@ class RequestPage {
     const panel = new ProfilePanel({
       title: "Flame graph", name: "this request", around: this.around,
       ask: (measure) => ask("flamegraph", { profile_id: this.id, type: measure.type }, signal),
-      tree: fromProfile, below: (measure) => this.about(measure),
+      tree: fromProfile,
+      source: (frame, measure) => askSource(frame, measure, { profile_id: this.id }, signal),
+      below: (measure) => this.about(measure),
       above: () => this.tabs(),
       missing: (measure) => (measure === CPU
         ? withoutSamples(this.trace.request, this.from(), Date.now()) : withoutMemory(this.trace.profiler.memory)),

@@ -1,6 +1,6 @@
 /** A route: the merged flame graph of its requests, and the requests. */
 
-import { ask } from "./api.js";
+import { ask, askSource } from "./api.js";
 import { address } from "./address.js";
 import { fill, h } from "./dom.js";
 import { fromProfile } from "./flame_tree.js";
@@ -21,6 +21,7 @@ export async function openRoute(place, around) {
   const { signal } = around;
   const panel = new ProfilePanel({
     title: "Merged flame graph", name: route, around, tree: fromProfile,
+    source: (frame, measure) => askSource(frame, measure, { service, route }, signal),
     ask: (measure) => ask("flamegraph", { service, route, type: measure.type }, signal),
     missing: (measure) => (measure === CPU ? noSample() : withoutMemory(false)),
   });
