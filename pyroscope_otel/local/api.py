@@ -13,6 +13,8 @@ from pyroscope_otel.local import flame, queries
 from pyroscope_otel.local.measures import ALLOC_OBJECTS, ALLOC_SPACE, CPU, measure
 from pyroscope_otel.local.pprof import to_pprof
 from pyroscope_otel.local.refusal import Refused
+from pyroscope_otel.local.request_list import requests
+from pyroscope_otel.local.route_list import durations, routes
 from pyroscope_otel.local.source import CannotShow, is_local, measured_lines, shown_lines
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Api:
 
     async def requests(self, request: Request) -> Response:
         """GET /api/requests."""
-        return _json(await self._read(queries.requests, request.query_params))
+        return _json(await self._read(requests, request.query_params))
 
     async def request(self, request: Request) -> Response:
         """GET /api/requests/{profile_id}."""
@@ -69,7 +71,14 @@ class Api:
 
     async def routes(self, request: Request) -> Response:
         """GET /api/routes."""
-        return _json(await self._read(queries.routes, request.query_params.get("service")))
+        return _json(await self._read(routes, request.query_params.get("service")))
+
+    async def durations(self, request: Request) -> Response:
+        """GET /api/durations."""
+        query = request.query_params
+        if not (query.get("service") and query.get("route")):
+            raise Refused(400, "durations are of a service and route")
+        return _json(await self._read(durations, query["service"], query["route"]))
 
     async def flamegraph(self, request: Request) -> Response:
         """GET /api/flamegraph."""

@@ -70,6 +70,7 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
         Route("/api/requests", api.requests),
         Route("/api/requests/{profile_id}", api.request),
         Route("/api/routes", api.routes),
+        Route("/api/durations", api.durations),
         Route("/api/flamegraph", api.flamegraph),
         Route("/api/source", api.source),
         Route("/api/difference", api.difference),

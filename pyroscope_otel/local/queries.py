@@ -13,34 +13,31 @@ from pyroscope_otel.names import DOCTOR_SERVICE
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
 
     from pyroscope_otel.local.flame import Frames
     from pyroscope_otel.local.measures import Measure
 
 __all__ = (
+    "REQUEST",
     "allocations",
+    "as_request",
     "changes",
     "first_of_route",
     "name_of_profile",
     "profile_stacks",
     "request",
-    "requests",
     "route_stacks",
-    "routes",
     "status",
     "time_of_request",
     "trace",
 )
 
-_MOST_REQUESTS = 500  # of one page
 _MOST_SPANS = 2_000  # of one trace
 _NS_PER_MS = 1_000_000
-_LARGEST_NUMBER = 1e12  # of milliseconds: thirty years
 _CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
-_REQUEST = """
-SELECT id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
+REQUEST = """
+id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
     samples, cpu_clock, last_seen_ns, alloc_bytes, alloc_objects, error, http_status, target
 FROM requests WHERE start_ns IS NOT NULL AND
 """
@@ -83,61 +80,8 @@ def _oldest(db: sqlite3.Connection) -> list[int]:
     return [row[0] for row in oldest if row is not None]
 
 
-def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return a page of requests, newest first; see the API's description for the filters."""
-    conditions: list[str] = ["TRUE"]
-    values: list[str | float] = []
-    for name in ("service", "route"):
-        if query.get(name):
-            conditions.append(f"{name} = ?")
-            values.append(query[name])
-    if query.get("min_ms"):
-        conditions.append("duration_ns >= ?")
-        values.append(_number(query, "min_ms") * _NS_PER_MS)
-    if query.get("status"):
-        if query["status"] not in ("ok", "error"):
-            raise Refused(400, "status must be ok or error")
-        conditions.append("error = ?")
-        values.append(query["status"] == "error")
-    if query.get("before"):
-        conditions.append("(start_ns, id) < (?, ?)")
-        values += _cursor(query["before"])
-    limit = int(_number(query, "limit")) if query.get("limit") else 50
-    if not 1 <= limit <= _MOST_REQUESTS:
-        raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
-    rows = db.execute(
-        f"{_REQUEST} {' AND '.join(conditions)} ORDER BY start_ns DESC, id DESC LIMIT ?",
-        (*values, limit + 1),
-    ).fetchall()
-    more = len(rows) > limit
-    return {
-        "requests": [_request(row) for row in rows[:limit]],
-        "next": f"{rows[limit - 1][7]}.{rows[limit - 1][0]}" if more else None,
-    }
-
-
-def _number(query: Mapping[str, str], name: str) -> float:
-    try:
-        number = float(query[name])
-    except ValueError:
-        raise Refused(400, f"{name} must be a number") from None
-    if not 0 <= number < _LARGEST_NUMBER:  # not NaN either
-        raise Refused(400, f"{name} must be a number from 0 up")
-    return number
-
-
-def _cursor(text: str) -> tuple[int, int]:
-    start, _, row_id = text.partition(".")
-    try:
-        cursor = int(start), int(row_id)
-    except ValueError:
-        cursor = (2**63, 2**63)
-    if not all(-(2**63) <= part < 2**63 for part in cursor):
-        raise Refused(400, "before must be what an answer had as next")
-    return cursor
-
-
-def _request(row: tuple[Any, ...]) -> dict[str, Any]:
+def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a request as the API has it, from a row of `REQUEST`."""
     _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
     duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, *rest = rest
     alloc_bytes, alloc_objects, error, http_status, target = rest
@@ -162,31 +106,6 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
-    """Return the routes of a service, or of all, with what their requests took."""
-    rows = db.execute(
-        "SELECT service, route, COUNT(*), AVG(duration_ns), MAX(duration_ns), TOTAL(cpu_ns),"
-        " SUM(alloc_bytes)"
-        " FROM requests WHERE start_ns IS NOT NULL AND (? IS NULL OR service = ?)"
-        " GROUP BY service, route",
-        (service, service),
-    )
-    return {
-        "routes": [
-            {
-                "service": service,
-                "route": route,
-                "requests": count,
-                "mean_duration_ns": round(mean),
-                "max_duration_ns": most,
-                "cpu_ns": round(cpu),
-                "alloc_bytes": alloc_bytes,
-            }
-            for service, route, count, mean, most, cpu, alloc_bytes in rows
-        ]
-    }
-
-
 def _key(profile_id: str) -> int:
     key = profile_key(profile_id)
     if key is None:
@@ -200,10 +119,10 @@ def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     Raises:
         Refused: 404 if there is no such request.
     """
-    row = db.execute(f"{_REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
+    row = db.execute(f"SELECT {REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
     if row is None:
         raise Refused(404, f"no request {profile_id} is stored")
-    return _request(row)
+    return as_request(row)
 
 
 def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
@@ -216,14 +135,14 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
         (trace_id, _MOST_SPANS + 1),
     ).fetchall()
     roots = db.execute(
-        f"{_REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
+        f"SELECT {REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
     ).fetchall()
     kept = ("profile_id", "service", "route", "cpu_ns", "samples", "alloc_bytes")
     return {
         "request": found,
         "spans": [_span(row) for row in spans[:_MOST_SPANS]],
         "truncated": len(spans) > _MOST_SPANS,
-        "profiles": [{name: _request(row)[name] for name in kept} for row in roots],
+        "profiles": [{name: as_request(row)[name] for name in kept} for row in roots],
         "profiler": _profiler(db, found["service"]),
     }
 

@@ -67,7 +67,7 @@ CREATE INDEX requests_by_start ON requests (start_ns, id, duration_ns, error, ro
 CREATE INDEX requests_of_service ON requests (service, start_ns, id, duration_ns, error)
     WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_route
-    ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns)
+    ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns, alloc_bytes)
     WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_trace ON requests (trace_id) WHERE start_ns IS NOT NULL;
 
