@@ -54,8 +54,11 @@ export class ProfilePanel {
     // Another one may have been chosen meanwhile.
     if (this.around.signal.aborted || measure !== this.measure) return;
     this.showTabs();
-    this.samples.textContent = measure === CPU && graph.samples ? count(graph.samples, "sample") : "";
     const root = this.tree(graph.root, measure);
+    this.samples.textContent = [
+      measure === CPU && graph.samples && count(graph.samples, "sample"),
+      graph.requests > 1 && `${measure.text(root.total / graph.requests)} a request`,
+    ].filter(Boolean).join(", ");
     this.view = root.total > 0
       ? new ProfileView({
         root, name: this.name, measure, sides: this.sides, source: (frame) => this.source(frame, measure),

@@ -7,10 +7,10 @@ import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
 
-/** @type {[string, string][]} name and class */
+/** @type {[string, string, string?][]} name, class, and what it is sorted by */
 const COLUMNS = [
-  ["Time", ""], ["Service", ""], ["Route", ""], ["Status", ""], ["Duration", "number"], ["CPU", "number"],
-  ["Allocated", "number memory"], ["CPU in the duration", "share"],
+  ["Time", "", "start"], ["Service", ""], ["Route", ""], ["Status", ""], ["Duration", "number", "duration"],
+  ["CPU", "number", "cpu"], ["Allocated", "number memory", "allocated"], ["CPU in the duration", "share"],
 ];
 
 /**
@@ -24,15 +24,17 @@ export class RequestTable {
    * @param {object} [options]
    * @param {(request: Request) => string} [options.link] where a row leads
    * @param {string} [options.label]
+   * @param {(sort: string) => void} [options.onSort] what sorts the rows; without, nothing can
    */
-  constructor({ link = (request) => requestAddress(request.profile_id), label = "Requests" } = {}) {
+  constructor({ link = (request) => requestAddress(request.profile_id), label = "Requests", onSort } = {}) {
     this.link = link;
     /** @type {Map<string, {row: HTMLElement, request: Request}>} newest first, as shown */
     this.rows = new Map();
     this.body = h("tbody", { role: "rowgroup" });
     this.element = h("table", { class: "requests", role: "table", "aria-label": label },
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-        COLUMNS.map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
+        COLUMNS.map(([name, kind, sort]) => h("th", { role: "columnheader", scope: "col", class: kind, "data-sort": onSort && sort },
+          onSort && sort ? h("button", { type: "button", class: "sort", on: { click: () => onSort(sort) } }, name) : name)))),
       this.body);
     this.scaleName = /** @type {HTMLElement} */ (this.element.querySelector("th.share"));
   }
@@ -100,6 +102,14 @@ export class RequestTable {
     return unknown;
   }
 
+  /** @param {string} sort */
+  showSort(sort) {
+    for (const header of this.element.querySelectorAll("th[data-sort]")) {
+      if (header.getAttribute("data-sort") === sort) header.setAttribute("aria-sort", "descending");
+      else header.removeAttribute("aria-sort");
+    }
+  }
+
   /**
    * @param {Request} request
    * @returns {HTMLElement}
@@ -109,7 +119,9 @@ export class RequestTable {
     return h("tr", { role: "row", "data-profile": request.profile_id },
       h("td", { role: "cell", class: "time" }, h("time", { datetime: isoTime(request.start_ms) }, time(request.start_ms))),
       h("td", { role: "cell", class: "service" }, h("span", { class: "clamped" }, request.service)),
-      h("td", { role: "cell", class: "route" }, h("a", { class: "clamped", href: this.link(request) }, request.route)),
+      h("td", { role: "cell", class: "route" }, h("span", { class: "names" },
+        h("a", { class: "clamped", href: this.link(request) }, request.route),
+        request.target && h("span", { class: "target", title: request.target }, request.target))),
       h("td", { role: "cell", class: "status" }, statusMark(failed, request.http_status)),
       h("td", { role: "cell", class: "number duration" }, duration(request.duration_ns)),
       h("td", { role: "cell", class: "number cpu" },

@@ -1,11 +1,11 @@
 /** A route: the merged flame graph of its requests, and the requests. */
 
 import { ask, askSource } from "./api.js";
-import { address } from "./address.js";
+import { address, differenceAddress, requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
 import { fromProfile } from "./flame_tree.js";
 import { withoutMemory } from "./empty.js";
-import { cpu } from "./format.js";
+import { count, duration } from "./format.js";
 import { CPU } from "./measures.js";
 import { ProfilePanel } from "./profile_panel.js";
 import { RequestTable } from "./request_table.js";
@@ -25,8 +25,8 @@ export async function openRoute(place, around) {
     ask: (measure) => ask("flamegraph", { service, route, type: measure.type }, signal),
     missing: (measure) => (measure === CPU ? noSample() : withoutMemory(false)),
   });
-  const [profile, { requests }] = await Promise.all([
-    ask("flamegraph", { service, route }, signal),
+  const [spread, { requests }] = await Promise.all([
+    ask("durations", { service, route }, signal),
     ask("requests", { service, route, limit: 20 }, signal),
     panel.load(place.params),
   ]);
@@ -38,14 +38,45 @@ export async function openRoute(place, around) {
         h("h1", { class: "breakable" }, route),
         h("p", { class: "lead" }, h("span", { class: "service" }, service), h("span", { class: "dot" }, "·"), "all stored requests of this route")),
       h("dl", { class: "numbers" },
-        [["requests", profile.requests.toLocaleString("en")], ["CPU time", cpu(profile.total_ns)],
-          ["a request", profile.requests ? cpu(profile.total_ns / profile.requests) : "–"]]
-          .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))),
+        [["requests", spread.requests.toLocaleString("en")], ["p50", duration(spread.p50_duration_ns)],
+          ["p95", duration(spread.p95_duration_ns)], ["slowest", duration(spread.max_duration_ns)]]
+          .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      h("nav", { class: "actions", "aria-label": "This route" },
+        spread.requests > 1 && h("a", { class: "button", href: differenceAddress(spread.slowest, "route") }, "Explain the slowest"),
+        h("a", { class: "button", href: requestAddress(spread.slowest) }, "The slowest"))),
+    h("section", { class: "panel", "aria-labelledby": "spread-title" },
+      h("h2", { id: "spread-title" }, "Durations ", h("span", { class: "quiet" }, "a bar leads to its requests")),
+      histogram(spread.bars, service, route)),
     panel.element,
     h("section", { class: "panel" },
       h("h2", {}, "Requests ", h("a", { class: "quiet", href: address("/", { service, route }) }, "all, with filters")),
       h("div", { class: "scroll" }, table.element)));
   return { title: route, update: (next) => panel.apply(next.params) };
+}
+
+/**
+ * Bars of requests by their duration. Their bounds grow by the same factor.
+ *
+ * @param {{from_ns: number, to_ns: number, requests: number, errors: number}[]} bars
+ * @param {string} service
+ * @param {string} route
+ */
+function histogram(bars, service, route) {
+  const most = Math.max(1, ...bars.map((bar) => bar.requests));
+  return h("div", { class: "histogram" },
+    h("ol", {}, bars.map((bar) => {
+      const range = `${duration(bar.from_ns)} to ${duration(bar.to_ns)}`;
+      const text = `${range}: ${count(bar.requests, "request")}${bar.errors ? `, ${count(bar.errors, "error")}` : ""}`;
+      const column = [
+        h("span", { class: "amount" }, bar.requests || ""),
+        h("span", { class: "column", style: { "block-size": bar.requests ? `max(3px, ${(100 * bar.requests) / most}%)` : "0" } },
+          bar.errors > 0 && h("span", { class: "errors", style: { "block-size": `max(3px, ${(100 * bar.errors) / bar.requests}%)` } })),
+      ];
+      const href = address("/", { service, route, min_ms: String(bar.from_ns / 1e6), max_ms: String(bar.to_ns / 1e6) });
+      return h("li", {}, bar.requests ? h("a", { href, title: text, "aria-label": text }, column) : h("span", {}, column));
+    })),
+    h("p", { class: "scale-of-bars", "aria-hidden": "true" },
+      [0, 1 / 3, 2 / 3, 1].map((part) => h("span", {}, duration(part === 0 ? bars[0].to_ns : bars[Math.round(part * (bars.length - 1))].to_ns)))));
 }
 
 function noSample() {
