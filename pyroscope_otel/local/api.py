@@ -45,10 +45,14 @@ class Api:
         changes: What `/api/events` follows.
         sources: The source files that may be shown.
         version: The package's version.
+        otlp_port: The port that traces are sent to.
     """
 
-    def __init__(self, store: Store, changes: Changes, sources: Sources, version: str) -> None:
+    def __init__(
+        self, store: Store, changes: Changes, sources: Sources, *, version: str, otlp_port: int
+    ) -> None:
         self._sources = sources
+        self._otlp_port = otlp_port
         self._store = store
         self._changes = changes
         self._version = version
@@ -59,7 +63,8 @@ class Api:
         """GET /api/status."""
         bound = {"keep_seconds": self._store.keep_seconds, "max_bytes": self._store.max_bytes}
         found = await self._read(queries.status)
-        return _json({"version": self._version, **found, "bound": bound})
+        ours = {"version": self._version, "otlp_port": self._otlp_port}
+        return _json({**ours, **found, "bound": bound})
 
     async def requests(self, request: Request) -> Response:
         """GET /api/requests."""

@@ -73,7 +73,7 @@ class LocalServer:
         otlp_port: int | None = 4318,
         data: str | Path | None = None,
         keep: int = 24 * 60 * 60,
-        max_size: int = 512 * _MEBIBYTE,
+        max_size: int = 512_000_000,
     ) -> None:
         self._host = host
         self._ports = [port] if otlp_port is None else [port, otlp_port]
@@ -168,7 +168,13 @@ class LocalServer:
             )
             app = make_app(
                 Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
-                Api(store, changes, self._sources, version("pyroscope-otel")),
+                Api(
+                    store,
+                    changes,
+                    self._sources,
+                    version=version("pyroscope-otel"),
+                    otlp_port=self._sockets[-1].getsockname()[1],
+                ),
                 self._host,
             )
             self._server = _Server(

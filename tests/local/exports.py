@@ -112,8 +112,9 @@ def push(samples, *, service="shop", period=10 * MS, time_nanos=0):
 class Client:
     """Talks to a local server."""
 
-    def __init__(self, url):
+    def __init__(self, url, otlp_url=None):
         self.url = url
+        self.otlp_url = otlp_url
 
     def request(self, method, path, body=None, headers=None):
         """Return the status, the headers and the body of the answer."""

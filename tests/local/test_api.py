@@ -37,6 +37,7 @@ def node(name, graph):
 def test_status_of_an_empty_server(client):
     status = client.get("/api/status")
     assert isinstance(status.pop("version"), str)
+    assert client.otlp_url.endswith(f":{status.pop('otlp_port')}")
     assert status.pop("stored_bytes") > 0
     assert status == {
         "spans": 0,
@@ -49,7 +50,7 @@ def test_status_of_an_empty_server(client):
         "last_trace_ms": None,
         "services": [],
         "oldest_ms": None,
-        "bound": {"keep_seconds": 86400, "max_bytes": 512 * 1024 * 1024},
+        "bound": {"keep_seconds": 86400, "max_bytes": 512_000_000},
     }
 
 

@@ -41,6 +41,7 @@
 /**
  * @typedef {object} Status
  * @property {string} version
+ * @property {number} otlp_port where traces are sent to
  * @property {number} spans
  * @property {number} requests
  * @property {number} profiles

@@ -58,6 +58,15 @@ export function fill(element, ...children) {
 }
 
 /**
+ * Code to be typed elsewhere, with a button that copies it.
+ *
+ * @param {string} code
+ */
+export function codeBlock(code) {
+  return h("div", { class: "copied" }, h("pre", { tabindex: "0" }, h("code", {}, code)), copyButton(code, "code"));
+}
+
+/**
  * A button that copies a text and says so.
  *
  * @param {string | (() => string)} text

@@ -1,6 +1,7 @@
 /** What is missing, and what to do about it. */
 
-import { h } from "./dom.js";
+import { codeBlock, h } from "./dom.js";
+import { waysToStart } from "./start.js";
 
 /**
  * A page's or a part's words in place of data.
@@ -22,6 +23,7 @@ export function message(title, paragraphs, link) {
  * @property {string} title
  * @property {string} text
  * @property {(string | {code: string})[]} steps
+ * @property {Node} [more] what is shown below
  */
 
 /**
@@ -34,27 +36,12 @@ export function message(title, paragraphs, link) {
 export function diagnose(status, origin) {
   const traces = status.spans > 0 || status.trace_exports > 0;
   const pushes = status.pushes > 0;
-  const run = {
-    code: `PYROSCOPE_SERVER_ADDRESS=${origin} \\\nOTEL_EXPORTER_OTLP_ENDPOINT=${origin} \\\nuvicorn app:app`,
-  };
+  const otlp = otlpOf(status);
   if (!traces && !pushes && status.requests === 0) {
     return {
-      id: "nothing",
-      title: "Waiting for a first request",
-      text: "No traces and no profiles have arrived yet.",
-      steps: [
-        "Add the middleware to the application; it starts the profiler and makes the spans:",
-        { code: "from pyroscope_otel.asgi import PyroscopeMiddleware\n\napp.add_middleware(PyroscopeMiddleware, application_name=\"shop\")" },
-        "Install the exporter of traces:",
-        { code: "pip install 'pyroscope-otel[otlp]'" },
-        "Start the application with this server's address, and send it a request:",
-        run,
-        "Traces arrive within seconds, profiles every 10 seconds.",
-        "Still nothing? Let the doctor look at it:",
-        { code: "pyroscope-otel doctor app:app" },
-        "Or see it with an example shop first:",
-        { code: "pyroscope-otel demo" },
-      ],
+      id: "nothing", title: "Waiting for a first request",
+      text: "No traces and no profiles have arrived yet. Ways to send the first:", steps: [],
+      more: waysToStart(origin, otlp),
     };
   }
   if (!traces && status.requests === 0) {
@@ -66,7 +53,7 @@ export function diagnose(status, origin) {
         "Install the exporter:",
         { code: "pip install 'pyroscope-otel[otlp]'" },
         "Tell the application where to send traces, before it starts:",
-        { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${origin}` },
+        { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${otlp}` },
         "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; gRPC is not understood here).",
       ],
     };
@@ -112,6 +99,11 @@ export function diagnose(status, origin) {
   return null;
 }
 
+/** Where traces are sent to: the host is how the reader reaches it. @param {import("./api.js").Status} status */
+function otlpOf(status) {
+  return `${location.protocol}//${location.hostname}:${status.otlp_port}`;
+}
+
 /**
  * @param {Finding} finding
  * @param {"section" | "aside"} tag
@@ -120,7 +112,8 @@ export function showFinding(finding, tag = "section") {
   return h(tag, { class: tag === "aside" ? "notice" : "message", "data-finding": finding.id },
     h("h2", {}, finding.title),
     h("p", {}, finding.text),
-    h("ol", {}, group(finding.steps)));
+    finding.steps.length > 0 && h("ol", {}, group(finding.steps)),
+    finding.more);
 }
 
 /**
@@ -133,7 +126,7 @@ function group(steps) {
   const items = [];
   for (const step of steps) {
     if (typeof step === "string") items.push(h("li", {}, step));
-    else items[items.length - 1].append(h("pre", { tabindex: "0" }, h("code", {}, step.code)));
+    else items[items.length - 1].append(codeBlock(step.code));
   }
   return items;
 }
@@ -152,7 +145,7 @@ export function withoutMemory(profiled) {
   return h("div", { class: "message small", "data-finding": "no-memory" },
     h("h3", {}, "Memory is not profiled"),
     h("p", {}, "Switch it on before the application starts, in its environment or its settings:"),
-    h("pre", { tabindex: "0" }, h("code", {}, "PYROSCOPE_MEM_ENABLED=true")));
+    codeBlock("PYROSCOPE_MEM_ENABLED=true"));
 }
 
 /**

@@ -77,6 +77,17 @@ export function bytes(number) {
 }
 
 /**
+ * How much is stored, in the units of the option --max-size.
+ *
+ * @param {number} number of bytes
+ */
+export function stored(number) {
+  if (number < 1e6) return `${Math.round(number / 1e3)} KB`;
+  if (number < 1e9) return `${(number / 1e6).toFixed(number < 1e7 && number % 1e6 ? 1 : 0)} MB`;
+  return `${(number / 1e9).toFixed(number % 1e9 ? 1 : 0)} GB`;
+}
+
+/**
  * What the server says in the words of an error, as a sentence.
  *
  * @param {string} text
