@@ -35,6 +35,7 @@ export class ProfileView {
     this.opened = new Set();
     this.of = ""; // whose callers and callees are shown
     const tone = tones(this.tree);
+    this.tone = tone;
     const graph = { measure, signal, tone, describe: (/** @type {Frame} */ frame) => describe(frame, this.scale()) };
     this.graph = new FlameGraph({
       ...graph,

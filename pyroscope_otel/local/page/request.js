@@ -6,6 +6,7 @@ import { copyButton, fill, h } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
 import { lasted, method, misfit, names } from "./cpu_time.js";
+import { htmlFile, save } from "./html_file.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 import { CPU } from "./measures.js";
 import { ProfilePanel } from "./profile_panel.js";
@@ -40,6 +41,8 @@ class RequestPage {
     this.trace = null;
     /** @type {ProfilePanel | null} */
     this.panel = null;
+    /** @type {any} */
+    this.waterfall = null;
   }
 
   async load() {
@@ -110,10 +113,23 @@ class RequestPage {
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
+        h("button", { type: "button", on: { click: () => this.saveFile() } }, "Save as HTML"),
         request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof"),
         request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
+  }
+
+  async saveFile() {
+    const { main } = this.around;
+    const blob = await htmlFile({
+      title: `${this.trace.request.route}, ${time(this.trace.request.start_ms)}`,
+      head: /** @type {Element} */ (main.querySelector(".head")),
+      notice: main.querySelector("aside[data-finding]"),
+      trace: this.waterfall.element,
+      view: this.panel?.view ?? null,
+    });
+    save(blob, `request-${this.id}.html`);
   }
 
   /** How CPU time is taken: this request's, or without samples its service's. */
