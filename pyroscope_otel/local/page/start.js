@@ -35,7 +35,7 @@ export function waysToStart(profiles, traces) {
     ]],
     ["Django", [
       "In the project's environment:",
-      { code: "pip install 'pyroscope-otel[django,otlp]'" },
+      { code: "pip install 'pyroscope-otel[django,otlp]' django" },
       "In settings.py:",
       { code: "INSTALLED_APPS = [\"pyroscope_otel_django\", *INSTALLED_APPS]\nMIDDLEWARE = [\"pyroscope_otel_django.middleware.PyroscopeMiddleware\", *MIDDLEWARE]\nPYROSCOPE = {\"APPLICATION_NAME\": \"shop\"}" },
       "Start it, and open one of its pages:",
@@ -51,7 +51,7 @@ export function waysToStart(profiles, traces) {
     ]],
     ["Without code", [
       "In the application's environment, with its framework in place of flask:",
-      { code: "pip install 'pyroscope-otel[flask,otlp]' opentelemetry-distro" },
+      { code: "pip install 'pyroscope-otel[flask,otlp]' opentelemetry-distro flask" },
       "Start it through OpenTelemetry's command, which would send over gRPC, and metrics and logs as well:",
       { code: `export OTEL_SERVICE_NAME=shop\n${environment}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nexport OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none\nopentelemetry-instrument flask --app app run` },
     ]],
