@@ -128,7 +128,8 @@ class _Decoding:
             if measure is CPU:
                 row.cpu_clock = clock
                 row.last_seen_ns = max(row.last_seen_ns, profile.time_nanos)
-                stack.samples += _count(sample, profile)
+                # Stack's period does not say how far its samples are apart.
+                stack.samples += 0 if clock else _count(sample, profile)
             else:
                 row.allocates = True
 

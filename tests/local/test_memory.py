@@ -158,7 +158,10 @@ def test_cpu_time_says_where_it_is_from(client, milliseconds, says):
     """PySpy's values are samples times their period; Stack's are read from a clock."""
     client.add(root := span())
     client.add_samples(*((root.span_id.hex(), [MAIN], ms) for ms in milliseconds))
-    assert client.get("/api/requests")["requests"][0]["cpu_from"] == says
+    (request,) = client.get("/api/requests")["requests"]
+    assert request["cpu_from"] == says
+    # A clock does not tell how many samples there were.
+    assert request["samples"] == (sum(milliseconds) // 10 if says == "samples" else 0)
     answer = client.get(f"/api/requests/{root.span_id.hex()}")
     assert answer["profiler"] == {"memory": False, "cpu_from": says}
 

@@ -71,10 +71,10 @@ async function compare(request, right, place, around) {
     const [here, there] = [graph.left, graph.right].map((each) => each[`total_${measure.suffix}`]);
     const of = `${request.service}, ${time(request.start_ms)}`;
     return h("div", { class: "sides" },
-      side(sides[0], h("a", { href: requestAddress(request.profile_id) }, request.route), of, measure.text(here)),
+      side(`${sides[0]}, ${measure.width}`, h("a", { href: requestAddress(request.profile_id) }, request.route), of, measure.text(here)),
       other
-        ? side("B", h("a", { href: requestAddress(right) }, other.route), `${other.service}, ${time(other.start_ms)}`, measure.text(there))
-        : side("usual", h("a", { href: routeAddress(request.service, request.route) }, request.route),
+        ? side(`B, ${measure.width}`, h("a", { href: requestAddress(right) }, other.route), `${other.service}, ${time(other.start_ms)}`, measure.text(there))
+        : side(`usual, ${measure.width}`, h("a", { href: routeAddress(request.service, request.route) }, request.route),
           `mean of ${count(graph.right.requests, "other request")}`, measure.text(there)),
       h("div", { class: "side result" }, h("span", { class: "which" }, `difference in ${measure.width}`),
         h("span", { class: `big ${here > there ? "plus" : here < there ? "minus" : ""}` }, change(measure, here - there)),

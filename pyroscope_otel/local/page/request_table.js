@@ -127,7 +127,7 @@ export class RequestTable {
       h("td", { role: "cell", class: "number cpu" },
         request.cpu_ns === null
           ? h("span", { class: "none", title: "No sample hit it (yet)" }, "none")
-          : h("span", { title: count(request.samples, "sample") }, cpu(request.cpu_ns))),
+          : h("span", { title: request.samples ? count(request.samples, "sample") : null }, cpu(request.cpu_ns))),
       h("td", { role: "cell", class: "number memory" },
         request.alloc_bytes === null
           ? h("span", { class: "none", title: "No allocation was sampled (yet)" }, "none")

@@ -61,7 +61,7 @@ export class SourceView {
     fill(this.element,
       h("div", { class: "source-head" }, h("b", {}, "Source"), found.path && editor(found.path, found.line)),
       found.reason && h("p", { class: "quiet" }, `Its lines are not shown: ${found.reason}.`),
-      h("table", { class: "lines", "aria-label": `Source of ${found.function}` }, h("tbody", {},
+      h("table", { class: "lines", tabindex: "0", "aria-label": `Source of ${found.function}` }, h("tbody", {},
         found.lines.map((/** @type {any} */ line) => {
           const total = line[`total_${suffix}`];
           const self = line[`self_${suffix}`];
