@@ -14,7 +14,7 @@ from pyroscope_otel.local.measures import ALLOC_OBJECTS, ALLOC_SPACE, CPU, measu
 from pyroscope_otel.local.pprof import to_pprof
 from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.request_list import requests
-from pyroscope_otel.local.route_list import durations, routes
+from pyroscope_otel.local.route_list import durations, route_names, routes
 from pyroscope_otel.local.source import CannotShow, is_local, measured_lines, shown_lines
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class Api:
 
     async def routes(self, request: Request) -> Response:
         """GET /api/routes."""
-        return _json(await self._read(routes, request.query_params.get("service")))
+        query = request.query_params
+        asked = route_names if query.get("names") == "1" else routes
+        return _json(await self._read(asked, query.get("service")))
 
     async def durations(self, request: Request) -> Response:
         """GET /api/durations."""

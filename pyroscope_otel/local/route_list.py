@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-__all__ = ("durations", "routes")
+__all__ = ("durations", "route_names", "routes")
 
 _BARS = 24
 
@@ -29,6 +29,16 @@ class _Route:
     cpu_ns: int = 0
     alloc_bytes: int | None = None
     slowest: tuple[int, int] = (-1, 0)  # duration and row
+
+
+def route_names(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
+    """Return the routes of a service, or of all, without numbers: it is much quicker."""
+    rows = db.execute(
+        "SELECT DISTINCT service, route FROM requests"
+        " WHERE start_ns IS NOT NULL AND (? IS NULL OR service = ?) ORDER BY service, route",
+        (service, service),
+    )
+    return {"routes": [{"service": name, "route": route} for name, route in rows]}
 
 
 def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:

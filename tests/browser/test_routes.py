@@ -70,6 +70,7 @@ def test_the_slowest_of_a_route_is_explained_by_its_difference(shop, open_page):
     expect(page.locator(".side .big").first).to_have_text("200 ms")
     page.go_back()
     page.locator("table.routes").get_by_role("link", name="GET /search/{word}", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("GET /search/{word}")
     page.get_by_role("link", name="Explain the slowest").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
 

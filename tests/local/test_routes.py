@@ -56,6 +56,19 @@ def test_routes(client):
     ]
 
 
+def test_names_of_routes_alone(client):
+    client.add(span("b"), span("a"), span("a"))
+    client.add(span("a"), service="other")
+    names = client.get("/api/routes", names="1")["routes"]
+    assert [(route["service"], route["route"]) for route in names] == [
+        ("other", "a"),
+        ("shop", "a"),
+        ("shop", "b"),
+    ]
+    only = [{"service": "other", "route": "a"}]
+    assert client.get("/api/routes", names="1", service="other")["routes"] == only
+
+
 def test_percentiles(client):
     client.add(*(span("a", ms=number) for number in range(1, 101)))
     (route,) = client.get("/api/routes")["routes"]

@@ -78,7 +78,7 @@ class RequestList {
   /** Show the list for the first time. */
   async load() {
     const [answer, status, { routes }] = await Promise.all([
-      this.ask(), ask("status", {}, this.around.signal), ask("routes", {}, this.around.signal),
+      this.ask(), ask("status", {}, this.around.signal), ask("routes", { names: 1 }, this.around.signal),
     ]);
     if (this.around.signal.aborted) return;
     this.routes = routes;
@@ -237,7 +237,7 @@ class RequestList {
       this.ask(), this.whole ? null : ask("status", {}, this.around.signal),
     ]);
     if (answer.requests.some((/** @type {any} */ request) => !this.knows(request))) {
-      this.routes = (await ask("routes", {}, this.around.signal)).routes;
+      this.routes = (await ask("routes", { names: 1 }, this.around.signal)).routes;
       if (params === this.params) this.showControls();
     }
     if (params !== this.params || this.around.signal.aborted) return;
