@@ -114,6 +114,8 @@ def test_the_path_of_a_request_by_any_convention(client, attributes, target):
     assert client.get("/api/requests")["requests"][0]["target"] == target
 
 
-def test_a_number_that_is_no_whole_number_of_nanoseconds_finds_its_own(client):
-    client.add(span("a", end_time_unix_nano=123_456 + 1000 * MS, start_ms=1000))
-    assert listed(client, min_ms=0.123456, max_ms=0.123457) == ["a"]
+def test_a_bound_in_milliseconds_is_exact_to_the_nanosecond(client):
+    nanoseconds = 125_008  # as a float, 0.125008 times a million is more
+    client.add(span("a", start_ms=1000, end_time_unix_nano=1000 * MS + nanoseconds))
+    bounds = {"min_ms": nanoseconds / 1e6, "max_ms": (nanoseconds + 1) / 1e6}
+    assert listed(client, **bounds) == ["a"]

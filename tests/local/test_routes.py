@@ -90,7 +90,9 @@ def test_how_durations_are_spread(client):
     assert all(left["to_ns"] == right["from_ns"] for left, right in itertools.pairwise(bars))
 
 
-@pytest.mark.parametrize("values", [[5], [5, 5, 5], [0], [0, 1], [1, 3_600_000], [60_000, 60_001]])
+@pytest.mark.parametrize(
+    "values", [[5], [5, 5, 5], [10, 11], [0], [0, 1], [1, 3_600_000], [60_000, 60_001]]
+)
 def test_each_bar_leads_to_its_requests(client, values):
     client.add(*(span("a", ms=ms) for ms in values))
     bars = client.get("/api/durations", service="shop", route="a")["bars"]
