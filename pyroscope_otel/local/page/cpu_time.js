@@ -87,12 +87,12 @@ export function misfit(request, spans, from) {
   const known = `Of ${duration(request.duration_ns)}, ${cpu(burnt)} ${from === "clock" ? "were spent on a CPU" : "were sampled"}`
     + ` and ${duration(waited)} passed in calls to others that have a span.`;
   if (from === "clock") {
-    return { id: "waited", title: `${share(rest, request.duration_ns)} of the time it waited`, text: [known, "The rest it was not on a CPU: it waited for something that has no span, or for its turn."] };
+    return { id: "waited", title: `${share(rest, request.duration_ns)} of the time it waited`, text: [known, "The rest it was not on a CPU: it waited for something that has no span, or for its turn on an event loop or a CPU."] };
   }
   return {
     id: "unseen",
-    title: `What ${duration(rest)} of it were is not known`,
-    text: [known, "The rest may be waiting that has no span, or native code that had released the GIL (compression, hashing, NumPy, a database driver): PySpy does not see that unless gil_only is off. The sampler Stack does."],
+    title: `${duration(rest)} of it were neither sampled nor in a call that has a span`,
+    text: [known, "The rest may be waiting, for something without a span or for its turn on an event loop, or native code that had released the GIL (compression, hashing, NumPy, a database driver): PySpy does not see that unless gil_only is off. The sampler Stack does."],
   };
 }
 

@@ -147,8 +147,10 @@ class RequestPage {
   /** Where the CPU time does not fit the duration, that stands above everything. */
   misfit() {
     const found = misfit(this.trace.request, this.trace.spans, this.from());
+    const text = found?.text.map((each) => h("p", {}, each));
+    // What is odd stands there whole; what is usual, such as waiting, is a line to be opened.
     return found && h("aside", { class: "notice", "data-finding": found.id },
-      h("h2", {}, found.title), found.text.map((text) => h("p", {}, text)));
+      found.id === "over" ? [h("h2", {}, found.title), text] : h("details", {}, h("summary", {}, found.title), text));
   }
 
   /** The local roots of the trace: other services, or other threads of work. */
