@@ -2,10 +2,11 @@
 
     python -m benchmarks.local
 
-Spans of 1,000 requests a second, each an export of its own, and pushes from 50
-processes, for a minute; then the server is killed (SIGKILL) and started again on
-its file, where every profile id that was acknowledged is looked for. Then the file
-is filled up to 100,000 requests, and the page and each part of the API are timed.
+Spans of 1,000 requests a second, each an export of its own, and pushes of CPU and
+memory profiles from 50 processes, for a minute; then the server is killed (SIGKILL)
+and started again on its file, where every profile id that was acknowledged is looked
+for. Then the file is filled up to 100,000 requests, and the page and each part of
+the API are timed.
 """
 
 from __future__ import annotations
@@ -175,10 +176,15 @@ def _time(server: Server, rounds: int) -> None:
         ("/api/requests", {}),
         ("/api/requests", {**route, "min_ms": 40}),
         ("/api/requests", {"min_ms": 100_000}),
+        ("/api/requests", {"text": "nowhere to be found"}),
+        ("/api/requests", {"sort": "duration"}),
+        ("/api/requests", {"sort": "allocated"}),
         ("/api/routes", {}),
         (f"/api/requests/{newest['profile_id']}", {}),
         ("/api/flamegraph", profile),
         ("/api/flamegraph", route),
+        ("/api/flamegraph", {**route, "type": "alloc_space"}),
+        ("/api/durations", route),
         ("/api/difference", {**profile, "against_route": 1}),
     ):
         seconds = []

@@ -84,11 +84,38 @@ def _export(route: str) -> bytes:
 
 
 def push(profile_ids: list[str], service: str) -> bytes:
-    """Return the body of a push: one sample of each profile, on stacks of 40 frames."""
-    strings = ["", "cpu", "nanoseconds", "span_id", "span_name", ROUTES[0]]
-    profile = PprofProfile(
-        sample_type=[{"type": 1, "unit": 2}], period=10_000_000, time_nanos=time.time_ns()
-    )
+    """Return the body of a push: a CPU sample and one of memory of each profile, 40 frames deep."""
+    cpu = _profile(profile_ids, {"cpu": "nanoseconds"}, [10_000_000], 10_000_000)
+    memory = {name: unit for what in ("alloc", "inuse") for name, unit in _kinds(what)}
+    return PushRequest(
+        series=[
+            {
+                "labels": [
+                    {"name": "__name__", "value": name},
+                    {"name": "service_name", "value": service},
+                ],
+                "samples": [{"raw_profile": profile}],
+            }
+            for name, profile in (
+                ("process_cpu", cpu),
+                ("memory", _profile(profile_ids, memory, [12, 600_000, 3, 80_000], 524_288)),
+            )
+        ]
+    ).SerializeToString()
+
+
+def _kinds(what: str) -> list[tuple[str, str]]:
+    return [(f"{what}_objects", "count"), (f"{what}_space", "bytes")]
+
+
+def _profile(
+    profile_ids: list[str], types: dict[str, str], values: list[int], period: int
+) -> bytes:
+    strings = ["", "span_id", "span_name", ROUTES[0]]
+    profile = PprofProfile(period=period, time_nanos=time.time_ns())
+    for name, unit in types.items():
+        profile.sample_type.add(type=len(strings), unit=len(strings) + 1)
+        strings += [name, unit]
     for number in range(60):
         strings += [f"Handler{number}.step_{number}", f"/srv/shop/package/module_{number}.py"]
         name = len(strings) - 2
@@ -97,10 +124,8 @@ def push(profile_ids: list[str], service: str) -> bytes:
     for number, profile_id in enumerate(profile_ids):
         strings.append(profile_id)
         leaves = [41 + (number + step) % 20 for step in range(5)]
-        sample = profile.sample.add(location_id=[*leaves, *range(35, 0, -1)], value=[10_000_000])
-        sample.label.add(key=3, str=len(strings) - 1)
-        sample.label.add(key=4, str=5)
+        sample = profile.sample.add(location_id=[*leaves, *range(35, 0, -1)], value=values)
+        sample.label.add(key=1, str=len(strings) - 1)
+        sample.label.add(key=2, str=3)
     profile.string_table.extend(strings)
-    labels = [{"name": "service_name", "value": service}]
-    raw = [{"raw_profile": profile.SerializeToString()}]
-    return PushRequest(series=[{"labels": labels, "samples": raw}]).SerializeToString()
+    return profile.SerializeToString()

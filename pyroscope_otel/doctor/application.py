@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pyroscope_otel.doctor.settings import refused
 from pyroscope_otel.doctor.traces import check_exporters
 from pyroscope_otel.findings.exporting import Exports, judge_exports
 from pyroscope_otel.findings.finding import Finding, fine, note, problem
+from pyroscope_otel.findings.names import DOCTOR_ATTRIBUTE
 from pyroscope_otel.findings.spans import judge_spans
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
         environ={
             "OTEL_EXPORTER_OTLP_TIMEOUT": _EXPORT_SECONDS,
             "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": _EXPORT_SECONDS,
+            "OTEL_RESOURCE_ATTRIBUTES": _marked(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")),
         },
     )
     facts = outcome.facts
@@ -61,6 +64,11 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     settings = facts["settings"] or {}
     findings = _judge(app, path, facts, outcome.said)
     return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
+
+
+def _marked(attributes: str) -> str:
+    """Say in the resource whose requests these are: the local server does not list them."""
+    return ",".join(filter(None, [attributes, f"{DOCTOR_ATTRIBUTE}=true"]))
 
 
 def _cut_short(app: str, outcome: Outcome) -> Finding:

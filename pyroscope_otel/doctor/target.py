@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from pyroscope_otel.findings.names import DOCTOR_SERVICE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroscope_otel.settings import Settings
 
-SERVICE_NAME = "pyroscope-otel-doctor"
-"""The service that the doctor's own profiles and spans go under, not the application's."""
+SERVICE_NAME = DOCTOR_SERVICE
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 UNKNOWN_SERVICE = "unknown_service"
 """How OpenTelemetry's default for `service.name` begins."""
 
+DOCTOR_SERVICE = "pyroscope-otel-doctor"
+"""The service that the doctor's own profiles and spans go under, not the application's."""
+
+DOCTOR_ATTRIBUTE = "pyroscope_otel.doctor"
+"""The resource attribute of an application that only the doctor sends requests to."""
+
 
 class Names(NamedTuple):
     """Two names that should be one.

@@ -12,6 +12,8 @@ _LIBRARY = re.compile(
     r"^<"  # <frozen importlib._bootstrap>, <string>
     r"|(?:^|[/\\])(?:site|dist)-packages[/\\]"
     r"|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?[/\\]"
+    # A console script, whose name has no dot: bin/uvicorn.
+    r"|[/\\](?:bin|Scripts)[/\\][^/\\.]+(?:\.exe|-script\.pyw?)?$"
     # This package in a checkout of it.
     r"|[/\\]pyroscope_otel(?:_django|_flask)?[/\\]",
     re.IGNORECASE,

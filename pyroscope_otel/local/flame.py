@@ -23,7 +23,7 @@ Frames = list[tuple[str, str, int]]
 
 @dataclass(slots=True)
 class Node:
-    """A function as called from its parents, with the nanoseconds on each side.
+    """A function as called from its parents, with what was measured on each side.
 
     There are two sides so that a difference is one tree; a flame graph uses the
     left one.
@@ -31,8 +31,8 @@ class Node:
 
     name: str
     file: str
-    self_ns: list[float] = field(default_factory=lambda: [0, 0])
-    total_ns: list[float] = field(default_factory=lambda: [0, 0])
+    self_value: list[float] = field(default_factory=lambda: [0, 0])
+    total: list[float] = field(default_factory=lambda: [0, 0])
     lines: dict[int, float] = field(default_factory=dict)
     children: dict[tuple[str, str], Node] = field(default_factory=dict)
 
@@ -45,41 +45,49 @@ class Node:
 
 
 def grow(*sides: Iterable[tuple[Frames, float]]) -> Node:
-    """Merge the stacks (root first) of one or two sides, with their nanoseconds, into a tree."""
+    """Merge the stacks (root first) of one or two sides, with their values, into a tree."""
     root = Node("", "")
     for side, stacks in enumerate(sides):
         for frames, value in stacks:
             node = root
-            node.total_ns[side] += value
+            node.total[side] += value
             for name, file, line in frames:
                 child = node.children.get((name, file))
                 if child is None:
                     child = node.children[name, file] = Node(name, file)
-                child.total_ns[side] += value
+                child.total[side] += value
                 child.lines[line] = child.lines.get(line, 0) + value
                 node = child
-            node.self_ns[side] += value
+            node.self_value[side] += value
     return root
 
 
-def flame_json(head: dict[str, Any], root: Node) -> str:
-    """Return the flame graph as JSON: `head`, and the tree as `root`."""
+def flame_json(head: dict[str, Any], root: Node, unit: str) -> str:
+    """Return the flame graph as JSON: `head`, and the tree as `root`.
+
+    Args:
+        head: What comes before the tree.
+        root: The tree.
+        unit: How the fields with values end: `ns`, `bytes` or `objects`.
+    """
 
     def numbers(node: Node) -> str:
-        return f'"self_ns": {round(node.self_ns[0])}, "total_ns": {round(node.total_ns[0])}'
+        own, total = node.self_value[0], node.total[0]
+        return f'"self_{unit}": {round(own)}, "total_{unit}": {round(total)}'
 
     return _with_tree(head, root, numbers)
 
 
-def difference_json(head: dict[str, Any], root: Node) -> str:
-    """Return the difference as JSON: `head`, and the tree as `root`."""
+def difference_json(head: dict[str, Any], root: Node, unit: str) -> str:
+    """Return the difference as JSON: `head`, and the tree as `root`; see `flame_json`."""
 
     def numbers(node: Node) -> str:
-        (left_self, right_self), (left, right) = node.self_ns, node.total_ns
+        (left_self, right_self), (left, right) = node.self_value, node.total
         return (
-            f'"self_ns": {round(left_self + right_self)}, "total_ns": {round(left + right)}, '
-            f'"left_ns": {round(left)}, "right_ns": {round(right)}, '
-            f'"left_self_ns": {round(left_self)}, "right_self_ns": {round(right_self)}'
+            f'"self_{unit}": {round(left_self + right_self)}, '
+            f'"total_{unit}": {round(left + right)}, '
+            f'"left_{unit}": {round(left)}, "right_{unit}": {round(right)}, '
+            f'"left_self_{unit}": {round(left_self)}, "right_self_{unit}": {round(right_self)}'
         )
 
     return _with_tree(head, root, numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.findings.names import DOCTOR_SERVICE
 from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.schema import from_key
 from pyroscope_otel.local.store import stored_bytes
@@ -12,31 +13,32 @@ from pyroscope_otel.local.text import profile_key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
 
     from pyroscope_otel.local.flame import Frames
+    from pyroscope_otel.local.measures import Measure
 
 __all__ = (
+    "REQUEST",
+    "allocations",
+    "as_request",
     "changes",
+    "first_of_route",
     "name_of_profile",
     "profile_stacks",
     "request",
-    "requests",
     "route_stacks",
-    "routes",
     "status",
     "time_of_request",
     "trace",
 )
 
-_MOST_REQUESTS = 500  # of one page
 _MOST_SPANS = 2_000  # of one trace
 _NS_PER_MS = 1_000_000
-_LARGEST_NUMBER = 1e12  # of milliseconds: thirty years
+_CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
-_REQUEST = """
-SELECT id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
-    samples, error, http_status
+REQUEST = """
+id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
+    samples, cpu_clock, last_seen_ns, alloc_bytes, alloc_objects, error, http_status, target
 FROM requests WHERE start_ns IS NOT NULL AND
 """
 
@@ -63,7 +65,7 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
         "trace_exports": trace_exports,
         "last_push_ms": last_push,
         "last_trace_ms": last_trace,
-        "services": [name for name, _ in services],
+        "services": [name for name, _ in services if name != DOCTOR_SERVICE],
         "oldest_ms": min(_oldest(db), default=None),
         "stored_bytes": stored_bytes(db),
     }
@@ -78,63 +80,11 @@ def _oldest(db: sqlite3.Connection) -> list[int]:
     return [row[0] for row in oldest if row is not None]
 
 
-def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return a page of requests, newest first; see the API's description for the filters."""
-    conditions: list[str] = ["TRUE"]
-    values: list[str | float] = []
-    for name in ("service", "route"):
-        if query.get(name):
-            conditions.append(f"{name} = ?")
-            values.append(query[name])
-    if query.get("min_ms"):
-        conditions.append("duration_ns >= ?")
-        values.append(_number(query, "min_ms") * _NS_PER_MS)
-    if query.get("status"):
-        if query["status"] not in ("ok", "error"):
-            raise Refused(400, "status must be ok or error")
-        conditions.append("error = ?")
-        values.append(query["status"] == "error")
-    if query.get("before"):
-        conditions.append("(start_ns, id) < (?, ?)")
-        values += _cursor(query["before"])
-    limit = int(_number(query, "limit")) if query.get("limit") else 50
-    if not 1 <= limit <= _MOST_REQUESTS:
-        raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
-    rows = db.execute(
-        f"{_REQUEST} {' AND '.join(conditions)} ORDER BY start_ns DESC, id DESC LIMIT ?",
-        (*values, limit + 1),
-    ).fetchall()
-    more = len(rows) > limit
-    return {
-        "requests": [_request(row) for row in rows[:limit]],
-        "next": f"{rows[limit - 1][7]}.{rows[limit - 1][0]}" if more else None,
-    }
-
-
-def _number(query: Mapping[str, str], name: str) -> float:
-    try:
-        number = float(query[name])
-    except ValueError:
-        raise Refused(400, f"{name} must be a number") from None
-    if not 0 <= number < _LARGEST_NUMBER:  # not NaN either
-        raise Refused(400, f"{name} must be a number from 0 up")
-    return number
-
-
-def _cursor(text: str) -> tuple[int, int]:
-    start, _, row_id = text.partition(".")
-    try:
-        cursor = int(start), int(row_id)
-    except ValueError:
-        cursor = (2**63, 2**63)
-    if not all(-(2**63) <= part < 2**63 for part in cursor):
-        raise Refused(400, "before must be what an answer had as next")
-    return cursor
-
-
-def _request(row: tuple[Any, ...]) -> dict[str, Any]:
+def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a request as the API has it, from a row of `REQUEST`."""
     _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
-    duration_ns, cpu_ns, samples, error, http_status = rest
+    duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, *rest = rest
+    alloc_bytes, alloc_objects, error, http_status, target = rest
     return {
         "profile_id": from_key(key),
         "trace_id": trace_id.hex(),
@@ -146,31 +96,13 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
         "duration_ns": duration_ns,
         "cpu_ns": cpu_ns,
         "samples": samples or 0,
+        "cpu_from": _CPU_FROM[cpu_clock],
+        "last_seen_ms": last_seen_ns / _NS_PER_MS if last_seen_ns else None,
+        "alloc_bytes": alloc_bytes,
+        "alloc_objects": alloc_objects,
         "status": "error" if error else "ok",
         "http_status": http_status,
-    }
-
-
-def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
-    """Return the routes of a service, or of all, with what their requests took."""
-    rows = db.execute(
-        "SELECT service, route, COUNT(*), AVG(duration_ns), MAX(duration_ns), TOTAL(cpu_ns)"
-        " FROM requests WHERE start_ns IS NOT NULL AND (? IS NULL OR service = ?)"
-        " GROUP BY service, route",
-        (service, service),
-    )
-    return {
-        "routes": [
-            {
-                "service": service,
-                "route": route,
-                "requests": count,
-                "mean_duration_ns": round(mean),
-                "max_duration_ns": most,
-                "cpu_ns": round(cpu),
-            }
-            for service, route, count, mean, most, cpu in rows
-        ]
+        "target": target,
     }
 
 
@@ -187,10 +119,10 @@ def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     Raises:
         Refused: 404 if there is no such request.
     """
-    row = db.execute(f"{_REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
+    row = db.execute(f"SELECT {REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
     if row is None:
         raise Refused(404, f"no request {profile_id} is stored")
-    return _request(row)
+    return as_request(row)
 
 
 def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
@@ -203,15 +135,23 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
         (trace_id, _MOST_SPANS + 1),
     ).fetchall()
     roots = db.execute(
-        f"{_REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
+        f"SELECT {REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
     ).fetchall()
-    kept = ("profile_id", "service", "route", "cpu_ns", "samples")
+    kept = ("profile_id", "service", "route", "cpu_ns", "samples", "alloc_bytes")
     return {
         "request": found,
         "spans": [_span(row) for row in spans[:_MOST_SPANS]],
         "truncated": len(spans) > _MOST_SPANS,
-        "profiles": [{name: _request(row)[name] for name in kept} for row in roots],
+        "profiles": [{name: as_request(row)[name] for name in kept} for row in roots],
+        "profiler": _profiler(db, found["service"]),
     }
+
+
+def _profiler(db: sqlite3.Connection, service: str) -> dict[str, Any]:
+    """Return what a service's pushes tell of its profiler."""
+    row = db.execute("SELECT memory, cpu_clock FROM services WHERE name = ?", (service,)).fetchone()
+    memory, cpu_clock = row or (0, None)
+    return {"memory": bool(memory), "cpu_from": _CPU_FROM[cpu_clock]}
 
 
 def _span(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -252,19 +192,43 @@ def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
     return (0, 0) if row is None else (row[0] or 0, row[1] or 0)
 
 
-def profile_stacks(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, int, int]]:
-    """Return a profile's stacks with their nanoseconds and samples."""
+def first_of_route(db: sqlite3.Connection, service: str, route: str) -> int:
+    """Return when the first stored request of a route began; 0 without one."""
+    row = db.execute(
+        "SELECT MIN(start_ns) FROM requests WHERE start_ns IS NOT NULL AND service = ?"
+        " AND route = ?",
+        (service, route),
+    ).fetchone()
+    return row[0] or 0
+
+
+def profile_stacks(
+    db: sqlite3.Connection, profile_id: str, measure: Measure
+) -> list[tuple[Frames, int, int]]:
+    """Return a profile's stacks with what was measured on them, and their CPU samples."""
     rows = db.execute(
-        "SELECT frames, samples.cpu_ns, samples.samples FROM requests"
+        f"SELECT frames, samples.{measure.column}, samples.samples FROM requests"  # noqa: S608 -- ours
         " JOIN samples ON request_id = requests.id JOIN stacks ON stacks.id = stack_id"
-        " WHERE profile_id = ?",
+        f" WHERE profile_id = ? AND samples.{measure.column} > 0",
         (_key(profile_id),),
     )
     return _with_frames(db, rows.fetchall())
 
 
+def allocations(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, tuple[int, int]]]:
+    """Return a profile's stacks with the objects and the bytes that were allocated on them."""
+    rows = db.execute(
+        "SELECT frames, samples.alloc_objects, samples.alloc_bytes FROM requests"
+        " JOIN samples ON request_id = requests.id JOIN stacks ON stacks.id = stack_id"
+        " WHERE profile_id = ? AND samples.alloc_objects + samples.alloc_bytes > 0",
+        (_key(profile_id),),
+    )
+    stacks = _with_frames(db, rows.fetchall())
+    return [(frames, (objects, size)) for frames, objects, size in stacks]
+
+
 def route_stacks(
-    db: sqlite3.Connection, service: str, route: str, *, but: str | None = None
+    db: sqlite3.Connection, service: str, route: str, measure: Measure, *, but: str | None = None
 ) -> tuple[int, list[tuple[Frames, int, int]]]:
     """Return how many requests a route has, and their stacks merged.
 
@@ -272,16 +236,18 @@ def route_stacks(
         db: The connection.
         service: The service.
         route: The route: the name of the local root spans.
+        measure: What the stacks are asked for.
         but: The profile id of a request to leave out.
     """
     where = "start_ns IS NOT NULL AND service = ? AND route = ? AND profile_id IS NOT ?"
     values = (service, route, None if but is None else _key(but))
     (count,) = db.execute(f"SELECT COUNT(*) FROM requests WHERE {where}", values).fetchone()  # noqa: S608
     rows = db.execute(
-        "SELECT frames, sums.cpu_ns, sums.samples FROM"  # noqa: S608 -- the condition is ours
-        " (SELECT stack_id, TOTAL(samples.cpu_ns) AS cpu_ns, TOTAL(samples.samples) AS samples"
+        "SELECT frames, value, sums.samples FROM"  # noqa: S608 -- the condition is ours
+        f" (SELECT stack_id, TOTAL(samples.{measure.column}) AS value,"
+        " TOTAL(samples.samples) AS samples"
         f" FROM requests CROSS JOIN samples ON request_id = requests.id WHERE {where}"
-        " GROUP BY stack_id) AS sums JOIN stacks ON stacks.id = stack_id",
+        " GROUP BY stack_id) AS sums JOIN stacks ON stacks.id = stack_id WHERE value > 0",
         values,
     )
     return count, _with_frames(db, rows.fetchall())
@@ -290,11 +256,11 @@ def route_stacks(
 def _with_frames(
     db: sqlite3.Connection, rows: list[tuple[str, float, float]]
 ) -> list[tuple[Frames, int, int]]:
-    stacks = [(json.loads(ids), round(cpu_ns), round(samples)) for ids, cpu_ns, samples in rows]
+    stacks = [(json.loads(ids), round(value), round(samples)) for ids, value, samples in rows]
     wanted = {frame_id for ids, _, _ in stacks for frame_id in ids}
     rows_of_frames = db.execute(
         "SELECT id, name, file, line FROM frames WHERE id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(wanted)),),
     )
     frames = {frame_id: (name, file, line) for frame_id, name, file, line in rows_of_frames}
-    return [([frames[frame_id] for frame_id in ids], ns, count) for ids, ns, count in stacks]
+    return [([frames[frame_id] for frame_id in ids], value, count) for ids, value, count in stacks]

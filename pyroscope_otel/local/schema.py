@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("ForeignFile", "connect", "create_or_check", "from_key", "to_key")
 
 _APPLICATION_ID = 0x5059_4F54  # "PYOT": tells our files from other SQLite files
-_VERSION = 1
+_VERSION = 2
 
 _TABLES = """
 CREATE TABLE spans (
@@ -52,8 +52,13 @@ CREATE TABLE requests (
     duration_ns INTEGER,
     error INTEGER,
     http_status INTEGER,
+    target TEXT, -- path and query of its URL
     cpu_ns INTEGER,
     samples INTEGER,
+    cpu_clock INTEGER, -- whether cpu_ns was read from a clock; see samples.ServiceRow
+    last_seen_ns INTEGER, -- when the last profile with CPU samples of it began
+    alloc_bytes INTEGER,
+    alloc_objects INTEGER,
     arrived INTEGER NOT NULL -- the first of it
 );
 -- With all that lists are filtered by, so that rows are only read to be shown.
@@ -62,7 +67,7 @@ CREATE INDEX requests_by_start ON requests (start_ns, id, duration_ns, error, ro
 CREATE INDEX requests_of_service ON requests (service, start_ns, id, duration_ns, error)
     WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_route
-    ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns)
+    ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns, alloc_bytes)
     WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_trace ON requests (trace_id) WHERE start_ns IS NOT NULL;
 
@@ -71,6 +76,8 @@ CREATE TABLE samples (
     stack_id INTEGER NOT NULL,
     cpu_ns INTEGER NOT NULL,
     samples INTEGER NOT NULL,
+    alloc_bytes INTEGER NOT NULL,
+    alloc_objects INTEGER NOT NULL,
     PRIMARY KEY (request_id, stack_id)
 ) WITHOUT ROWID;
 
@@ -90,6 +97,8 @@ CREATE TABLE frames (
 CREATE TABLE services (
     name TEXT PRIMARY KEY,
     samples_without_request INTEGER NOT NULL,
+    memory INTEGER NOT NULL, -- whether it is profiled
+    cpu_clock INTEGER,
     arrived INTEGER NOT NULL -- the last of it
 ) WITHOUT ROWID;
 

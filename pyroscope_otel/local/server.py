@@ -22,6 +22,7 @@ from pyroscope_otel.local.connection import Connection
 from pyroscope_otel.local.events import Changes
 from pyroscope_otel.local.ingest import Ingest
 from pyroscope_otel.local.receiving import Receiving
+from pyroscope_otel.local.source import Sources
 from pyroscope_otel.local.store import Store
 
 if TYPE_CHECKING:
@@ -72,13 +73,14 @@ class LocalServer:
         otlp_port: int | None = 4318,
         data: str | Path | None = None,
         keep: int = 24 * 60 * 60,
-        max_size: int = 512 * _MEBIBYTE,
+        max_size: int = 512_000_000,
     ) -> None:
         self._host = host
         self._ports = [port] if otlp_port is None else [port, otlp_port]
         self._data = None if data is None else Path(data)
         self._keep = keep
         self._max_size = max_size
+        self._sources = Sources.of_this_process()
         self._sockets: list[socket.socket] = []
         self._urls: list[str] = []
         self._stopped = threading.Event()
@@ -166,7 +168,13 @@ class LocalServer:
             )
             app = make_app(
                 Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
-                Api(store, changes, version("pyroscope-otel")),
+                Api(
+                    store,
+                    changes,
+                    self._sources,
+                    version=version("pyroscope-otel"),
+                    otlp_port=self._sockets[-1].getsockname()[1],
+                ),
                 self._host,
             )
             self._server = _Server(

@@ -15,12 +15,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.local.samples import LARGEST_VALUE
+from pyroscope_otel.findings.names import DOCTOR_SERVICE
+from pyroscope_otel.local.samples import LARGEST_VALUE, ServiceRow
 from pyroscope_otel.local.schema import ForeignFile, connect, create_or_check
 from pyroscope_otel.local.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyroscope_otel.local.samples import ProfileRow, PushRows
     from pyroscope_otel.local.traces import Traces
@@ -31,6 +32,11 @@ __all__ = ("ForeignFile", "Store")
 _SHARE = 20  # what is pruned at a time: a twentieth
 _SWEEP_SECONDS = 600
 _NO_NAME = "(no name)"
+# NULL where none has come: then the sum is what comes, if that is not NULL itself.
+_SUMS = ", ".join(
+    f"{name} = MIN(COALESCE({name} + excluded.{name}, excluded.{name}, {name}), {LARGEST_VALUE})"
+    for name in ("cpu_ns", "samples", "alloc_bytes", "alloc_objects")
+)
 
 
 class Store:
@@ -128,6 +134,8 @@ class Store:
 
     def add_traces(self, traces: Traces) -> None:
         """Add the spans of an export. One that is there already is replaced."""
+        if traces.of_doctor:
+            return
         now = _now()
         spans = traces.spans
         self._writer.executemany(
@@ -138,23 +146,24 @@ class Store:
         )
         self._writer.executemany(
             "INSERT INTO requests (profile_id, service, route, trace_id, span_id, kind, start_ns,"
-            " duration_ns, error, http_status, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " duration_ns, error, http_status, target, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (profile_id) DO UPDATE SET service = excluded.service,"
             " route = excluded.route,"
             " trace_id = excluded.trace_id, span_id = excluded.span_id, kind = excluded.kind,"
             " start_ns = excluded.start_ns, duration_ns = excluded.duration_ns,"
-            " error = excluded.error, http_status = excluded.http_status",
+            " error = excluded.error, http_status = excluded.http_status, target = excluded.target",
             [
                 (
                     *(s.profile_id, s.service, s.name or _NO_NAME),
                     *(s.trace_id, s.span_id, s.kind),
-                    *(s.start_ns, s.duration_ns, s.error, s.http_status, now),
+                    *(s.start_ns, s.duration_ns, s.error, s.http_status, s.target, now),
                 )
                 for s in spans
                 if s.profile_id is not None
             ],
         )
-        self._add_services({span.service: 0 for span in spans}, now)
+        self._add_services({span.service: ServiceRow() for span in spans}, now)
         self._writer.execute(
             "UPDATE totals SET trace_exports = trace_exports + 1, last_trace = ?", (now,)
         )
@@ -167,27 +176,42 @@ class Store:
         for key, profile in push.profiles.items():
             request_id = self._request_id(key, profile, now)
             self._writer.executemany(
-                "INSERT INTO samples VALUES (?, ?, ?, ?) ON CONFLICT (request_id, stack_id)"  # noqa: S608 -- ours
-                f" DO UPDATE SET cpu_ns = MIN(cpu_ns + excluded.cpu_ns, {LARGEST_VALUE}),"
-                f" samples = MIN(samples + excluded.samples, {LARGEST_VALUE})",
+                "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, stack_id)"  # noqa: S608 -- ours
+                f" DO UPDATE SET {_SUMS}",
                 [
-                    (request_id, self._stack_id(stack, frame_ids), cpu_ns, samples)
-                    for stack, cpu_ns, samples in profile.stacks
+                    (
+                        *(request_id, self._stack_id(row.frames, frame_ids)),
+                        *(row.cpu_ns, row.samples, row.alloc_bytes, row.alloc_objects),
+                    )
+                    for row in profile.stacks.values()
                 ],
             )
-        self._add_services(push.without_request, now)
-        self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
+        self._add_services(push.services, now)
+        if push.services.keys() != {DOCTOR_SERVICE}:
+            self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
 
     def _request_id(self, key: int, profile: ProfileRow, now: int) -> int:
         """Add to the sums of a profile, and return the id of its row."""
-        cpu_ns = sum(cpu_ns for _, cpu_ns, _ in profile.stacks)
-        samples = sum(samples for _, _, samples in profile.stacks)
+        rows = profile.stacks.values()
+        sampled, allocates = profile.cpu_clock is not None, profile.allocates
         self._writer.execute(
-            "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, arrived)"  # noqa: S608 -- ours
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (profile_id) DO UPDATE SET"
-            f" cpu_ns = MIN(COALESCE(cpu_ns, 0) + excluded.cpu_ns, {LARGEST_VALUE}),"
-            f" samples = MIN(COALESCE(samples, 0) + excluded.samples, {LARGEST_VALUE})",
-            (key, profile.service, profile.name, cpu_ns, samples, now),
+            "INSERT INTO requests (profile_id, service, route, cpu_ns, samples, cpu_clock,"  # noqa: S608 -- ours
+            " last_seen_ns, alloc_bytes, alloc_objects, arrived)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            f" ON CONFLICT (profile_id) DO UPDATE SET {_SUMS},"
+            " cpu_clock = COALESCE(excluded.cpu_clock, cpu_clock),"
+            " last_seen_ns = MAX(COALESCE(last_seen_ns, excluded.last_seen_ns),"
+            " COALESCE(excluded.last_seen_ns, last_seen_ns))",
+            (
+                *(key, profile.service, profile.name),
+                sum(row.cpu_ns for row in rows) if sampled else None,
+                sum(row.samples for row in rows) if sampled else None,
+                profile.cpu_clock,
+                profile.last_seen_ns if sampled else None,
+                sum(row.alloc_bytes for row in rows) if allocates else None,
+                sum(row.alloc_objects for row in rows) if allocates else None,
+                now,
+            ),
         )
         query = "SELECT id FROM requests WHERE profile_id = ?"
         return int(self._writer.execute(query, (key,)).fetchone()[0])
@@ -209,12 +233,17 @@ class Store:
             return int(added.lastrowid or 0)
         return int(found[0])
 
-    def _add_services(self, samples_without_request: dict[str, int], now: int) -> None:
+    def _add_services(self, services: Mapping[str, ServiceRow], now: int) -> None:
         self._writer.executemany(
-            "INSERT INTO services VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET arrived ="  # noqa: S608 -- ours
-            " excluded.arrived, samples_without_request = MIN(samples_without_request"
+            "INSERT INTO services VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"  # noqa: S608 -- ours
+            " arrived = excluded.arrived, memory = MAX(memory, excluded.memory),"
+            " cpu_clock = COALESCE(excluded.cpu_clock, cpu_clock),"
+            " samples_without_request = MIN(samples_without_request"
             f" + excluded.samples_without_request, {LARGEST_VALUE})",
-            [(name, count, now) for name, count in samples_without_request.items()],
+            [
+                (name, row.samples_without_request, row.memory, row.cpu_clock, now)
+                for name, row in services.items()
+            ],
         )
 
     def prune(self) -> None:

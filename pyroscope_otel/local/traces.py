@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from pyroscope_otel.findings.names import UNKNOWN_SERVICE
+from pyroscope_otel.findings.names import DOCTOR_ATTRIBUTE, DOCTOR_SERVICE, UNKNOWN_SERVICE
 from pyroscope_otel.local.schema import to_key
 from pyroscope_otel.local.text import profile_key, shortened
 from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge, inflate
@@ -63,14 +63,24 @@ class SpanRow(NamedTuple):
     detail: str
     profile_id: int | None
     http_status: int | None
+    target: str | None
 
 
 class Traces(NamedTuple):
-    """An export's spans, and how many were refused and why the last one was."""
+    """An export's spans.
+
+    Attributes:
+        spans: Those to keep.
+        rejected: How many were refused.
+        reason: Why the last one was.
+        of_doctor: Whether they are the doctor's, or of requests that it sent. Of these
+            none is kept: nobody looks for them.
+    """
 
     spans: list[SpanRow]
     rejected: int
     reason: str
+    of_doctor: bool = False
 
 
 _MOST_SPANS = 20_000
@@ -86,6 +96,7 @@ _KINDS = {
 }
 _PROFILE_ID = "pyroscope.profile.id"
 _HTTP_STATUS = ("http.response.status_code", "http.status_code")
+_URLS = ("url.full", "http.url")
 
 
 def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) -> Traces:
@@ -108,25 +119,28 @@ def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) 
             raise TracesTooLarge(f"the body {error}") from None
         except MalformedGzip as error:
             raise MalformedTraces(f"the body {error}") from error
-    found: Iterable[tuple[str, Callable[[], Span]]]
+    found: Iterable[tuple[str | None, Callable[[], Span]]]
     found = _found_in_json(body) if as_json else _found_in_protobuf(body)
     spans: list[SpanRow] = []
-    rejected, reason = 0, ""
+    rejected, reason, of_doctor = 0, "", False
     for count, (service, parse) in enumerate(found, 1):
         if count > _MOST_SPANS:
             raise TracesTooLarge(f"the body has more than {_MOST_SPANS} spans")
+        if service is None:
+            of_doctor = True
+            continue
         try:
             spans.append(_row(service, parse()))
         except _Rejected as error:
             rejected, reason = rejected + 1, str(error)
-    return Traces(spans, rejected, reason)
+    return Traces(spans, rejected, reason, of_doctor and not spans)
 
 
 class _Rejected(ValueError):  # noqa: N818 -- the rest of its export is kept
     """A span that cannot be kept."""
 
 
-def _found_in_protobuf(body: bytes) -> Iterator[tuple[str, Callable[[], Span]]]:
+def _found_in_protobuf(body: bytes) -> Iterator[tuple[str | None, Callable[[], Span]]]:
     """Yield each span, to be parsed when called, with the name of its service."""
     for raw_resource_spans in _checked_count(_parse(TracesRequest, body).resource_spans):
         resource_spans = _parse(ResourceSpans, raw_resource_spans)
@@ -157,7 +171,7 @@ def _parse_protobuf(raw: bytes) -> Span:
     return _parse(Span, raw)
 
 
-def _found_in_json(body: bytes) -> Iterator[tuple[str, Callable[[], Span]]]:
+def _found_in_json(body: bytes) -> Iterator[tuple[str | None, Callable[[], Span]]]:
     """Yield each span, to be parsed when called, with the name of its service."""
     if len(body) > _MOST_JSON_BYTES:
         raise TracesTooLarge(f"the body is larger than {_MOST_JSON_BYTES} bytes of JSON")
@@ -211,11 +225,15 @@ def _from_json(message: _Message, value: Any) -> _Message:
         raise MalformedTraces("the body is not an ExportTraceServiceRequest in JSON") from error
 
 
-def _service(resource: Any) -> str:
+def _service(resource: Any) -> str | None:
+    """Return the service's name; None for the doctor."""
+    name = ""
     for attribute in resource.attributes:
-        if attribute.key == "service.name" and attribute.value.string_value:
-            return shortened(attribute.value.string_value)
-    return UNKNOWN_SERVICE
+        if attribute.key == "service.name":
+            name = name or attribute.value.string_value
+        elif attribute.key == DOCTOR_ATTRIBUTE:
+            return None
+    return None if name == DOCTOR_SERVICE else shortened(name) or UNKNOWN_SERVICE
 
 
 def _row(service: str, span: Span) -> SpanRow:
@@ -240,6 +258,7 @@ def _row(service: str, span: Span) -> SpanRow:
         detail=_detail(span, attributes),
         profile_id=profile_key(attributes.get(_PROFILE_ID)),
         http_status=_http_status(attributes),
+        target=_target(attributes),
     )
 
 
@@ -294,4 +313,20 @@ def _http_status(attributes: dict[str, Any]) -> int | None:
         value = attributes.get(name)
         if isinstance(value, int) and 100 <= value <= 599:  # noqa: PLR2004 -- what HTTP has
             return value
+    return None
+
+
+def _target(attributes: dict[str, Any]) -> str | None:
+    """Return path and query of the URL, by the newer conventions or the older."""
+    path, query = attributes.get("url.path"), attributes.get("url.query")
+    if isinstance(path, str) and path:
+        return shortened(f"{path}?{query}" if isinstance(query, str) and query else path)
+    target = attributes.get("http.target")
+    if isinstance(target, str) and target:
+        return shortened(target)
+    for name in _URLS:
+        url = attributes.get(name)
+        if isinstance(url, str) and "//" in url:
+            _, slash, rest = url.partition("//")[2].partition("/")
+            return shortened(slash + rest) or None
     return None

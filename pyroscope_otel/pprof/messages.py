@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyroscope_otel.installing import pip_install
-
 try:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     from google.protobuf.message import DecodeError

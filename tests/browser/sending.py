@@ -38,6 +38,7 @@ class Span:
     error: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
+    clock: bool = False
     id: str = field(default_factory=new_id)
 
 
@@ -46,7 +47,9 @@ def send_request(url: str, *spans: Span, ago: float = 5.0, trace_id: str | None 
     send_spans(url, *spans, ago=ago, trace_id=trace_id)
     for span in spans:
         if span.stacks:
-            send_samples(url, span.stacks, service=span.service, span_id=span.id)
+            send_samples(
+                url, span.stacks, service=span.service, span_id=span.id, ago=ago, clock=span.clock
+            )
     return spans[0].id
 
 
@@ -109,14 +112,25 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def send_samples(
+def send_samples(  # noqa: PLR0913 -- what a push can be
     url: str,
     stacks: list[tuple[list[tuple[str, str, int]], int]],
     *,
     service: str = "shop",
     span_id: str | None = None,
+    clock: bool = False,
+    ago: float = 60.0,
 ) -> None:
-    """Send samples as the agent pushes them; without a span id, they belong to no request."""
+    """Send samples as the agent pushes them; without a span id, they belong to no request.
+
+    Args:
+        url: The server's.
+        stacks: As in `Span`.
+        service: Whose they are.
+        span_id: The profile they belong to.
+        clock: Whether they are of the sampler Stack, whose times are no whole periods.
+        ago: When the profile began, in seconds before now.
+    """
     strings = {"": 0}
 
     def string(text: str) -> int:
@@ -140,12 +154,12 @@ def send_samples(
         sample=[
             {
                 "location_id": [locations[frame] for frame in reversed(stack)],
-                "value": [samples * PERIOD],
+                "value": [samples * PERIOD + (1000 if clock else 0)],
                 "label": label,
             }
             for stack, samples in stacks
         ],
-        time_nanos=time.time_ns(),
+        time_nanos=time.time_ns() - int(ago * 1e9),
         duration_nanos=1_000_000_000,
         period=PERIOD,
         string_table=list(strings),
@@ -158,6 +172,40 @@ def send_samples(
             }
         ]
     )
+    _send_push(url, push)
+
+
+def send_memory(
+    url: str,
+    stacks: list[tuple[list[tuple[str, str, int]], int, int]],
+    *,
+    service: str = "shop",
+    span_id: str | None = None,
+) -> None:
+    """Send what was allocated, as the agent pushes it: a stack, objects and bytes each."""
+    kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
+    strings = ["", *kinds, "count", "bytes", "span_id", span_id or ""]
+    profile = PprofProfile(sample_type=[{"type": 1 + at, "unit": 5 + at % 2} for at in range(4)])
+    for stack, objects, size in stacks:
+        sample = profile.sample.add(value=[objects, size, 0, 0])
+        for name, file, line in reversed(stack):
+            number = len(profile.location) + 1
+            strings += [name, file]
+            profile.function.add(id=number, name=len(strings) - 2, filename=len(strings) - 1)
+            profile.location.add(id=number).line.add(function_id=number, line=line)
+            sample.location_id.append(number)
+        if span_id:
+            sample.label.add(key=7, str=8)
+    profile.string_table.extend(strings)
+    labels = [
+        {"name": "__name__", "value": "memory"},
+        {"name": "service_name", "value": service},
+    ]
+    raw = [{"raw_profile": profile.SerializeToString()}]
+    _send_push(url, PushRequest(series=[{"labels": labels, "samples": raw}]))
+
+
+def _send_push(url: str, push: Any) -> None:
     _post(
         f"{url}/push.v1.PusherService/Push",
         gzip.compress(push.SerializeToString(), mtime=0),

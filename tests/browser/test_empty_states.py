@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 from sending import Span, send_request, send_samples, send_spans
 from shop_stacks import SEARCH
+from waiting import eventually
 
 from pyroscope_otel.local import LocalServer
 
@@ -20,10 +29,70 @@ def finding(page, name):
 def test_nothing_has_arrived(server, open_page):
     page = open_page(server.url)
     expect(page.get_by_role("heading", name="Waiting for a first request")).to_be_visible()
-    expect(finding(page, "nothing")).to_contain_text(f"PYROSCOPE_SERVER_ADDRESS={server.url}")
-    expect(finding(page, "nothing")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}")
     expect(finding(page, "nothing")).to_contain_text("pyroscope-otel doctor")
     expect(page.get_by_label("Service")).to_be_hidden()
+
+
+def test_each_way_to_start_has_a_tab_with_commands_for_this_server(open_page):
+    with LocalServer(port=0, otlp_port=0) as server:
+        page = open_page(server.url)
+        code = finding(page, "nothing").locator(".way code")
+        port = server.url.rpartition(":")[2]
+        expect(code.first).to_have_text(f"pyroscope-otel run --port {port} uvicorn app:app")
+        tabs = page.get_by_role("group", name="Ways to start").get_by_role("button")
+        for name in ("FastAPI", "Django", "Flask", "Without code"):
+            tabs.get_by_text(name, exact=True).click()
+            expect(code.first).to_contain_text("pip install 'pyroscope-otel[")
+            expect(code.last).to_contain_text(f"PYROSCOPE_SERVER_ADDRESS={server.url}")
+            expect(code.last).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={server.otlp_url}")
+        page.goto("about:blank")
+
+
+@pytest.mark.parametrize("way", ["FastAPI", "Flask"])
+def test_the_code_of_a_way_to_start_is_an_application_that_works(server, open_page, way, tmp_path):
+    page = open_page(server.url)
+    page.get_by_role("button", name=way, exact=True).click()
+    source = page.locator(".way code").nth(1).inner_text()
+    (tmp_path / "app.py").write_text(source)
+    command = page.locator(".way code").last.inner_text()
+    port = free_port()
+    bin_folder = str(Path(sys.executable).parent)
+    process = subprocess.Popen(
+        ["sh", "-c", f"{command} --port {port}"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        start_new_session=True,
+    )
+    try:
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/work"), expected=True)
+        row = page.locator("table.requests tbody tr").first
+        expect(row).to_contain_text("GET /work", timeout=20_000)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 -- our own server
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_code_can_be_copied(server, open_page):
+    page = open_page(server.url, permissions=["clipboard-read", "clipboard-write"])
+    block = page.locator(".way .copied").first
+    block.get_by_role("button", name="Copy code").click()
+    expect(block.get_by_role("button")).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == block.locator("code").inner_text()
 
 
 def test_no_traces(server, open_page):

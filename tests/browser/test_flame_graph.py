@@ -173,52 +173,6 @@ def test_the_graph_has_a_name_that_explains_its_keys(graph):
     )
 
 
-def test_frameworks_are_folded_unless_asked_for(shop, open_page):
-    page = open_page(shop.url, f"#/request/{shop.slow}")
-    fold = page.get_by_role("button", name="Fold frameworks")
-    expect(fold).to_have_attribute("aria-pressed", "true")
-    click(page, 1, 0.3)
-    expect(frame(page).get_by_role("heading")).to_have_text(
-        "⋯ python, uvicorn, starlette folded frameworks"
-    )
-    click(page, 2, 0.3)
-    expect(frame(page).get_by_role("heading")).to_have_text("search own code")
-    click(page, 4, 0.7)  # what own code calls stays as it is
-    expect(frame(page).get_by_role("heading")).to_have_text("finditer library")
-    fold.click()
-    assert "fold=0" in page.url
-    click(page, 1, 0.3)
-    expect(frame(page).get_by_role("heading")).to_have_text("run library")
-
-
-def test_folding_keeps_all_times(shop, open_page):
-    page = open_page(shop.url)
-    found = page.evaluate(
-        """async () => {
-          const { foldFrameworks, fromProfile } = await import("/page/flame_tree.js");
-          const node = (name, own, self_ns, ...children) => ({
-            name, own, self_ns, file: own ? "/srv/a.py" : `/x/site-packages/${name}/a.py`, line: 1,
-            total_ns: children.reduce((sum, child) => sum + child.total_ns, self_ns), children });
-          const tree = node("", false, 0,
-            node("a", false, 1,
-              node("b", false, 2, node("mine", true, 10,
-                node("lib", false, 20), node("c", false, 3, node("mine", true, 5)))),
-              node("d", false, 4, node("mine", true, 40)),
-              node("leaf", false, 7)),
-            node("idle", false, 100));
-          const plain = frame => [frame.name, frame.total, frame.self, frame.children.map(plain)];
-          return plain(foldFrameworks(fromProfile(tree)));
-        }"""
-    )
-    mine = ["mine", 78, 50, [["⋯ c", 8, 3, [["mine", 5, 5, []]]], ["lib", 20, 20, []]]]
-    assert found == [
-        "",
-        192,
-        0,
-        [["⋯ a, d, b", 92, 7, [["leaf", 7, 7, []], mine]], ["idle", 100, 100, []]],
-    ]
-
-
 def test_functions_are_listed_by_self_time_and_lead_to_their_frames(graph):
     table = graph.get_by_role("region", name="Functions")
     expect(table.locator("tbody .name")).to_have_text(["rank_results", "finditer", "search"])
@@ -227,7 +181,7 @@ def test_functions_are_listed_by_self_time_and_lead_to_their_frames(graph):
     expect(frame(graph)).to_contain_text("re/__init__.py:223")
     table.get_by_role("button", name="Show all 7 functions").click()
     expect(table.locator("tbody tr")).to_have_count(7)
-    graph.get_by_role("button", name="Fold frameworks").click()
+    graph.get_by_role("button", name="Fold libraries").click()
     table.get_by_role("button", name="main uvicorn/main.py").click()  # unfolds
     expect(frame(graph).get_by_role("heading")).to_have_text("main library")
 
@@ -237,10 +191,11 @@ def test_a_function_that_calls_itself_counts_once(shop, open_page):
     found = page.evaluate(
         """async () => {
           const { fromProfile, functions } = await import("/page/flame_tree.js");
+          const { CPU } = await import("/page/measures.js");
           const walk = depth => ({ name: "walk", file: "a.py", line: 1, own: true, self_ns: 1,
             total_ns: depth, children: depth > 1 ? [walk(depth - 1)] : [] });
-          const root = fromProfile({ ...walk(9), self_ns: 0, children: [walk(9)] });
-          return functions(root).map(entry => [entry.name, entry.self, entry.total]);
+          const root = fromProfile({ ...walk(9), self_ns: 0, children: [walk(9)] }, CPU);
+          return functions(root, true).map(entry => [entry.name, entry.self, entry.total]);
         }"""
     )
     assert found == [["walk", 9, 9]]
@@ -289,7 +244,7 @@ def test_thousands_of_frames_are_culled_to_what_is_seen(server, open_page):
 def test_deep_recursion_scrolls_inside_the_graph(server, open_page):
     stack = [("walk", "/srv/a.py", 1)] * 900 + [("leaf", "/srv/a.py", 2)]
     profile_id = send_request(server.url, Span("GET /deep", stacks=[(stack, 5)]))
-    page = open_page(server.url, f"#/request/{profile_id}")
+    page = open_page(server.url, f"#/request/{profile_id}?fold=0")
     page.get_by_role("searchbox").fill("leaf")
     page.get_by_role("searchbox").press("Enter")
     expect(said(page)).to_contain_text("leaf, /srv/a.py:2")

@@ -93,6 +93,32 @@ def test_in_a_flame_graph(hostile, open_page):
     check_nothing_ran(page)
 
 
+def test_in_urls_statements_and_folds(server, open_page):
+    library = f"/x/site-packages/{QUOTES}/{MARKUP}.py"
+    stack = [("f", "/srv/a.py", 1), (MARKUP, library, 1), (LINK, library, 2), (ODD, library, 3)]
+    root = Span("GET /", stacks=[(stack, 5)], attributes={"url.path": f"/{MARKUP}"})
+    query = {"db.query.text": MARKUP}
+    queries = [Span(MARKUP, parent=root.id, kind=3, attributes=query) for _ in range(6)]
+    profile_id = send_request(server.url, root, *queries)
+    page = open_page(server.url)
+    expect(page.locator(".target")).to_have_text(f"/{MARKUP}")
+    page.get_by_role("searchbox").fill(MARKUP)
+    expect(page.locator("table.requests tbody tr")).to_have_count(1)
+    check_nothing_ran(page)
+    page.goto(f"{server.url}/#/request/{profile_id}")
+    page.get_by_role("treeitem").nth(1).click()
+    expect(page.locator(".statement")).to_have_text(MARKUP)
+    graph = page.get_by_role("application")
+    graph.press("ArrowDown")
+    graph.press("ArrowDown")
+    expect(page.get_by_role("region", name="Frame").get_by_role("heading")).to_contain_text(MARKUP)
+    check_nothing_ran(page)
+    page.get_by_role("button", name="Open this fold").click()
+    page.get_by_role("button", name="Callers and callees").click()
+    expect(page.get_by_role("application")).to_have_count(2)
+    check_nothing_ran(page)
+
+
 def test_in_a_route_and_a_difference(hostile, open_page):
     url, profile_id, other = hostile
     page = open_page(url, "#/routes")

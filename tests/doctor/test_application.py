@@ -5,10 +5,14 @@ Every finding has an application here that really has the fault.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 import pytest
+
+from pyroscope_otel.doctor.bounded_http import send
+from pyroscope_otel.local import LocalServer
 
 from .applications import (
     BUILT_BY_STARLETTE,
@@ -22,6 +26,16 @@ from .applications import (
 )
 from .judging import codes, the
 from .pyroscope_server import serving
+
+
+def test_its_requests_are_not_among_the_users(check, monkeypatch):
+    with LocalServer(port=0, otlp_port=None) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a")
+        findings = check(PLAIN, MIDDLEWARE).findings
+        assert "traces-accepted" in codes(findings)
+        listed = json.loads(send(f"{server.url}/api/requests", headers={}).body)
+        assert listed["requests"] == []
 
 
 def test_an_asgi_application_with_nothing_wrong(check, endpoint):

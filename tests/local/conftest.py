@@ -32,4 +32,4 @@ def client(shared_server, shared_file):
     )
     connection.execute("COMMIT")
     connection.close()
-    return Client(shared_server.url)
+    return Client(shared_server.url, shared_server.otlp_url)

@@ -52,10 +52,40 @@ def export(*spans, service="shop"):
     ).SerializeToString()
 
 
-def push(samples, *, service="shop", period=10 * MS):
+def memory_push(samples, *, service="shop"):
+    """Return the body of a push of a memory profile.
+
+    A sample is (profile id or None, stack, objects and bytes allocated, objects and bytes live).
+    """
+    kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
+    strings = ["", *kinds, "count", "bytes", "span_id"]
+    types = [{"type": 1 + at, "unit": 5 + at % 2} for at in range(4)]
+    profile = PprofProfile(sample_type=types, period=524_288)
+    for profile_id, stack, values in samples:
+        sample = profile.sample.add(value=values)
+        for name, file, line in reversed(stack):
+            number = len(profile.location) + 1
+            strings += [name, file]
+            profile.function.add(id=number, name=len(strings) - 2, filename=len(strings) - 1)
+            profile.location.add(id=number).line.add(function_id=number, line=line)
+            sample.location_id.append(number)
+        if profile_id is not None:
+            strings.append(profile_id)
+            sample.label.add(key=7, str=len(strings) - 1)
+    profile.string_table.extend(strings)
+    labels = [
+        {"name": "__name__", "value": "memory"},
+        {"name": "service_name", "value": service},
+    ]
+    raw = [{"raw_profile": profile.SerializeToString()}]
+    return PushRequest(series=[{"labels": labels, "samples": raw}]).SerializeToString()
+
+
+def push(samples, *, service="shop", period=10 * MS, time_nanos=0):
     """Return the body of a push: (profile id or None, [(function, file, line)...], ms) each."""
     strings = ["", "cpu", "nanoseconds", "span_id", "span_name", "GET /cart"]
-    profile = PprofProfile(sample_type=[{"type": 1, "unit": 2}], period=period)
+    types = [{"type": 1, "unit": 2}]
+    profile = PprofProfile(sample_type=types, period=period, time_nanos=time_nanos)
 
     def string(text):
         if text not in strings:
@@ -69,7 +99,7 @@ def push(samples, *, service="shop", period=10 * MS):
             profile.function.add(id=number, name=string(name), filename=string(file))
             profile.location.add(id=number).line.add(function_id=number, line=line)
             locations.append(number)
-        sample = profile.sample.add(location_id=reversed(locations), value=[ms * MS])
+        sample = profile.sample.add(location_id=reversed(locations), value=[round(ms * MS)])
         if profile_id is not None:
             sample.label.add(key=3, str=string(profile_id))
             sample.label.add(key=4, str=5)
@@ -82,8 +112,9 @@ def push(samples, *, service="shop", period=10 * MS):
 class Client:
     """Talks to a local server."""
 
-    def __init__(self, url):
+    def __init__(self, url, otlp_url=None):
         self.url = url
+        self.otlp_url = otlp_url
 
     def request(self, method, path, body=None, headers=None):
         """Return the status, the headers and the body of the answer."""
@@ -116,6 +147,10 @@ class Client:
     def add(self, *spans, service="shop"):
         """Store spans."""
         assert self.send_traces(export(*spans, service=service))[0] == 200
+
+    def add_memory(self, *samples, **options):
+        """Store memory samples."""
+        assert self.send_push(memory_push(samples, **options))[0] == 200
 
     def add_samples(self, *samples, **options):
         """Store samples."""

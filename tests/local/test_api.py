@@ -37,6 +37,7 @@ def node(name, graph):
 def test_status_of_an_empty_server(client):
     status = client.get("/api/status")
     assert isinstance(status.pop("version"), str)
+    assert client.otlp_url.endswith(f":{status.pop('otlp_port')}")
     assert status.pop("stored_bytes") > 0
     assert status == {
         "spans": 0,
@@ -49,7 +50,7 @@ def test_status_of_an_empty_server(client):
         "last_trace_ms": None,
         "services": [],
         "oldest_ms": None,
-        "bound": {"keep_seconds": 86400, "max_bytes": 512 * 1024 * 1024},
+        "bound": {"keep_seconds": 86400, "max_bytes": 512_000_000},
     }
 
 
@@ -77,7 +78,7 @@ def test_request_has_what_its_root_span_says(client):
         "GET /cart",
         start_ms=1_700_000_000_000,
         ms=70,
-        values={"http.response.status_code": 503},
+        values={"http.response.status_code": 503, "url.path": "/cart", "url.query": "page=2"},
         status={"code": 2},
     )
     client.add(root)
@@ -93,8 +94,13 @@ def test_request_has_what_its_root_span_says(client):
         "duration_ns": 70 * MS,
         "cpu_ns": None,
         "samples": 0,
+        "cpu_from": None,
+        "last_seen_ms": None,
+        "alloc_bytes": None,
+        "alloc_objects": None,
         "status": "error",
         "http_status": 503,
+        "target": "/cart?page=2",
     }
 
 
@@ -120,6 +126,16 @@ def test_samples_of_several_pushes_add_up(client):
     assert (request["cpu_ns"], request["samples"]) == (60 * MS, 6)
     graph = client.get("/api/flamegraph", profile_id=profile_id(root))
     assert node("cart", graph)["total_ns"] == 40 * MS
+
+
+def test_request_was_last_seen_when_the_last_profile_with_samples_of_it_began(client):
+    root = span()
+    client.add(root)
+    for seconds in (7, 9, 8):
+        client.add_samples((profile_id(root), [MAIN], 10), time_nanos=seconds * 1000 * MS)
+    client.add_samples((None, [MAIN], 10), time_nanos=10_000 * MS)
+    client.add_memory((profile_id(root), [MAIN], [1, 1, 0, 0]))
+    assert client.get("/api/requests")["requests"][0]["last_seen_ms"] == 9000
 
 
 def test_span_that_is_sent_twice_is_one(client):
@@ -174,7 +190,10 @@ def test_filters(client):
         ({"min_ms": "x"}, "min_ms must be a number"),
         ({"min_ms": "nan"}, "min_ms must be a number from 0 up"),
         ({"min_ms": "1e300"}, "min_ms must be a number from 0 up"),
-        ({"status": "good"}, "status must be ok or error"),
+        (
+            {"status": "good"},
+            "status must be ok, error, a code such as 404, or a class such as 5xx",
+        ),
         ({"before": "x"}, "before must be what an answer had as next"),
         ({"before": f"{2**64}.1"}, "before must be what an answer had as next"),
         ({"before": "9" * 5000}, "before must be what an answer had as next"),
@@ -234,6 +253,7 @@ def test_request_with_its_trace(client):
             "route": "GET /cart",
             "cpu_ns": None,
             "samples": 0,
+            "alloc_bytes": None,
         },
         {
             "profile_id": profile_id(remote),
@@ -241,6 +261,7 @@ def test_request_with_its_trace(client):
             "route": "POST /pay",
             "cpu_ns": 20 * MS,
             "samples": 2,
+            "alloc_bytes": None,
         },
     ]
 
@@ -280,37 +301,6 @@ def test_ids_that_are_none(client, path):
 # Routes
 
 
-def test_routes(client):
-    slow, quick = span("a", ms=300), span("a", ms=100)
-    client.add(slow, quick, span("b"))
-    client.add(span("a"), service="other")
-    client.add_samples((profile_id(slow), [MAIN], 200), (profile_id(quick), [MAIN], 50))
-    assert client.get("/api/routes", service="shop")["routes"] == [
-        {
-            "service": "shop",
-            "route": "a",
-            "requests": 2,
-            "mean_duration_ns": 200 * MS,
-            "max_duration_ns": 300 * MS,
-            "cpu_ns": 250 * MS,
-        },
-        {
-            "service": "shop",
-            "route": "b",
-            "requests": 1,
-            "mean_duration_ns": 50 * MS,
-            "max_duration_ns": 50 * MS,
-            "cpu_ns": 0,
-        },
-    ]
-    everywhere = client.get("/api/routes")["routes"]
-    assert [(route["service"], route["route"]) for route in everywhere] == [
-        ("other", "a"),
-        ("shop", "a"),
-        ("shop", "b"),
-    ]
-
-
 # Flame graphs
 
 
@@ -342,6 +332,7 @@ def test_flame_graph_of_a_request(client):
     main = {**leaf(*MAIN, 0), "total_ns": 60 * MS, "children": [route]}
     top = {**leaf("", "", 0, 0), "own": False, "total_ns": 60 * MS, "children": [main]}
     assert graph == {
+        "type": "cpu",
         "title": "GET /cart",
         "requests": 1,
         "samples": 6,

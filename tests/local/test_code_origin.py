@@ -15,6 +15,8 @@ LIBRARY = [
     r"C:\Python312\Lib\site-packages\flask\app.py",
     "<frozen importlib._bootstrap>",
     "<string>",
+    "/srv/venv/bin/uvicorn",
+    r"C:\srv\venv\Scripts\uvicorn-script.py",
     "",
     json.__file__,
     "/home/me/pyroscope-otel/pyroscope_otel/asgi.py",
@@ -24,6 +26,7 @@ LIBRARY = [
 OWN = [
     "/srv/shop/views.py",
     "views.py",
+    "/srv/shop/bin/worker.py",
     "/home/me/lib/python_things/views.py",
     "/srv/library/site-packages-of-mine.py",
     "/srv/venv/lib/python3.12/site-packages/pyroscope_otel/demo/shop.py",

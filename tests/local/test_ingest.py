@@ -20,7 +20,7 @@ def store():
 
 
 def insert(store, name):
-    store._writer.execute("INSERT INTO services VALUES (?, 0, ?)", (name, 2**60))
+    store._writer.execute("INSERT INTO services VALUES (?, 0, 0, NULL, ?)", (name, 2**60))
 
 
 def names(store):

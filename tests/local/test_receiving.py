@@ -325,17 +325,17 @@ def test_push_without_a_period_counts_each_entry(client):
         (
             push([("00000000000000ab", [("f", "f.py", 1)], -1)]),
             PROTO,
-            f"a sample has {-MS} nanoseconds",
+            f"a sample has {-MS} nanoseconds of cpu",
         ),
         (
             push([("00000000000000ab", [("f", "f.py", 1)], 2**53 // MS + 1)]),
             PROTO,
-            f"a sample has {(2**53 // MS + 1) * MS} nanoseconds",
+            f"a sample has {(2**53 // MS + 1) * MS} nanoseconds of cpu",
         ),
         (
             push([("00000000000000ab", [("f", "f.py", 1)], 2**53 // MS)] * 1100),
             PROTO,
-            f"the samples have more than {2**53} nanoseconds in all",
+            f"the samples have more than {2**53} nanoseconds of cpu in all",
         ),
     ],
 )

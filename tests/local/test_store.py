@@ -116,13 +116,13 @@ def test_file_of_another_version_is_refused(tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     message = (
-        f"^{path} has version 99 of the local server's tables, this is for version 1. "
+        f"^{path} has version 99 of the local server's tables, this is for version 2. "
         "Move it away, or use the version of pyroscope-otel that made it$"
     )
     with pytest.raises(ForeignFile, match=message):
         Store(path, **PLENTY)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA user_version = 2")
     connection.close()
     Store(path, **PLENTY).close()  # nothing of the refused attempt holds it
 

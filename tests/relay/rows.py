@@ -3,8 +3,8 @@
 import gzip
 from dataclasses import dataclass
 
-from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 from pyroscope_otel.marks import FILENAME
+from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 from pyroscope_otel.relay.translate import translate
 
 CPU = (("cpu", "nanoseconds"),)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroscope_otel.pprof.messages import PprofProfile
 from pyroscope_otel.marks import FILENAME, LABEL
+from pyroscope_otel.pprof.messages import PprofProfile
 from pyroscope_otel.relay.linking import LinkedProfile
 
 from .rows import CPU, MEMORY, Mark, labels_of, pprof, row, rows_of, translated

@@ -12,8 +12,14 @@
  * @property {number} duration_ns
  * @property {number | null} cpu_ns null: not one sample
  * @property {number} samples
+ * @property {"samples" | "clock" | null} cpu_from samples: counted, each worth a period (PySpy);
+ *   clock: read from the CPU clock of the thread (Stack)
+ * @property {number | null} last_seen_ms when the last profile with CPU samples of it began
+ * @property {number | null} alloc_bytes null: not one sample
+ * @property {number | null} alloc_objects
  * @property {"ok" | "error"} status
  * @property {number | null} http_status
+ * @property {string | null} target path and query of its URL
  */
 
 /**
@@ -35,6 +41,7 @@
 /**
  * @typedef {object} Status
  * @property {string} version
+ * @property {number} otlp_port where traces are sent to
  * @property {number} spans
  * @property {number} requests
  * @property {number} profiles
@@ -97,6 +104,18 @@ export async function ask(path, params = {}, signal) {
     // Not JSON: the status has to do.
   }
   throw new Refused(answer.status, words);
+}
+
+/**
+ * Ask for a function's source lines, as the samples of a profile or a route have them.
+ *
+ * @param {import("./flame_tree.js").Frame} frame
+ * @param {import("./measures.js").Measure} measure
+ * @param {Record<string, string>} of
+ * @param {AbortSignal} signal
+ */
+export function askSource(frame, measure, of, signal) {
+  return ask("source", { function: frame.name, file: frame.file, type: measure.type, ...of }, signal);
 }
 
 /**

@@ -1,15 +1,17 @@
 /** The difference of two requests, or of a request and its route's usual profile. */
 
-import { ask } from "./api.js";
+import { ask, askSource } from "./api.js";
 import { differenceAddress, requestAddress, routeAddress } from "./address.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
 import { fromDifference } from "./flame_tree.js";
-import { change, count, cpu, share, time } from "./format.js";
-import { ProfileView } from "./profile_view.js";
+import { count, share, time } from "./format.js";
+import { change, CPU } from "./measures.js";
+import { ProfilePanel } from "./profile_panel.js";
 import { RequestTable } from "./request_table.js";
 
 /** @typedef {import("./api.js").Request} Request */
+/** @typedef {import("./measures.js").Measure} Measure */
 
 /**
  * @param {import("./address.js").Place} place
@@ -62,58 +64,68 @@ async function compare(request, right, place, around) {
   const { signal } = around;
   const usual = right === "route";
   const against = usual ? { against_route: 1 } : { against: right };
-  const [difference, other] = await Promise.all([
-    ask("difference", { profile_id: request.profile_id, ...against }, signal),
-    usual ? null : ask(`requests/${right}`, {}, signal),
-  ]);
+  const other = usual ? null : (await ask(`requests/${right}`, {}, signal)).request;
   const sides = /** @type {[string, string]} */ (usual ? ["this request", "usual"] : ["A", "B"]);
-  const extra = difference.left.total_ns - difference.right.total_ns;
-  const title = h("h1", {}, usual ? "This request against the usual" : "Two requests");
-  const heads = h("div", { class: "sides" },
-    side(sides[0], h("a", { href: requestAddress(request.profile_id) }, request.route), `${request.service}, ${time(request.start_ms)}`, difference.left.total_ns),
-    usual
-      ? side("usual", h("a", { href: routeAddress(request.service, request.route) }, request.route), `mean of ${count(difference.right.requests, "other request")}`, difference.right.total_ns)
-      : side("B", h("a", { href: requestAddress(right) }, other.request.route), `${other.request.service}, ${time(other.request.start_ms)}`, difference.right.total_ns),
-    h("div", { class: "side result" }, h("span", { class: "which" }, "difference"),
-      h("span", { class: `big ${extra > 0 ? "plus" : extra < 0 ? "minus" : ""}` }, change(extra)),
-      h("span", { class: "quiet" }, verdict(extra, difference.right.total_ns, sides))));
-  const nothing = difference.left.total_ns + difference.right.total_ns === 0;
-  const view = nothing ? null : new ProfileView({
-    root: fromDifference(difference.root), name: usual ? `${request.route} against the usual` : `A against B`,
-    sides, setView: around.setView, signal,
+  /** @type {(graph: any, measure: Measure) => Node} */
+  const heads = (graph, measure) => {
+    const [here, there] = [graph.left, graph.right].map((each) => each[`total_${measure.suffix}`]);
+    const of = `${request.service}, ${time(request.start_ms)}`;
+    return h("div", { class: "sides" },
+      side(`${sides[0]}, ${measure.width}`, h("a", { href: requestAddress(request.profile_id) }, request.route), of, measure.text(here)),
+      other
+        ? side(`B, ${measure.width}`, h("a", { href: requestAddress(right) }, other.route), `${other.service}, ${time(other.start_ms)}`, measure.text(there))
+        : side(`usual, ${measure.width}`, h("a", { href: routeAddress(request.service, request.route) }, request.route),
+          `mean of ${count(graph.right.requests, "other request")}`, measure.text(there)),
+      h("div", { class: "side result" }, h("span", { class: "which" }, `difference in ${measure.width}`),
+        h("span", { class: `big ${here > there ? "plus" : here < there ? "minus" : ""}` }, change(measure, here - there)),
+        h("span", { class: "quiet" }, verdict(measure, here - there, there, sides))));
+  };
+  const panel = new ProfilePanel({
+    title: "Flame graph of the difference", name: usual ? `${request.route} against the usual` : "A against B",
+    ask: (measure) => ask("difference", { profile_id: request.profile_id, ...against, type: measure.type }, signal),
+    tree: fromDifference,
+    // Of the side that has the function.
+    source: (frame, measure) => askSource(frame, measure, frame.left?.total ? { profile_id: request.profile_id }
+      : usual ? { service: request.service, route: request.route } : { profile_id: right }, signal),
+    above: heads, sides, around, missing: nothing,
   });
+  await panel.load(place.params);
   fill(around.main,
-    h("header", { class: "head" }, h("div", { class: "what" }, title),
+    h("header", { class: "head" },
+      h("div", { class: "what" }, h("h1", {}, usual ? "This request against the usual" : "Two requests")),
       h("nav", { class: "actions", "aria-label": "This difference" },
         !usual && h("a", { class: "button", href: differenceAddress(right, request.profile_id) }, "Swap A and B"),
         h("a", { class: "button", href: differenceAddress(request.profile_id) }, "Compare with another"))),
-    heads,
-    h("section", { class: "panel" },
-      h("h2", {}, "Flame graph of the difference"),
-      view ? view.element : h("div", { class: "message small", "data-finding": "no-samples" },
-        h("h3", {}, "Neither side has a sample"), h("p", {}, "There is no CPU time to compare."))));
-  view?.apply(place.params);
-  return { title: "Difference", update: (/** @type {import("./address.js").Place} */ next) => view?.apply(next.params) };
+    panel.element);
+  return { title: "Difference", update: (/** @type {import("./address.js").Place} */ next) => panel.apply(next.params) };
+}
+
+/** @param {Measure} measure */
+function nothing(measure) {
+  return h("div", { class: "message small", "data-finding": "no-samples" },
+    h("h3", {}, "Neither side has a sample"),
+    h("p", {}, measure === CPU ? "There is no CPU time to compare." : "There is no allocation to compare."));
 }
 
 /**
  * @param {string} which
  * @param {HTMLElement} link
  * @param {string} text
- * @param {number} ns
+ * @param {string} value
  */
-function side(which, link, text, ns) {
-  return h("div", { class: "side" }, h("span", { class: "which" }, which), h("span", { class: "big" }, cpu(ns)),
+function side(which, link, text, value) {
+  return h("div", { class: "side" }, h("span", { class: "which" }, which), h("span", { class: "big" }, value),
     h("span", { class: "breakable" }, link), h("span", { class: "quiet" }, text));
 }
 
 /**
+ * @param {Measure} measure
  * @param {number} extra
  * @param {number} base
  * @param {[string, string]} sides
  */
-function verdict(extra, base, sides) {
-  if (Math.abs(extra) < 500_000) return "the same CPU time";
+function verdict(measure, extra, base, sides) {
+  if (Math.abs(extra) < measure.least) return "the same";
   if (base <= 0) return `${sides[1]} has no sample`;
   return `${share(Math.abs(extra), base)} ${extra > 0 ? "more" : "less"} than ${sides[1]}`;
 }

@@ -58,21 +58,31 @@ export function fill(element, ...children) {
 }
 
 /**
+ * Code to be typed elsewhere, with a button that copies it.
+ *
+ * @param {string} code
+ */
+export function codeBlock(code) {
+  return h("div", { class: "copied" }, h("pre", { tabindex: "0" }, h("code", {}, code)), copyButton(code, "code"));
+}
+
+/**
  * A button that copies a text and says so.
  *
- * @param {string} text
+ * @param {string | (() => string)} text
  * @param {string} name what is copied, for its accessible name
+ * @param {string} [label]
  */
-export function copyButton(text, name) {
-  const button = h("button", { type: "button", class: "quiet", "aria-label": `Copy ${name}` }, "Copy");
+export function copyButton(text, name, label = "Copy") {
+  const button = h("button", { type: "button", class: "quiet", "aria-label": `Copy ${name}` }, label);
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(typeof text === "string" ? text : text());
       button.textContent = "Copied";
     } catch {
       button.textContent = "Not allowed";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    setTimeout(() => { button.textContent = label; }, 1500);
   });
   return button;
 }

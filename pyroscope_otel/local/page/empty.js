@@ -1,6 +1,7 @@
 /** What is missing, and what to do about it. */
 
-import { h } from "./dom.js";
+import { codeBlock, h } from "./dom.js";
+import { waysToStart } from "./start.js";
 
 /**
  * A page's or a part's words in place of data.
@@ -22,6 +23,7 @@ export function message(title, paragraphs, link) {
  * @property {string} title
  * @property {string} text
  * @property {(string | {code: string})[]} steps
+ * @property {Node} [more] what is shown below
  */
 
 /**
@@ -34,27 +36,12 @@ export function message(title, paragraphs, link) {
 export function diagnose(status, origin) {
   const traces = status.spans > 0 || status.trace_exports > 0;
   const pushes = status.pushes > 0;
-  const run = {
-    code: `PYROSCOPE_SERVER_ADDRESS=${origin} \\\nOTEL_EXPORTER_OTLP_ENDPOINT=${origin} \\\nuvicorn app:app`,
-  };
+  const otlp = otlpOf(status);
   if (!traces && !pushes && status.requests === 0) {
     return {
-      id: "nothing",
-      title: "Waiting for a first request",
-      text: "No traces and no profiles have arrived yet.",
-      steps: [
-        "Add the middleware to the application; it starts the profiler and makes the spans:",
-        { code: "from pyroscope_otel.asgi import PyroscopeMiddleware\n\napp.add_middleware(PyroscopeMiddleware, application_name=\"shop\")" },
-        "Install the exporter of traces:",
-        { code: "pip install opentelemetry-exporter-otlp-proto-http" },
-        "Start the application with this server's address, and send it a request:",
-        run,
-        "Traces arrive within seconds, profiles every 10 seconds.",
-        "Still nothing? Let the doctor look at it:",
-        { code: "pyroscope-otel doctor app:app" },
-        "Or see it with an example shop first:",
-        { code: "pyroscope-otel demo" },
-      ],
+      id: "nothing", title: "Waiting for a first request",
+      text: "No traces and no profiles have arrived yet. Ways to send the first:", steps: [],
+      more: waysToStart(origin, otlp),
     };
   }
   if (!traces && status.requests === 0) {
@@ -66,7 +53,7 @@ export function diagnose(status, origin) {
         "Install the exporter:",
         { code: "pip install opentelemetry-exporter-otlp-proto-http" },
         "Tell the application where to send traces, before it starts:",
-        { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${origin}` },
+        { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${otlp}` },
         "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; gRPC is not understood here).",
       ],
     };
@@ -105,11 +92,16 @@ export function diagnose(status, origin) {
       steps: [
         "Only code under a local root span is labelled: see that PyroscopeSpanProcessor is on the tracer provider of the process that burns the CPU.",
         "The setting span_labels must contain span_id.",
-        "pyroscope-io's Stack implementation drops labels: use PySpy, its default.",
+        "With the setting attribution=\"thread\" the sampler Stack drops labels: use PySpy.",
       ],
     };
   }
   return null;
+}
+
+/** Where traces are sent to: the host is how the reader reaches it. @param {import("./api.js").Status} status */
+function otlpOf(status) {
+  return `${location.protocol}//${location.hostname}:${status.otlp_port}`;
 }
 
 /**
@@ -120,7 +112,8 @@ export function showFinding(finding, tag = "section") {
   return h(tag, { class: tag === "aside" ? "notice" : "message", "data-finding": finding.id },
     h("h2", {}, finding.title),
     h("p", {}, finding.text),
-    h("ol", {}, group(finding.steps)));
+    finding.steps.length > 0 && h("ol", {}, group(finding.steps)),
+    finding.more);
 }
 
 /**
@@ -133,18 +126,36 @@ function group(steps) {
   const items = [];
   for (const step of steps) {
     if (typeof step === "string") items.push(h("li", {}, step));
-    else items[items.length - 1].append(h("pre", { tabindex: "0" }, h("code", {}, step.code)));
+    else items[items.length - 1].append(codeBlock(step.code));
   }
   return items;
+}
+
+/**
+ * Why there is no memory to see.
+ *
+ * @param {boolean} profiled whether the service's memory is
+ */
+export function withoutMemory(profiled) {
+  if (profiled) {
+    return h("div", { class: "message small", "data-finding": "no-allocations" },
+      h("h3", {}, "No allocation was sampled"),
+      h("p", {}, "About one allocation in 512 KiB is sampled, so what allocates little has none. Its route has more to show."));
+  }
+  return h("div", { class: "message small", "data-finding": "no-memory" },
+    h("h3", {}, "Memory is not profiled"),
+    h("p", {}, "Switch it on before the application starts, in its environment or its settings:"),
+    codeBlock("PYROSCOPE_MEM_ENABLED=true"));
 }
 
 /**
  * Why a stored request has no sample.
  *
  * @param {import("./api.js").Request} request
+ * @param {import("./cpu_time.js").From} from how its service's CPU time is taken
  * @param {number} now ms since the epoch
  */
-export function withoutSamples(request, now) {
+export function withoutSamples(request, from, now) {
   const young = now - (request.start_ms + request.duration_ns / 1e6) < 15_000;
   const short = request.duration_ns < 20_000_000;
   return h("div", { class: "message small", "data-finding": "no-samples" },
@@ -153,5 +164,5 @@ export function withoutSamples(request, now) {
       young && h("li", {}, "The agent uploads every 10 seconds: its samples may still be on their way. They appear here by themselves."),
       short && h("li", {}, "It took less than two sampling periods (10 ms each by default), so it can fall between two samples. The merged flame graph of its route has more to show."),
       h("li", {}, "Only burnt CPU time is sampled. A request that waits, for a database or another service, has spans and no samples."),
-      h("li", {}, "Code that releases the GIL is not sampled unless gil_only is off.")));
+      from !== "clock" && h("li", {}, "Native code that has released the GIL (compression, hashing, NumPy, a database driver) is not seen by PySpy unless gil_only is off. The sampler Stack sees it.")));
 }

@@ -8,6 +8,7 @@
  */
 
 import { fill, h } from "./dom.js";
+import { count } from "./format.js";
 import { FlameLayout } from "./flame_layout.js";
 import { painter } from "./flame_paint.js";
 
@@ -23,9 +24,13 @@ export class FlameGraph {
    * @param {(index: number, step: boolean) => void} options.onZoom
    * @param {() => void} options.onEscape
    * @param {(frame: import("./flame_tree.js").Frame) => string[]} options.describe lines for the tooltip and the screen reader
+   * @param {import("./measures.js").Measure} options.measure
+   * @param {import("./colours.js").Tones} options.tone
    * @param {AbortSignal} options.signal
    */
-  constructor({ onSelect, onZoom, onEscape, describe, signal }) {
+  constructor({ onSelect, onZoom, onEscape, describe, measure, tone, signal }) {
+    this.tone = tone;
+    this.measure = measure;
     this.onSelect = onSelect;
     this.onZoom = onZoom;
     this.onEscape = onEscape;
@@ -43,7 +48,8 @@ export class FlameGraph {
         blur: () => this.draw(),
       },
     }, this.space);
-    this.element = h("div", { class: "flame-frame" }, this.scroller, this.tip, this.spoken);
+    this.cue = h("button", { type: "button", class: "cue", hidden: true, tabindex: "-1", on: { click: () => this.scrollOn() } });
+    this.element = h("div", { class: "flame-frame" }, this.scroller, this.cue, this.tip, this.spoken);
     this.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => this.leave());
     this.canvas.addEventListener("click", (/** @type {MouseEvent} */ event) => this.clicked(event));
@@ -56,7 +62,8 @@ export class FlameGraph {
     this.to = 1;
     this.width = 0;
     this.sliding = 0;
-    this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, folds: "", total: 0, self: 0, left: null, right: null, children: [] });
+    this.byPointer = false; // how what is selected was
+    this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, fold: null, folds: "", openedBy: "", total: 0, self: 0, left: null, right: null, children: [] });
     const sizes = new ResizeObserver(() => this.resize());
     sizes.observe(this.scroller);
     signal.addEventListener("abort", () => sizes.disconnect());
@@ -168,10 +175,11 @@ export class FlameGraph {
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     const scale = devicePixelRatio || 1;
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    const paint = painter(context, this.scroller, ROW);
+    const paint = painter(context, this.scroller, ROW, this.measure, this.tone);
     const height = this.scroller.clientHeight;
     const span = this.to - this.from;
     context.clearRect(0, 0, this.width, height);
+    this.showCue();
     const top = this.scroller.scrollTop;
     const last = Math.min(layout.rows.length - 1, Math.floor((top + height) / ROW));
     const root = layout.frames[0];
@@ -190,13 +198,28 @@ export class FlameGraph {
           root, isRoot: index === 0,
           above: depth < layout.depths[this.zoomed],
           dimmed: this.hits !== null && !this.hits.has(index),
-          hit: this.hits !== null && this.hits.has(index),
+          hit: this.hits?.has(index) ?? false,
           hovered: index === this.hovered,
           selected: index === this.selected,
           focused: index === this.selected && document.activeElement === this.scroller,
         });
       }
     }
+  }
+
+  /** Say what is further down: an edge of the box alone looks like the end. */
+  showCue() {
+    const hidden = Math.round((this.scroller.scrollHeight - this.scroller.clientHeight - this.scroller.scrollTop) / ROW);
+    this.cue.hidden = hidden < 1;
+    if (hidden < 1) return;
+    const from = this.layout.rows.length - hidden;
+    const own = this.layout.frames.some((frame, index) => frame.own && this.layout.depths[index] >= from);
+    this.cue.textContent = `↓ ${count(hidden, "more row")}${own ? ", with own code" : ""}`;
+  }
+
+  scrollOn() {
+    this.scroller.scrollTop += this.scroller.clientHeight - 2 * ROW;
+    this.scroller.focus();
   }
 
   /** @param {MouseEvent} event */
@@ -237,7 +260,9 @@ export class FlameGraph {
     if (index === this.selected && index !== this.zoomed) this.onZoom(index, true);
     else {
       this.select(index);
+      this.byPointer = true;
       this.onSelect(index);
+      this.byPointer = false;
     }
   }
 

@@ -138,20 +138,31 @@ export class FlameLayout {
   }
 
   /**
-   * The frames whose name or file contains a text, and how much of the whole they cover.
+   * The frames from below the root down to one.
    *
-   * @param {string} text
+   * @param {number} index
+   */
+  stack(index) {
+    /** @type {import("./flame_tree.js").Frame[]} */
+    const frames = [];
+    for (let each = index; each > 0; each = this.parents[each]) frames.push(this.frames[each]);
+    return frames.reverse();
+  }
+
+  /**
+   * The frames whose name or file matches, and how much of the whole they cover.
+   *
+   * @param {RegExp} pattern
    * @returns {{hits: Set<number>, covered: number}}
    */
-  search(text) {
-    const wanted = text.toLowerCase();
+  search(pattern) {
     /** @type {Set<number>} */
     const hits = new Set();
     const inside = new Uint8Array(this.frames.length);
     let covered = 0;
     for (let index = 1; index < this.frames.length; index++) {
       const frame = this.frames[index];
-      const hit = [frame.name, frame.file, frame.folds].some((each) => each.toLowerCase().includes(wanted));
+      const hit = [frame.name, frame.file, frame.folds].some((each) => pattern.test(each));
       inside[index] = inside[this.parents[index]] || Number(hit);
       if (!hit) continue;
       hits.add(index);

@@ -6,8 +6,9 @@
  * In a difference the colour says which side has more, and the text says it again.
  */
 
-import { change, cpu } from "./format.js";
+import { LIBRARY_TONES, OWN_TONES } from "./colours.js";
 import { more } from "./flame_tree.js";
+import { change } from "./measures.js";
 
 /**
  * @typedef {object} Look
@@ -32,15 +33,18 @@ const PADDING = 6;
  * @param {CanvasRenderingContext2D} context
  * @param {Element} element has the colours as custom properties
  * @param {number} height
+ * @param {import("./measures.js").Measure} measure
+ * @param {import("./colours.js").Tones} tone
  * @returns {(frame: import("./flame_tree.js").Frame, look: Look) => void}
  */
-export function painter(context, element, height) {
+export function painter(context, element, height, measure, tone) {
   const style = getComputedStyle(element);
   /** @param {string} name */
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const ink = colour("flame-ink");
   const ownInk = colour("own-ink");
-  const own = [colour("own-1"), colour("own-2"), colour("own-3")];
+  const own = Array.from({ length: OWN_TONES }, (_, at) => colour(`own-${at + 1}`));
+  const libraries = Array.from({ length: LIBRARY_TONES }, (_, at) => colour(`library-${at + 1}`));
   const ownEdge = colour("own-edge");
   const library = colour("library");
   const libraryEdge = colour("library-edge");
@@ -63,7 +67,7 @@ export function painter(context, element, height) {
     const { left, top } = look;
     const solid = frame.own && !frame.left;
     context.globalAlpha = look.dimmed ? 0.3 : look.above ? 0.6 : 1;
-    context.fillStyle = look.isRoot ? libraryEdge : solid ? own[tone(frame.file, own.length)] : library;
+    context.fillStyle = look.isRoot ? libraryEdge : frame.left ? library : (solid ? own : libraries)[tone.of(frame)];
     context.fillRect(left, top, width, height - 1);
     if (frame.left && frame.right) {
       const most = Math.max(look.root.left?.total ?? 0, look.root.right?.total ?? 0, 1);
@@ -102,10 +106,10 @@ export function painter(context, element, height) {
     if (fits < 2) return;
     context.font = font;
     context.fillStyle = solid ? ownInk : ink;
-    const name = frame.name || "(unknown)";
+    const name = `${frame.name || "(unknown)"}${frame.fold && !frame.fold.packages.length ? ` ↻ ${frame.fold.count}` : ""}`;
     const middle = look.top + height / 2;
     const start = look.left + (frame.own ? PADDING + 2 : PADDING);
-    const value = frame.left ? change(more(frame)) : cpu(frame.total);
+    const value = frame.left ? change(measure, more(frame)) : measure.text(frame.total);
     const shown = name.length <= fits ? name : `${name.slice(0, fits - 1)}…`;
     context.fillText(shown, start, middle, room);
     if (name.length + 2 + value.length > fits) return;
@@ -122,17 +126,4 @@ export function painter(context, element, height) {
     context.strokeRect(look.left + line / 2, look.top + line / 2, Math.max(0, width - line), height - 1 - line);
   };
   return paint;
-}
-
-/**
- * Which of some tones a file has: the same everywhere, so that neighbours of one file look
- * alike and others do not.
- *
- * @param {string} file
- * @param {number} tones
- */
-function tone(file, tones) {
-  let hash = 0;
-  for (let at = 0; at < file.length; at++) hash = (hash * 31 + file.charCodeAt(at)) | 0;
-  return Math.abs(hash) % tones;
 }

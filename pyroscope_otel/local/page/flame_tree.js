@@ -6,107 +6,47 @@
  * @property {string} file
  * @property {number} line
  * @property {boolean} own code of the application, not of a library
- * @property {string} folds of a frame that stands for folded ones: their names and files; else ""
- * @property {number} total what its width shows: ns; of a difference, both sides together
+ * @property {Fold | null} fold of a frame that stands for others
+ * @property {string} folds their names and files; else ""
+ * @property {string} openedBy the key of the open fold that it is in; else ""
+ * @property {number} total what its width shows; of a difference, both sides together
  * @property {number} self the part of it that no child has
  * @property {Side | null} left of a difference only
  * @property {Side | null} right of a difference only
  * @property {Frame[]} children
  *
  * @typedef {{total: number, self: number}} Side
+ * @typedef {{key: string, count: number, packages: string[]}} Fold without packages: a function
+ *   that calls itself
  */
 
 /**
  * @param {any} node of the API's flame graph
+ * @param {import("./measures.js").Measure} measure
  * @returns {Frame}
  */
-export function fromProfile(node) {
+export function fromProfile(node, measure) {
+  const { suffix } = measure;
   return {
-    name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
-    total: node.total_ns, self: node.self_ns, left: null, right: null,
-    children: node.children.map(fromProfile),
+    name: node.name, file: node.file, line: node.line, own: node.own, fold: null, folds: "", openedBy: "",
+    total: node[`total_${suffix}`], self: node[`self_${suffix}`], left: null, right: null,
+    children: node.children.map((/** @type {any} */ child) => fromProfile(child, measure)),
   };
 }
 
 /**
  * @param {any} node of the API's difference
+ * @param {import("./measures.js").Measure} measure
  * @returns {Frame}
  */
-export function fromDifference(node) {
+export function fromDifference(node, measure) {
+  const { suffix } = measure;
+  const left = { total: node[`left_${suffix}`], self: node[`left_self_${suffix}`] };
+  const right = { total: node[`right_${suffix}`], self: node[`right_self_${suffix}`] };
   return {
-    name: node.name, file: node.file, line: node.line, own: node.own, folds: "",
-    total: node.left_ns + node.right_ns, self: node.left_self_ns + node.right_self_ns,
-    left: { total: node.left_ns, self: node.left_self_ns },
-    right: { total: node.right_ns, self: node.right_self_ns },
-    children: node.children.map(fromDifference),
-  };
-}
-
-/**
- * The tree with each run of library frames that leads to own code in one frame. Web
- * frameworks put 20 frames above a handler; what the handler itself calls stays as it is.
- *
- * @param {Frame} root
- * @returns {Frame}
- */
-export function foldFrameworks(root) {
-  /** @type {Set<Frame>} library frames with own code below */
-  const leading = new Set();
-  /** @param {Frame} frame @returns {boolean} */
-  const leads = (frame) => {
-    let below = false;
-    for (const child of frame.children) below = leads(child) || below;
-    if (below && !frame.own) leading.add(frame);
-    return below || frame.own;
-  };
-  leads(root);
-  return { ...root, children: foldBelow([root], leading) };
-}
-
-/**
- * What is below some frames that are one after folding.
- *
- * @param {Frame[]} frames
- * @param {Set<Frame>} leading
- * @returns {Frame[]}
- */
-function foldBelow(frames, leading) {
-  const run = frames.flatMap((frame) => frame.children).filter((child) => leading.has(child));
-  const rest = together(frames.flatMap((frame) => frame.children).filter((child) => !leading.has(child)));
-  const folded = rest.map((same) => merge(same, foldBelow(same, leading)));
-  return run.length ? [foldRun(run, leading), ...folded] : folded;
-}
-
-/**
- * One frame for leading frames and the leading frames below them.
- *
- * @param {Frame[]} tops
- * @param {Set<Frame>} leading
- * @returns {Frame}
- */
-function foldRun(tops, leading) {
-  /** @type {Frame[]} */
-  const run = [];
-  /** @type {Frame[]} */
-  const below = [];
-  const waiting = [...tops].reverse();
-  for (let frame = waiting.pop(); frame; frame = waiting.pop()) {
-    run.push(frame);
-    for (const child of frame.children) (leading.has(child) ? waiting : below).push(child);
-  }
-  const names = [...new Set(run.map((frame) => packageOf(frame.file)))].filter(Boolean);
-  const merged = merge(tops, together(below).map((same) => merge(same, foldBelow(same, leading))));
-  /** @param {"left" | "right"} side */
-  const part = (side) => merged[side] && { total: merged[side].total, self: sum(run, (frame) => frame[side]?.self ?? 0) };
-  return {
-    ...merged,
-    name: `⋯ ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", …" : ""}`,
-    file: names.join(", "),
-    line: 0,
-    folds: run.map((frame) => `${frame.name}\n${frame.file}`).join("\n"),
-    self: sum(run, (frame) => frame.self),
-    left: part("left"),
-    right: part("right"),
+    name: node.name, file: node.file, line: node.line, own: node.own, fold: null, folds: "", openedBy: "",
+    total: left.total + right.total, self: left.self + right.self, left, right,
+    children: node.children.map((/** @type {any} */ child) => fromDifference(child, measure)),
   };
 }
 
@@ -116,7 +56,7 @@ function foldRun(tops, leading) {
  * @param {Frame[]} frames
  * @returns {Frame[][]}
  */
-function together(frames) {
+export function together(frames) {
   /** @type {Map<string, Frame[]>} */
   const groups = new Map();
   for (const frame of frames) {
@@ -132,7 +72,7 @@ function together(frames) {
  * @param {Frame[]} children
  * @returns {Frame}
  */
-function merge(frames, children) {
+export function merge(frames, children) {
   const [first] = frames;
   /** @param {"left" | "right"} side */
   const both = (side) => first[side] && {
@@ -156,45 +96,95 @@ export function identity(frame) {
  *
  * @param {string} file
  */
-function packageOf(file) {
+export function packageOf(file) {
   const installed = /[/\\](?:site|dist)-packages[/\\]([^/\\]+)/.exec(file);
   if (installed) return installed[1].replace(/\.py$/, "");
   return file ? "python" : "";
 }
 
 /**
- * The functions of a tree, the one with the most time of its own first. A function that
- * calls itself counts once.
+ * The functions of a tree, the one with the most of its own first. A function that calls
+ * itself counts once.
  *
  * @param {Frame} root not itself a function
+ * @param {boolean} libraries false: what libraries take is their callers' own
  * @returns {Frame[]} without children
  */
-export function functions(root) {
+export function functions(root, libraries) {
   /** @type {Map<string, Frame>} */
   const found = new Map();
-  /** @param {Frame} frame @param {Set<string>} above */
-  const visit = (frame, above) => {
+  /** @param {Frame} frame */
+  const entryOf = (frame) => {
     const key = identity(frame);
-    const outermost = !above.has(key);
     let entry = found.get(key);
     if (!entry) {
       entry = { ...frame, total: 0, self: 0, left: frame.left && { total: 0, self: 0 }, right: frame.right && { total: 0, self: 0 }, children: [] };
       found.set(key, entry);
     }
+    return entry;
+  };
+  /** @param {Frame} frame @param {Set<string>} above @param {Frame | null} caller the own one */
+  const visit = (frame, above, caller) => {
+    const key = identity(frame);
+    const outermost = !above.has(key);
+    const absorbed = !libraries && !frame.own && caller;
+    const entry = absorbed || entryOf(frame);
     entry.self += frame.self;
-    if (outermost) entry.total += frame.total;
+    if (outermost && !absorbed) entry.total += frame.total;
     for (const side of /** @type {const} */ (["left", "right"])) {
       const times = entry[side];
       if (!times) continue;
       times.self += frame[side]?.self ?? 0;
-      if (outermost) times.total += frame[side]?.total ?? 0;
+      if (outermost && !absorbed) times.total += frame[side]?.total ?? 0;
     }
     if (outermost) above.add(key);
-    for (const child of frame.children) visit(child, above);
+    for (const child of frame.children) visit(child, above, frame.own ? entry : caller);
     if (outermost) above.delete(key);
   };
-  for (const child of root.children) visit(child, new Set());
+  for (const child of root.children) visit(child, new Set(), null);
   return [...found.values()].sort((a, b) => b.self - a.self || b.total - a.total);
+}
+
+/**
+ * What a function calls, and who calls it: all its outermost calls in one.
+ *
+ * @param {Frame} root
+ * @param {string} wanted its identity
+ * @returns {{callees: Frame, callers: Frame} | null} null: it is not in the tree
+ */
+export function sandwich(root, wanted) {
+  /** @type {Frame[]} */
+  const calls = [];
+  /** @type {Frame[]} each call as a chain of its callers, the nearest first */
+  const chains = [];
+  /** @param {Frame} frame @param {Frame[]} above */
+  const visit = (frame, above) => {
+    if (identity(frame) === wanted) {
+      calls.push(frame);
+      let chain = /** @type {Frame[]} */ ([]);
+      for (const caller of above) {
+        chain = [{ ...caller, total: frame.total, self: chain.length ? 0 : frame.total, left: whole(frame.left, !chain.length), right: whole(frame.right, !chain.length), children: chain }];
+      }
+      chains.push({ ...frame, self: chain.length ? 0 : frame.total, children: chain });
+      return;
+    }
+    above.push(frame);
+    for (const child of frame.children) visit(child, above);
+    above.pop();
+  };
+  for (const child of root.children) visit(child, []);
+  if (!calls.length) return null;
+  return { callees: joined(calls), callers: joined(chains) };
+}
+
+/** @param {Side | null} side @param {boolean} isSelf @returns {Side | null} */
+function whole(side, isSelf) {
+  return side && { total: side.total, self: isSelf ? side.total : 0 };
+}
+
+/** Equal frames as one, and so below. @param {Frame[]} frames @returns {Frame} */
+function joined(frames) {
+  return merge(frames, together(frames.flatMap((frame) => frame.children)).map(joined));
 }
 
 /**
@@ -211,7 +201,7 @@ export function more(frame) {
  * @param {T[]} items
  * @param {(item: T) => number} value
  */
-function sum(items, value) {
+export function sum(items, value) {
   let total = 0;
   for (const item of items) total += value(item);
   return total;

@@ -29,17 +29,6 @@ export function cpu(ns) {
 }
 
 /**
- * A difference of CPU times, always with its sign.
- *
- * @param {number} ns
- */
-export function change(ns) {
-  const text = cpu(Math.abs(ns));
-  if (text === "0 ms") return "±0 ms";
-  return ns > 0 ? `+${text}` : `−${text}`;
-}
-
-/**
  * @param {number} part
  * @param {number} whole
  */
@@ -81,9 +70,21 @@ export function count(number, one, many = `${one}s`) {
 
 /** @param {number} number */
 export function bytes(number) {
-  if (number < 1024) return `${number} B`;
+  if (number < 1024) return `${Math.round(number)} B`;
   if (number < 1024 ** 2) return `${Math.round(number / 1024)} KiB`;
-  return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+  if (number < 1024 ** 3) return `${(number / 1024 ** 2).toFixed(number < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+  return `${(number / 1024 ** 3).toFixed(1)} GiB`;
+}
+
+/**
+ * How much is stored, in the units of the option --max-size.
+ *
+ * @param {number} number of bytes
+ */
+export function stored(number) {
+  if (number < 1e6) return `${Math.round(number / 1e3)} KB`;
+  if (number < 1e9) return `${(number / 1e6).toFixed(number < 1e7 && number % 1e6 ? 1 : 0)} MB`;
+  return `${(number / 1e9).toFixed(number % 1e9 ? 1 : 0)} GB`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { ask, listen, Refused, Unreachable } from "./api.js";
 import { parse, withView } from "./address.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
-import { bytes, count, period, sentence } from "./format.js";
+import { count, period, sentence, stored } from "./format.js";
 import { openDifference } from "./difference.js";
 import { openRequest } from "./request.js";
 import { openRequests } from "./requests.js";
@@ -123,7 +123,7 @@ async function showFoot() {
   const status = /** @type {import("./api.js").Status} */ (await ask("status"));
   fill(foot,
     h("p", {}, `Version ${status.version}. ${count(status.requests, "request")}, ${count(status.spans, "span")}, `,
-      `${bytes(status.stored_bytes)}; kept for ${period(status.bound.keep_seconds)} or ${bytes(status.bound.max_bytes)}.`),
+      `${stored(status.stored_bytes)}; kept for ${period(status.bound.keep_seconds)} or ${stored(status.bound.max_bytes)}.`),
     h("p", {}, "A server for development, on your own machine: no users, no passwords, no long memory."));
 }
 
@@ -138,7 +138,8 @@ let footTimer = 0;
 function changed() {
   if (shown?.key === "failed") go();
   else shown?.page?.changed?.();
-  footTimer ||= setTimeout(() => {
+  if (footTimer) return;
+  footTimer = setTimeout(() => {
     footTimer = 0;
     showFoot().catch(() => {});
   }, 300);

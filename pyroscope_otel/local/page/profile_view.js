@@ -1,37 +1,55 @@
 /** A flame graph with what belongs to it: search, folding, a frame's details, functions. */
 
-import { copyButton, fill, h } from "./dom.js";
+import { fill, h } from "./dom.js";
+import { describe, hint, showFrame } from "./frame_details.js";
 import { FlameGraph } from "./flame_graph.js";
-import { foldFrameworks, functions, identity, more } from "./flame_tree.js";
-import { change, count, cpu, place, share, shortFile } from "./format.js";
+import { foldLibraries, hash } from "./flame_fold.js";
+import { identity, sandwich } from "./flame_tree.js";
+import { count, share } from "./format.js";
+import { FunctionTable } from "./function_table.js";
+import { legend, tones } from "./colours.js";
+import { SourceView } from "./source_view.js";
 
 /** @typedef {import("./flame_tree.js").Frame} Frame */
-
-const SHOWN = 12; // functions listed at first; those that only call others are not
 
 export class ProfileView {
   /**
    * @param {object} options
    * @param {Frame} options.root
    * @param {string} options.name what the graph is of
+   * @param {import("./measures.js").Measure} options.measure
+   * @param {(frame: Frame) => Promise<any>} options.source asks for a function's source
    * @param {[string, string]} [options.sides] of a difference: what its left and right are called
    * @param {import("./main.js").Surroundings["setView"]} options.setView
    * @param {AbortSignal} options.signal
    */
-  constructor({ root, name, sides, setView, signal }) {
+  constructor({ root, name, measure, source, sides, setView, signal }) {
+    this.measure = measure;
     this.tree = { ...root, name };
+    this.whole = this.tree; // what is drawn of it: all, or what one function calls
     this.name = name;
     this.sides = sides ?? ["left", "right"];
-    this.difference = root.left !== null;
     this.setView = setView;
     this.folded = true;
+    /** @type {Set<string>} */
+    this.opened = new Set();
+    this.of = ""; // whose callers and callees are shown
+    const tone = tones(this.tree);
+    this.tone = tone;
+    const graph = { measure, signal, tone, describe: (/** @type {Frame} */ frame) => describe(frame, this.scale()) };
     this.graph = new FlameGraph({
-      onSelect: (index) => this.showDetails(index),
+      ...graph,
+      onSelect: (index) => this.selected(index),
       onZoom: (index, step) => this.zoom(index, step),
       onEscape: () => this.reset(),
-      describe: (frame) => this.describe(frame),
-      signal,
     });
+    this.callers = new FlameGraph({
+      ...graph,
+      onSelect: (index) => this.showDetails(this.callers, index),
+      onZoom: (index) => this.callers.zoom(index),
+      onEscape: () => this.callers.zoom(0),
+    });
+    this.regex = h("button", { type: "button", "aria-pressed": "false", title: "Search with a regular expression", "aria-label": "Regular expression", on: { click: () => this.toggleRegex() } }, ".*");
     this.find = h("input", {
       type: "search", placeholder: "Search functions and files", "aria-label": "Search functions and files",
       "aria-keyshortcuts": "/", autocomplete: "off", spellcheck: "false",
@@ -41,49 +59,119 @@ export class ProfileView {
       },
     });
     this.found = h("span", { class: "found", role: "status" });
-    this.fold = h("button", { type: "button", "aria-pressed": "true", on: { click: () => this.toggleFold() } }, "Fold frameworks");
+    this.steps = h("span", { class: "steps", hidden: true },
+      h("button", { type: "button", "aria-label": "Previous match", on: { click: () => this.toHit(-1) } }, "↑"),
+      h("button", { type: "button", "aria-label": "Next match", on: { click: () => this.toHit(1) } }, "↓"));
+    this.fold = h("button", { type: "button", "aria-pressed": "true", on: { click: () => this.toggleFold() } }, "Fold libraries");
     this.unzoom = h("button", { type: "button", hidden: true, on: { click: () => this.zoom(0, true) } }, "Reset zoom");
-    this.details = h("section", { class: "details", "aria-label": "Frame" });
-    this.table = h("section", { class: "functions", "aria-label": "Functions" });
-    this.element = h("div", { class: `profile${this.difference ? " difference" : ""}` },
+    this.details = h("div");
+    this.source = new SourceView({ ask: source, measure });
+    this.table = new FunctionTable({ tree: this.tree, measure, sides: this.sides, onChoose: (entry) => this.go(entry) });
+    this.above = h("div", { class: "callers" });
+    this.element = h("div", { class: `profile${this.tree.left ? " difference" : ""}` },
       h("div", { class: "tools", role: "search" },
-        h("span", { class: "find" }, this.find, this.found), this.fold, this.unzoom),
-      this.graph.element, this.legend(), this.details, this.table);
+        h("span", { class: "find" }, this.find, this.found), this.steps, this.regex, this.fold, this.unzoom),
+      this.above, this.graph.element, legend(tone, measure, sides),
+      h("section", { class: "details", "aria-label": "Frame" }, this.details, this.source.element), this.table.element);
     this.draw();
-    this.showFunctions(false);
+  }
+
+  scale() {
+    return { whole: this.tree, measure: this.measure, sides: this.sides };
   }
 
   /** Show what the address says. @param {URLSearchParams} params */
   apply(params) {
     const folded = params.get("fold") !== "0";
-    if (folded !== this.folded) {
+    const opened = new Set((params.get("open") ?? "").split(".").filter(Boolean));
+    const of = params.get("function") ?? "";
+    if (folded !== this.folded || of !== this.of || [...opened].join() !== [...this.opened].join()) {
       this.folded = folded;
+      this.opened = opened;
+      this.of = of;
       this.draw();
     }
     const find = params.get("find") ?? "";
     if (this.find.value !== find) this.find.value = find;
+    this.regex.setAttribute("aria-pressed", String(params.get("regex") === "1"));
     this.search(find);
     const zoomed = this.graph.layout.follow(params.get("zoom") ?? "");
     if (zoomed !== this.graph.zoomed) {
       this.graph.zoom(zoomed);
-      this.showDetails(this.graph.selected);
+      this.showDetails(this.graph, this.graph.selected);
     }
     this.unzoom.hidden = zoomed === 0;
   }
 
   draw() {
-    const tree = this.folded ? foldFrameworks(this.tree) : this.tree;
+    const parts = this.of ? this.partsOf(this.of) : null;
+    this.whole = parts ? parts.callees : this.tree;
+    const keys = "Arrow keys move, Enter zooms, Escape goes back to the whole.";
+    if (parts) {
+      const name = parts.callees.name || "(unknown)";
+      fill(this.above,
+        h("p", { class: "notice" }, "All calls of ", h("code", {}, name), " together. ",
+          h("button", { type: "button", on: { click: () => this.focusOn("") } }, "Back to the whole")),
+        h("h3", {}, "Who calls it ", h("span", { class: "quiet" }, "downwards: its callers, then theirs")), this.callers.element,
+        h("h3", {}, "What it calls"));
+      this.callers.setTree(parts.callers, `Callers of ${name}. ${keys}`);
+    } else fill(this.above);
+    // What a library function calls is what one wants to see of it.
+    const folds = this.folded && (!parts || parts.callees.own);
+    this.graph.setTree(folds ? foldLibraries(this.whole, this.opened) : this.whole, `Flame graph of ${this.name}. ${keys}`);
     this.fold.setAttribute("aria-pressed", String(this.folded));
-    this.graph.setTree(tree, `Flame graph of ${this.name}. Arrow keys move, Enter zooms, Escape goes back to the whole.`);
     this.unzoom.hidden = true;
     this.search(this.find.value);
-    this.showDetails(0);
+    this.showDetails(this.graph, 0);
+    this.table.show(!this.folded);
+  }
+
+  /** @param {string} of the hash of a function */
+  partsOf(of) {
+    let wanted = "";
+    /** @param {Frame} frame */
+    const look = (frame) => {
+      if (!wanted && hash(identity(frame)) === of) wanted = identity(frame);
+      frame.children.forEach(look);
+    };
+    this.tree.children.forEach(look);
+    return wanted ? sandwich(this.tree, wanted) : null;
+  }
+
+  /** @param {string} of the hash of a function, or "" for the whole */
+  focusOn(of) {
+    this.of = of;
+    this.draw();
+    this.setView({ function: of, zoom: null, open: null }, true);
+    this.element.scrollIntoView({ block: "nearest" });
+    this.graph.scroller.focus({ preventScroll: true });
   }
 
   toggleFold() {
     this.folded = !this.folded;
+    this.opened.clear();
     this.draw();
-    this.setView({ fold: this.folded ? null : "0", zoom: null });
+    this.setView({ fold: this.folded ? null : "0", zoom: null, open: null });
+  }
+
+  /** Open or close one fold. @param {string} key */
+  toggleOne(key) {
+    const opens = !this.opened.delete(key);
+    if (opens) this.opened.add(key);
+    this.draw();
+    this.setView({ open: [...this.opened].join("."), zoom: null }, true);
+    const { frames } = this.graph.layout;
+    const at = frames.findIndex((frame) => (opens ? frame.openedBy === key : frame.fold?.key === key));
+    if (at < 0) return;
+    this.graph.select(at);
+    this.showDetails(this.graph, at);
+  }
+
+  /** A frame was selected in the graph. @param {number} index */
+  selected(index) {
+    const { fold } = this.graph.layout.frames[index];
+    if (fold && this.graph.byPointer) this.toggleOne(fold.key);
+    else this.showDetails(this.graph, index);
   }
 
   /**
@@ -91,15 +179,21 @@ export class ProfileView {
    * @param {boolean} step whether Back undoes it
    */
   zoom(index, step) {
+    const { fold } = this.graph.layout.frames[index];
+    if (fold && step) {
+      this.toggleOne(fold.key);
+      return;
+    }
     this.graph.zoom(index);
     this.unzoom.hidden = index === 0;
-    this.showDetails(this.graph.selected);
+    this.showDetails(this.graph, this.graph.selected);
     this.setView({ zoom: this.graph.layout.path(index) }, step);
   }
 
   reset() {
     if (this.graph.zoomed !== 0) this.zoom(0, true);
     else if (this.find.value) this.clearSearch();
+    else if (this.of) this.focusOn("");
   }
 
   clearSearch() {
@@ -108,116 +202,89 @@ export class ProfileView {
     this.setView({ find: null });
   }
 
+  toggleRegex() {
+    const on = this.regex.getAttribute("aria-pressed") !== "true";
+    this.regex.setAttribute("aria-pressed", String(on));
+    this.search(this.find.value);
+    this.setView({ regex: on ? "1" : null });
+  }
+
   /** @param {KeyboardEvent} event */
   pressedInSearch(event) {
     if (event.key === "Escape") {
       this.clearSearch();
       this.graph.scroller.focus();
-    } else if (event.key === "Enter" && this.graph.hits?.size) {
-      // The widest hit first, then on to the next.
-      const { widths } = this.graph.layout;
-      const hits = [...this.graph.hits].sort((a, b) => widths[b] - widths[a] || a - b);
-      const next = hits[(hits.indexOf(this.graph.selected) + 1) % hits.length];
-      if (!this.graph.layout.holds(this.graph.zoomed, next)) this.zoom(0, false);
-      this.graph.select(next);
-      this.showDetails(next);
-    } else return;
+    } else if (event.key === "Enter" && this.graph.hits?.size) this.toHit(event.shiftKey ? -1 : 1);
+    else return;
     event.preventDefault();
+  }
+
+  /** The widest match first, then on to the next. @param {1 | -1} direction */
+  toHit(direction) {
+    const { widths } = this.graph.layout;
+    const hits = [...this.graph.hits ?? []].sort((a, b) => widths[b] - widths[a] || a - b);
+    if (!hits.length) return;
+    const at = hits.indexOf(this.graph.selected);
+    const next = hits[at < 0 && direction < 0 ? hits.length - 1 : (at + direction + hits.length) % hits.length];
+    if (!this.graph.layout.holds(this.graph.zoomed, next)) this.zoom(0, false);
+    this.graph.select(next);
+    this.showDetails(this.graph, next);
   }
 
   /** @param {string} text */
   search(text) {
+    this.find.setAttribute("aria-invalid", "false");
+    this.steps.hidden = true;
     if (!text) {
       this.graph.highlight(null);
       this.found.textContent = "";
       return;
     }
-    const { hits, covered } = this.graph.layout.search(text);
+    let pattern;
+    try {
+      const plain = this.regex.getAttribute("aria-pressed") !== "true";
+      pattern = new RegExp(plain ? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : text, "i");
+    } catch {
+      this.graph.highlight(null);
+      this.find.setAttribute("aria-invalid", "true");
+      this.found.textContent = "not a pattern";
+      return;
+    }
+    const { hits, covered } = this.graph.layout.search(pattern);
     this.graph.highlight(hits.size ? hits : null);
+    this.steps.hidden = hits.size < 2;
     this.found.textContent = hits.size ? `${count(hits.size, "frame")}, ${share(covered, 1)}` : "no match";
   }
 
-  /** @param {Frame} frame */
-  describe(frame) {
-    const whole = this.tree;
-    const where = frame.folds ? `folded: ${frame.file}` : frame.file && `${place({ ...frame, file: shortFile(frame.file) })}`;
-    const lines = [frame.name || "(unknown)", where];
-    if (frame.left && frame.right) {
-      lines.push(`${cpu(frame.left.total)} ${this.sides[0]}, ${cpu(frame.right.total)} ${this.sides[1]}: ${change(more(frame))}`);
-    } else {
-      lines.push(`${cpu(frame.total)}, ${share(frame.total, whole.total)}`);
-      if (frame.self > 0 && frame.children.length) lines.push(`${cpu(frame.self)} self`);
-    }
-    if (frame.file) lines.push(frame.own ? "own code" : "library");
-    return lines.filter(Boolean);
-  }
-
-  /** @param {number} index */
-  showDetails(index) {
-    const { layout } = this.graph;
-    const frame = layout.frames[index];
+  /** @param {FlameGraph} graph @param {number} index */
+  showDetails(graph, index) {
+    const frame = graph.layout.frames[index];
     if (index === 0) {
-      fill(this.details, h("p", { class: "hint" },
-        h("span", { class: "pointer-hint" }, "Select a frame for its file and line; select it again to zoom. "),
-        h("span", { class: "key-hint" }, h("kbd", {}, "/"), " search ", h("kbd", {}, "←↑↓→"), " move ", h("kbd", {}, "Enter"), " zoom ", h("kbd", {}, "Esc"), " back")));
+      fill(this.details, hint());
+      this.source.hide();
       return;
     }
-    const whole = this.tree;
-    const times = frame.left && frame.right
-      ? [
-        [this.sides[0], cpu(frame.left.total)], [this.sides[1], cpu(frame.right.total)],
-        ["change", change(more(frame))],
-      ]
-      : [
-        ["total", `${cpu(frame.total)}, ${share(frame.total, whole.total)}`],
-        ["self", `${cpu(frame.self)}, ${share(frame.self, whole.total)}`],
-      ];
-    fill(this.details,
-      h("h3", {}, h("code", {}, frame.name || "(unknown)"), " ", kind(frame)),
-      frame.file && h("p", { class: "place" },
-        h("code", {}, frame.folds ? frame.file : place(frame)),
-        !frame.folds && copyButton(place(frame), "file and line")),
-      h("dl", { class: "facts" }, times.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-      index !== this.graph.zoomed && h("button", { type: "button", on: { click: () => this.zoom(index, true) } }, "Zoom here"));
-  }
-
-  /** @param {boolean} all */
-  showFunctions(all) {
-    const found = functions(this.tree);
-    if (this.difference) found.sort((a, b) => Math.abs(selfChange(b)) - Math.abs(selfChange(a)));
-    const whole = this.tree;
-    const columns = this.difference
-      ? [`Self, ${this.sides[0]}`, `Self, ${this.sides[1]}`, "Change"] : ["Self", "Total", "Share"];
-    const telling = found.filter((entry) => (this.difference ? Math.abs(selfChange(entry)) >= 500_000 : entry.self > 0));
-    const shown = all ? found : telling.slice(0, SHOWN);
-    const rows = shown.map((entry) => {
-      const values = entry.left && entry.right
-        ? [cpu(entry.left.self), cpu(entry.right.self), change(selfChange(entry))]
-        : [cpu(entry.self), cpu(entry.total), share(entry.self, whole.total)];
-      return h("tr", {},
-        h("th", { scope: "row" },
-          h("button", { type: "button", class: `function ${entry.own ? "own" : "library"}`, on: { click: () => this.go(entry) } },
-            h("code", { class: "name" }, entry.name || "(unknown)"),
-            h("code", { class: "file" }, shortFile(entry.file)),
-            h("span", { class: "unseen" }, entry.own ? ", own code" : ", library"))),
-        values.map((value, column) => h("td", { class: `number${this.difference && column === 2 ? ` ${sign(selfChange(entry))}` : ""}` }, value)));
-    });
-    fill(this.table,
-      h("div", { class: "scroll" }, h("table", {},
-        h("caption", {}, this.difference ? "Functions, by how much their self time differs" : "Functions, by self time"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Function"), columns.map((name) => h("th", { scope: "col", class: "number" }, name)))),
-        h("tbody", {}, rows))),
-      !all && found.length > shown.length && h("button", { type: "button", class: "show-more", on: { click: () => this.showFunctions(true) } }, `Show all ${found.length} functions`));
+    const { key } = frame.fold ?? { key: "" };
+    const action = (/** @type {string} */ text, /** @type {() => void} */ click) => h("button", { type: "button", on: { click } }, text);
+    showFrame(this.details, frame, graph.layout.stack(index), this.scale(), [
+      key && action("Open this fold", () => this.toggleOne(key)),
+      frame.openedBy && graph === this.graph && action("Fold it again", () => this.toggleOne(frame.openedBy)),
+      graph === this.graph && !key && index !== graph.zoomed && action("Zoom here", () => this.zoom(index, true)),
+      !frame.fold?.packages.length && hash(identity(frame)) !== this.of && action("Callers and callees", () => this.focusOn(hash(identity(frame)))),
+    ]);
+    if (frame.fold?.packages.length || !frame.file) this.source.hide();
+    else this.source.show(frame);
   }
 
   /** Go to the widest frame of a function. @param {Frame} entry */
   go(entry) {
+    if (this.of) this.focusOn("");
     if (this.widest(entry) < 0) this.toggleFold(); // it is in a folded frame
     const best = this.widest(entry);
     const { layout } = this.graph;
     if (!layout.holds(this.graph.zoomed, best)) this.zoom(0, false);
     this.graph.select(best);
-    this.showDetails(best);
+    this.showDetails(this.graph, best);
     this.graph.element.scrollIntoView({ block: "nearest" });
   }
 
@@ -230,35 +297,4 @@ export class ProfileView {
     });
     return best;
   }
-
-  legend() {
-    if (this.difference) {
-      return h("p", { class: "legend" },
-        h("span", {}, h("i", { class: "swatch more" }), `more in ${this.sides[0]} (+)`),
-        h("span", {}, h("i", { class: "swatch less" }), `less in ${this.sides[0]} (−)`),
-        h("span", {}, h("i", { class: "swatch same" }), "the same"),
-        h("span", {}, h("i", { class: "swatch own-edge" }), h("b", {}, "own code")),
-        h("span", {}, "width: both together"));
-    }
-    return h("p", { class: "legend" },
-      h("span", {}, h("i", { class: "swatch own" }), h("b", {}, "own code"), ", a tone for each file"),
-      h("span", {}, h("i", { class: "swatch library" }), "library"),
-      h("span", {}, "width: CPU time"));
-  }
-}
-
-/** @param {Frame} frame */
-function kind(frame) {
-  if (frame.folds) return h("span", { class: "tag" }, "folded frameworks");
-  return h("span", { class: frame.own ? "tag own" : "tag" }, frame.own ? "own code" : "library");
-}
-
-/** @param {Frame} frame */
-function selfChange(frame) {
-  return (frame.left?.self ?? 0) - (frame.right?.self ?? 0);
-}
-
-/** @param {number} ns */
-function sign(ns) {
-  return Math.abs(ns) < 500_000 ? "" : ns > 0 ? "plus" : "minus";
 }

@@ -1,12 +1,15 @@
 /** A request: the waterfall of its trace, and beside it the flame graph of each local root. */
 
-import { ask } from "./api.js";
+import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
 import { copyButton, fill, h } from "./dom.js";
-import { withoutSamples } from "./empty.js";
+import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
-import { count, cpu, duration, isoTime, share, time } from "./format.js";
-import { ProfileView } from "./profile_view.js";
+import { lasted, method, misfit, names } from "./cpu_time.js";
+import { htmlFile, save } from "./html_file.js";
+import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
+import { CPU } from "./measures.js";
+import { ProfilePanel } from "./profile_panel.js";
 import { statusMark } from "./request_table.js";
 import { Waterfall } from "./waterfall.js";
 
@@ -36,50 +39,54 @@ class RequestPage {
     this.asking = false;
     /** @type {any} */
     this.trace = null;
-    /** @type {ProfileView | null} */
-    this.view = null;
+    /** @type {ProfilePanel | null} */
+    this.panel = null;
+    /** @type {any} */
+    this.waterfall = null;
   }
 
   async load() {
     const { signal } = this.around;
-    const [trace, profile] = await Promise.all([
-      ask(`requests/${this.id}`, {}, signal), ask("flamegraph", { profile_id: this.id }, signal),
-    ]);
-    if (signal.aborted) return;
+    const params = parse(location.hash).params;
+    const panel = new ProfilePanel({
+      title: "Flame graph", name: "this request", around: this.around,
+      ask: (measure) => ask("flamegraph", { profile_id: this.id, type: measure.type }, signal),
+      tree: fromProfile,
+      source: (frame, measure) => askSource(frame, measure, { profile_id: this.id }, signal),
+      below: (measure) => this.about(measure),
+      above: () => this.tabs(),
+      missing: (measure) => (measure === CPU
+        ? withoutSamples(this.trace.request, this.from(), Date.now()) : withoutMemory(this.trace.profiler.memory)),
+    });
+    const trace = await ask(`requests/${this.id}`, {}, signal);
     this.trace = trace;
+    panel.name = trace.request.route;
+    await panel.load(params);
+    if (signal.aborted) return;
+    this.panel = panel;
     this.waterfall = new Waterfall({
       spans: trace.spans, profiles: trace.profiles, profileId: this.id,
       onSelect: (span) => this.around.setView({ span }),
     });
     this.notice = h("div", { "aria-live": "polite" });
-    fill(this.around.main, this.head(), this.notice,
+    fill(this.around.main, this.head(), this.misfit(), this.notice,
       h("div", { class: "beside" },
         h("section", { class: "panel", "aria-labelledby": "trace-title" },
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
           trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),
           this.waterfall.element),
-        h("section", { class: "panel", "aria-labelledby": "profile-title" },
-          h("h2", { id: "profile-title" }, "Flame graph ", h("span", { class: "quiet" }, count(profile.samples, "sample"))),
-          this.tabs(), this.body(profile))));
-    this.apply(parse(location.hash).params);
-  }
-
-  /** @param {any} profile */
-  body(profile) {
-    if (!(profile.total_ns > 0)) {
-      this.view = null;
-      return withoutSamples(this.trace.request, Date.now());
-    }
-    this.view = new ProfileView({
-      root: fromProfile(profile.root), name: this.trace.request.route,
-      setView: this.around.setView, signal: this.around.signal,
-    });
-    return this.view.element;
+        panel.element));
+    this.chooseSpan(params);
   }
 
   /** @param {URLSearchParams} params */
-  apply(params) {
-    this.view?.apply(params);
+  async apply(params) {
+    this.chooseSpan(params);
+    await this.panel?.apply(params);
+  }
+
+  /** @param {URLSearchParams} params */
+  chooseSpan(params) {
     const here = this.trace.spans.find((/** @type {any} */ span) => span.profile_id === this.id);
     const span = params.get("span") ?? here?.span_id ?? "";
     if (this.waterfall && span !== this.waterfall.selected) this.waterfall.choose(span, false);
@@ -87,6 +94,8 @@ class RequestPage {
 
   head() {
     const request = /** @type {import("./api.js").Request} */ (this.trace.request);
+    const called = names(this.from());
+    const after = lasted(request);
     return h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, request.route),
@@ -95,16 +104,53 @@ class RequestPage {
           statusMark(request.status === "error", request.http_status))),
       h("dl", { class: "numbers" },
         [["duration", duration(request.duration_ns)],
-          ["CPU sampled", request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
-          ["on CPU", request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)]]
+          ...(after === null ? [] : [["went on for", `≥ ${duration(after)}`]]),
+          [called.time, request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
+          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
+          ...(request.alloc_bytes === null ? [] : [["allocated", bytes(request.alloc_bytes)]])]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("nav", { class: "actions", "aria-label": "This request" },
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
-        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof")),
+        h("button", { type: "button", on: { click: () => this.saveFile() } }, "Save as HTML"),
+        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof"),
+        request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
+  }
+
+  async saveFile() {
+    const { main } = this.around;
+    const blob = await htmlFile({
+      title: `${this.trace.request.route}, ${time(this.trace.request.start_ms)}`,
+      head: /** @type {Element} */ (main.querySelector(".head")),
+      notice: main.querySelector("aside[data-finding]"),
+      trace: this.waterfall.element,
+      view: this.panel?.view ?? null,
+    });
+    save(blob, `request-${this.id}.html`);
+  }
+
+  /** How CPU time is taken: this request's, or without samples its service's. */
+  from() {
+    return this.trace.request.cpu_from ?? this.trace.profiler.cpu_from;
+  }
+
+  /** @param {import("./measures.js").Measure} measure */
+  about(measure) {
+    const text = measure === CPU ? method(this.from())
+      : "What was allocated, whether or not it was given back. About one allocation in 512 KiB is sampled, and stands for those that were not.";
+    return text && h("p", { class: "about" }, text);
+  }
+
+  /** Where the CPU time does not fit the duration, that stands above everything. */
+  misfit() {
+    const found = misfit(this.trace.request, this.trace.spans, this.from());
+    const text = found?.text.map((each) => h("p", {}, each));
+    // What is odd stands there whole; what is usual, such as waiting, is a line to be opened.
+    return found && h("aside", { class: "notice", "data-finding": found.id },
+      found.id === "over" ? [h("h2", {}, found.title), text] : h("details", {}, h("summary", {}, found.title), text));
   }
 
   /** The local roots of the trace: other services, or other threads of work. */
@@ -124,7 +170,7 @@ class RequestPage {
     try {
       const trace = await ask(`requests/${this.id}`, {}, this.around.signal);
       if (this.around.signal.aborted || same(trace, this.trace)) return;
-      if (this.view) {
+      if (this.panel?.view) {
         // Somebody is reading: nothing is exchanged under their eyes.
         fill(this.notice, h("p", { class: "notice" }, "More of this request has arrived. ",
           h("button", { type: "button", on: { click: () => this.load() } }, "Show it")));

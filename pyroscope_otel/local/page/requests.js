@@ -10,7 +10,9 @@ import { RequestTable } from "./request_table.js";
 const PAGE = 50;
 const MOST = 400; // rows; more would only slow the page down
 
-const FILTERS = ["service", "route", "min_ms", "status"];
+const FILTERS = ["text", "service", "route", "min_ms", "max_ms", "status", "last", "since_ms", "until_ms"];
+const PERIODS = [["1", "last minute"], ["5", "last 5 minutes"], ["15", "last 15 minutes"], ["60", "last hour"]];
+const STATUSES = [["error", "Errors"], ["ok", "No errors"], ["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"]];
 
 /**
  * @param {import("./address.js").Place} place
@@ -42,7 +44,7 @@ class RequestList {
     this.again = false;
     this.missing = ""; // what is said about it
     this.whole = false; // nothing is missing
-    this.table = new RequestTable();
+    this.table = new RequestTable({ onSort: (sort) => this.sort(sort) });
     this.notice = h("div");
     this.controls = this.makeControls();
     this.empty = h("div");
@@ -55,24 +57,28 @@ class RequestList {
       h("label", {}, h("span", {}, label), h("select", { name, on: { change: () => this.chosen() } }, options));
     this.service = select("service", "Service");
     this.route = select("route", "Route");
-    this.status = select("status", "Status",
-      h("option", { value: "" }, "All"), h("option", { value: "error" }, "Errors"), h("option", { value: "ok" }, "No errors"));
+    this.status = select("status", "Status");
+    this.period = select("last", "Time");
     let typing = 0;
-    this.slower = h("label", { class: "slower" }, h("span", {}, "Slower than"),
-      h("span", { class: "unit" },
-        h("input", {
-          type: "number", name: "min_ms", min: "0", step: "any", inputmode: "decimal", placeholder: "0",
-          on: { input: () => { clearTimeout(typing); typing = setTimeout(() => this.chosen(), 250); } },
-        }), " ms"));
+    const typed = () => { clearTimeout(typing); typing = setTimeout(() => this.chosen(), 250); };
+    const bound = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ placeholder) =>
+      h("label", { class: "bound" }, h("span", {}, label), h("span", { class: "unit" },
+        h("input", { type: "number", name, min: "0", step: "any", inputmode: "decimal", placeholder, on: { input: typed } }), " ms"));
+    this.slower = bound("min_ms", "Slower than", "0");
+    this.faster = bound("max_ms", "Faster than", "∞");
+    this.text = h("label", { class: "text" }, h("span", {}, "Search"), h("input", {
+      type: "search", name: "text", placeholder: "Route, URL or id", autocomplete: "off", spellcheck: "false",
+      "aria-keyshortcuts": "/", on: { input: typed },
+    }));
     this.pause = h("button", { type: "button", class: "live", "aria-pressed": "true", on: { click: () => this.toggleLive() } }, "Live");
     return h("form", { class: "filters", "aria-label": "Filters", on: { submit: (/** @type {Event} */ event) => event.preventDefault() } },
-      this.service, this.route, this.slower, this.status, this.pause);
+      this.text, this.service, this.route, this.slower, this.faster, this.status, this.period, this.pause);
   }
 
   /** Show the list for the first time. */
   async load() {
     const [answer, status, { routes }] = await Promise.all([
-      this.ask(), ask("status", {}, this.around.signal), ask("routes", {}, this.around.signal),
+      this.ask(), ask("status", {}, this.around.signal), ask("routes", { names: 1 }, this.around.signal),
     ]);
     if (this.around.signal.aborted) return;
     this.routes = routes;
@@ -84,15 +90,24 @@ class RequestList {
 
   /** @param {Record<string, string>} [more] */
   ask(more) {
-    const filters = Object.fromEntries(FILTERS.map((name) => [name, this.params.get(name)]));
-    return ask("requests", { ...filters, limit: PAGE, ...more }, this.around.signal);
+    const { last, ...filters } = Object.fromEntries(FILTERS.map((name) => [name, this.params.get(name)]));
+    if (Number(last) > 0) filters.since_ms = String(Date.now() - Number(last) * 60_000);
+    return ask("requests", { ...filters, sort: this.params.get("sort"), limit: PAGE, ...more }, this.around.signal);
+  }
+
+  /** @param {string} sort */
+  sort(sort) {
+    this.around.setView({ sort: sort === "start" ? null : sort }, true);
+    this.filter(parse(location.hash).params);
   }
 
   /** @param {any} answer @param {import("./api.js").Status} status */
   show(answer, status) {
     this.table.replace(answer.requests);
+    this.table.showSort(this.params.get("sort") ?? "start");
     this.next = answer.next;
     this.more.hidden = !this.next;
+    this.more.textContent = this.params.get("sort") ? "Show more requests" : "Show older requests";
     this.showMissing(status);
     this.setPending(0);
   }
@@ -113,7 +128,7 @@ class RequestList {
       none && !started && finding && showFinding(finding),
       none && started && h("section", { class: "message", "data-finding": "filtered" },
         h("h2", {}, filtered ? "No request matches" : "No request"),
-        h("p", {}, `Of ${count(status.requests, "stored request")} none is of this service, route, duration and status.`),
+        h("p", {}, `Of ${count(status.requests, "stored request")} none is like that.`),
         filtered && h("p", {}, h("a", { href: "#/" }, "Clear the filters"))));
     this.controls.hidden = !started;
     this.table.element.hidden = none;
@@ -142,11 +157,18 @@ class RequestList {
     const names = new Set(this.routes.filter((/** @type {any} */ each) => !service || each.service === service)
       .map((/** @type {any} */ each) => each.route));
     if (route) names.add(route);
-    options(this.service, "All services", [...services].sort(), service);
-    options(this.route, "All routes", [...names].sort(), route);
-    this.status.querySelector("select").value = this.params.get("status") ?? "";
-    const input = this.slower.querySelector("input");
-    if (document.activeElement !== input) input.value = this.params.get("min_ms") ?? "";
+    options(this.service, "All services", pairs(services), service);
+    options(this.route, "All routes", pairs(names), route);
+    const status = this.params.get("status") ?? "";
+    // One that is only in the address, such as 404, has to be there to be chosen.
+    const more = status && !STATUSES.some(([value]) => value === status) ? [[status, status]] : [];
+    options(this.status, "All", [...STATUSES, ...more], status);
+    const range = this.params.has("since_ms") || this.params.has("until_ms");
+    options(this.period, range ? "as in the address" : "any", PERIODS, this.params.get("last") ?? "");
+    for (const label of [this.text, this.slower, this.faster]) {
+      const input = label.querySelector("input");
+      if (document.activeElement !== input) input.value = this.params.get(input.name) ?? "";
+    }
   }
 
   /** The reader has set a filter. */
@@ -156,8 +178,12 @@ class RequestList {
     let route = value(this.route);
     const known = this.routes.some((/** @type {any} */ each) => each.route === route && (!service || each.service === service));
     if (!known && service !== (this.params.get("service") ?? "")) route = "";
-    const slower = Number(value(this.slower)) > 0 ? value(this.slower) : "";
-    const changes = { service, route, min_ms: slower, status: value(this.status) };
+    const bound = (/** @type {any} */ label) => (Number(value(label)) > 0 ? value(label) : "");
+    const last = value(this.period);
+    const changes = {
+      text: value(this.text).trim(), service, route, min_ms: bound(this.slower), max_ms: bound(this.faster),
+      status: value(this.status), last, ...(last ? { since_ms: null, until_ms: null } : {}),
+    };
     this.around.setView(changes, true);
     this.filter(parse(location.hash).params);
   }
@@ -211,11 +237,15 @@ class RequestList {
       this.ask(), this.whole ? null : ask("status", {}, this.around.signal),
     ]);
     if (answer.requests.some((/** @type {any} */ request) => !this.knows(request))) {
-      this.routes = (await ask("routes", {}, this.around.signal)).routes;
+      this.routes = (await ask("routes", { names: 1 }, this.around.signal)).routes;
       if (params === this.params) this.showControls();
     }
     if (params !== this.params || this.around.signal.aborted) return;
     const fresh = this.table.refresh(answer.requests);
+    if (this.params.get("sort")) {
+      this.refreshSorted(answer, status, fresh.length);
+      return;
+    }
     const newest = [...this.table.rows.values()][0]?.request.start_ms ?? -Infinity;
     if (this.table.rows.size === 0 && fresh.length) {
       this.show(answer, status);
@@ -234,6 +264,26 @@ class RequestList {
     } else this.setPending(fresh.length);
     if (status) this.showMissing(status);
     this.more.hidden = !this.next;
+  }
+
+  /**
+   * In another order than time's, what is new can be anywhere.
+   *
+   * @param {any} answer
+   * @param {any} status
+   * @param {number} fresh
+   */
+  refreshSorted(answer, status, fresh) {
+    const shown = [...this.table.rows.keys()];
+    const same = answer.requests.every((/** @type {any} */ request, /** @type {number} */ at) => request.profile_id === shown[at]);
+    if (same) this.setPending(0);
+    else if (this.mayMove() && shown.length <= PAGE) {
+      this.table.replace(answer.requests);
+      this.next = answer.next;
+      this.more.hidden = !this.next;
+      this.setPending(0);
+    } else this.setPending(fresh);
+    if (status) this.showMissing(status);
   }
 
   /** @param {import("./api.js").Request} request */
@@ -271,11 +321,16 @@ class RequestList {
 /**
  * @param {any} label
  * @param {string} all
- * @param {string[]} values
+ * @param {string[][]} values with their names
  * @param {string} chosen
  */
 function options(label, all, values, chosen) {
   const select = label.querySelector("select");
-  fill(select, h("option", { value: "" }, all), values.map((value) => h("option", { value }, value)));
+  fill(select, h("option", { value: "" }, all), values.map(([value, name]) => h("option", { value }, name)));
   select.value = chosen;
+}
+
+/** @param {Set<string>} names */
+function pairs(names) {
+  return [...names].sort().map((name) => [name, name]);
 }

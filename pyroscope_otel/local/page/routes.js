@@ -1,10 +1,62 @@
 /** All routes: where the CPU time of a service goes, before one looks at a request. */
 
 import { ask } from "./api.js";
-import { address, routeAddress } from "./address.js";
+import { address, differenceAddress, requestAddress, routeAddress } from "./address.js";
 import { fill, h } from "./dom.js";
 import { diagnose, message, showFinding } from "./empty.js";
-import { cpu, duration, share } from "./format.js";
+import { bytes, cpu, duration, share } from "./format.js";
+
+/**
+ * @typedef {object} Route
+ * @property {string} service
+ * @property {string} route
+ * @property {number} requests
+ * @property {number} errors
+ * @property {number} p50_duration_ns
+ * @property {number} p95_duration_ns
+ * @property {number} max_duration_ns
+ * @property {string} slowest
+ * @property {number} cpu_ns
+ * @property {number | null} alloc_bytes
+ *
+ * @typedef {{name: string, kind: string, sort?: string, cell: (route: Route, total: number) => any}} Column
+ */
+
+/** @type {Column[]} */
+const COLUMNS = [
+  { name: "Service", kind: "service", cell: (route) => h("span", { class: "clamped" }, route.service) },
+  { name: "Route", kind: "route", cell: (route) => h("a", { class: "clamped", href: routeAddress(route.service, route.route) }, route.route) },
+  {
+    name: "Requests", kind: "number count", sort: "requests",
+    cell: (route) => h("a", {
+      class: "inner", href: address("/", { service: route.service, route: route.route }),
+      "aria-label": `${route.requests} requests of ${route.route}`,
+    }, route.requests.toLocaleString("en")),
+  },
+  {
+    name: "Errors", kind: "number errors", sort: "errors",
+    cell: (route) => (route.errors === 0 ? h("span", { class: "none" }, "0") : h("a", {
+      class: "inner failed", href: address("/", { service: route.service, route: route.route, status: "error" }),
+    }, `${route.errors.toLocaleString("en")}, ${share(route.errors, route.requests)}`)),
+  },
+  { name: "p50", kind: "number p50", sort: "p50_duration_ns", cell: (route) => duration(route.p50_duration_ns) },
+  { name: "p95", kind: "number p95", sort: "p95_duration_ns", cell: (route) => duration(route.p95_duration_ns) },
+  {
+    name: "Slowest", kind: "number slowest", sort: "max_duration_ns",
+    cell: (route) => h("a", {
+      class: "inner", "aria-label": `Explain the slowest of ${route.route}: ${duration(route.max_duration_ns)}`,
+      href: route.requests > 1 ? differenceAddress(route.slowest, "route") : requestAddress(route.slowest),
+    }, duration(route.max_duration_ns)),
+  },
+  { name: "Allocated", kind: "number memory", sort: "alloc_bytes", cell: (route) => (route.alloc_bytes === null ? h("span", { class: "none" }, "none") : bytes(route.alloc_bytes)) },
+  { name: "CPU time", kind: "number cpu", sort: "cpu_ns", cell: (route) => (route.cpu_ns > 0 ? cpu(route.cpu_ns) : h("span", { class: "none" }, "none")) },
+  {
+    name: "of all CPU time", kind: "share",
+    cell: (route, total) => h("span", { class: "shared" },
+      h("span", { class: "gauge", "aria-hidden": "true" }, h("span", { style: { "inline-size": `${(100 * route.cpu_ns) / Math.max(1, total)}%` } })),
+      share(route.cpu_ns, total)),
+  },
+];
 
 /**
  * @param {import("./address.js").Place} place
@@ -17,28 +69,38 @@ export async function openRoutes(place, around) {
     ask("status", {}, around.signal),
   ]);
   const finding = diagnose(status, location.origin);
-  const most = Math.max(1, ...routes.map((/** @type {any} */ route) => route.cpu_ns));
-  const total = routes.reduce((/** @type {number} */ sum, /** @type {any} */ route) => sum + route.cpu_ns, 0);
-  routes.sort((/** @type {any} */ a, /** @type {any} */ b) => b.cpu_ns - a.cpu_ns || b.requests - a.requests);
+  const total = routes.reduce((/** @type {number} */ sum, /** @type {Route} */ route) => sum + route.cpu_ns, 0);
+  const memory = routes.some((/** @type {Route} */ route) => route.alloc_bytes !== null);
+  const columns = COLUMNS.filter((column) => memory || column.sort !== "alloc_bytes");
+  const body = h("tbody", { role: "rowgroup" });
+  const head = h("tr", { role: "row" }, columns.map(({ name, kind, sort }) =>
+    h("th", { role: "columnheader", scope: "col", class: kind, "data-sort": sort },
+      sort ? h("button", { type: "button", class: "sort", on: { click: () => { around.setView({ sort: sort === "cpu_ns" ? null : sort }, true); show(sort); } } }, name) : name)));
+  const show = (/** @type {string} */ sort) => {
+    const value = (/** @type {any} */ route) => Number(route[sort] ?? -1);
+    routes.sort((/** @type {Route} */ a, /** @type {Route} */ b) => value(b) - value(a) || b.requests - a.requests);
+    for (const header of head.children) {
+      if (header.getAttribute("data-sort") === sort) header.setAttribute("aria-sort", "descending");
+      else header.removeAttribute("aria-sort");
+    }
+    fill(body, routes.map((/** @type {Route} */ route) => row(route, total, columns)));
+  };
+  const sortOf = (/** @type {URLSearchParams} */ params) => columns.find(({ sort }) => sort === params.get("sort"))?.sort ?? "cpu_ns";
+  show(sortOf(place.params));
   fill(around.main,
     h("h1", {}, "Routes"),
     routes.length === 0 && (finding ? showFinding(finding) : message("No route", ["No request is stored."])),
-    routes.length > 0 && h("p", { class: "lead" }, "By CPU time sampled in all stored requests. A route opens its merged flame graph."),
+    routes.length > 0 && h("p", { class: "lead" }, "All stored requests. A route opens its merged flame graph, its slowest request the difference against the usual."),
     routes.length > 0 && h("div", { class: "scroll" },
-      h("table", { class: "routes", role: "table", "aria-label": "Routes" },
-        h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-          [["Service", ""], ["Route", ""], ["Requests", "number"], ["Mean duration", "number"], ["Slowest", "number"], ["CPU sampled", "number"], ["Share", "share"]]
-            .map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name)))),
-        h("tbody", { role: "rowgroup" }, routes.map((/** @type {any} */ route) => h("tr", { role: "row" },
-          h("td", { role: "cell", class: "service" }, h("span", { class: "clamped" }, route.service)),
-          h("td", { role: "cell", class: "route" }, h("a", { class: "clamped", href: routeAddress(route.service, route.route) }, route.route)),
-          h("td", { role: "cell", class: "number count" },
-            h("a", { class: "inner", href: address("/", { service: route.service, route: route.route }), "aria-label": `${route.requests} requests of ${route.route}` }, route.requests.toLocaleString("en"))),
-          h("td", { role: "cell", class: "number mean" }, duration(route.mean_duration_ns)),
-          h("td", { role: "cell", class: "number slowest" }, duration(route.max_duration_ns)),
-          h("td", { role: "cell", class: "number cpu" }, route.cpu_ns > 0 ? cpu(route.cpu_ns) : h("span", { class: "none" }, "none")),
-          h("td", { role: "cell", class: "share" },
-            h("span", { class: "timebar solid", role: "img", "aria-label": `${share(route.cpu_ns, total)} of all CPU time`, style: { "inline-size": `${(100 * route.cpu_ns) / most}%` } },
-              h("span", { style: { "inline-size": "100%" } })))))))));
-  return { title: "Routes" };
+      h("table", { class: "routes", role: "table", "aria-label": "Routes" }, h("thead", { role: "rowgroup" }, head), body)));
+  return { title: "Routes", update: (next) => show(sortOf(next.params)) };
+}
+
+/**
+ * @param {Route} route
+ * @param {number} total
+ * @param {Column[]} columns
+ */
+function row(route, total, columns) {
+  return h("tr", { role: "row" }, columns.map(({ kind, cell }) => h("td", { role: "cell", class: kind }, cell(route, total))));
 }

@@ -4,12 +4,23 @@
  * What was received may lack parents, name a parent twice or go in circles; every span
  * comes out once.
  *
+ * Siblings that do the same many times, such as a query for each item of a list, are in a
+ * group: a row of its own above theirs.
+ *
  * @typedef {object} Row
+ * @property {string} id the span's, or the group's
  * @property {import("./api.js").Span} span
  * @property {number} level from 1
  * @property {boolean} hasChildren
- * @property {string | null} parent the span id of the row above it in the tree
+ * @property {string | null} parent the id of the row above it in the tree
+ * @property {Group | null} group
+ *
+ * @typedef {object} Group
+ * @property {import("./api.js").Span[]} spans in the order of their starts
+ * @property {number} total_ns of their durations
  */
+
+const REPEATED = 5; // siblings that make a group
 
 /**
  * @param {import("./api.js").Span[]} spans
@@ -32,20 +43,70 @@ export function spanTree(spans) {
   const seen = new Set();
   /** @param {import("./api.js").Span} root */
   const walk = (root) => {
-    /** @type {[import("./api.js").Span, number, string | null][]} */
-    const waiting = [[root, 1, null]];
+    /** @type {Omit<Row, "hasChildren">[]} */
+    const waiting = [{ id: root.span_id, span: root, level: 1, parent: null, group: null }];
     for (let next = waiting.pop(); next; next = waiting.pop()) {
-      const [span, level, parent] = next;
+      const { id, span, level, group } = next;
+      if (group) {
+        rows.push({ ...next, hasChildren: true });
+        for (const each of [...group.spans].reverse()) waiting.push({ id: each.span_id, span: each, level: level + 1, parent: id, group: null });
+        continue;
+      }
       if (seen.has(span)) continue;
       seen.add(span);
-      const below = (children.get(span.span_id) ?? []).filter((child) => !seen.has(child));
-      rows.push({ span, level, parent, hasChildren: below.length > 0 });
-      for (const child of below.reverse()) waiting.push([child, level + 1, span.span_id]);
+      const below = (children.get(id) ?? []).filter((child) => !seen.has(child));
+      rows.push({ ...next, hasChildren: below.length > 0 });
+      waiting.push(...entries(below, id, level + 1).reverse());
     }
   };
   roots.forEach(walk);
   byStart.forEach((span) => { if (!seen.has(span)) walk(span); }); // in circles
   return rows;
+}
+
+/**
+ * Siblings, with those that do the same in groups. A group stands where its first span does.
+ *
+ * @param {import("./api.js").Span[]} spans
+ * @param {string} parent
+ * @param {number} level
+ * @returns {Omit<Row, "hasChildren">[]}
+ */
+function entries(spans, parent, level) {
+  /** @type {Map<string, import("./api.js").Span[]>} */
+  const alike = new Map();
+  for (const span of spans) {
+    const same = alike.get(work(span));
+    if (same) same.push(span);
+    else alike.set(work(span), [span]);
+  }
+  /** @type {Omit<Row, "hasChildren">[]} */
+  const found = [];
+  for (const span of spans) {
+    const same = alike.get(work(span)) ?? [];
+    if (same.length < REPEATED) found.push({ id: span.span_id, span, level, parent, group: null });
+    else if (same[0] === span) {
+      const total_ns = same.reduce((sum, each) => sum + each.duration_ns, 0);
+      found.push({ id: `group ${span.span_id}`, span, level, parent, group: { spans: same, total_ns } });
+    }
+  }
+  return found;
+}
+
+/** What a span does: its name, and the statement if it is a query. @param {import("./api.js").Span} span */
+function work(span) {
+  return JSON.stringify([span.service, span.kind, span.name, statement(span)]);
+}
+
+/**
+ * The statement of a query, by the newer conventions or the older.
+ *
+ * @param {import("./api.js").Span} span
+ * @returns {string}
+ */
+export function statement(span) {
+  const text = span.attributes?.["db.query.text"] ?? span.attributes?.["db.statement"];
+  return typeof text === "string" ? text : "";
 }
 
 /**

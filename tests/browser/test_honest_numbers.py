@@ -1,0 +1,105 @@
+"""CPU time that does not fit a request's duration is explained where it stands."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+from sending import Span, send_request, send_samples
+
+WORK = [("work", "/srv/shop/work.py", 4)]
+SECONDS = 1000.0
+
+
+def finding(page, name):
+    return page.locator(f"aside[data-finding={name}]")
+
+
+def numbers(page):
+    terms = page.locator(".numbers dt").all_inner_texts()
+    return dict(zip(terms, page.locator(".numbers dd").all_inner_texts(), strict=True))
+
+
+def test_the_page_says_how_cpu_time_is_taken(server, open_page):
+    counted = send_request(server.url, Span("GET /a", stacks=[(WORK, 7)]))
+    page = open_page(server.url, f"#/request/{counted}")
+    assert numbers(page) == {"duration": "100 ms", "CPU sampled": "70 ms", "sampled": "70 %"}
+    expect(page.locator(".about")).to_contain_text("PySpy")
+    read = send_request(server.url, Span("GET /b", service="b", stacks=[(WORK, 7)], clock=True))
+    page = open_page(server.url, f"#/request/{read}")
+    assert numbers(page) == {"duration": "100 ms", "CPU time": "70 ms", "on CPU": "70 %"}
+    expect(page.locator(".about")).to_contain_text("CPU clock")
+
+
+def test_more_cpu_time_than_the_root_span_took_is_explained(server, open_page):
+    span = Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)])
+    page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
+    title = "400 ms of CPU time in a root span of 100 ms"
+    expect(finding(page, "over").get_by_role("heading")).to_have_text(title)
+    expect(finding(page, "over")).to_contain_text("on a busy machine it shows more")
+    expect(finding(page, "over")).to_contain_text("may have gone on")
+
+
+def test_with_a_clock_a_busy_machine_is_no_reason(server, open_page):
+    span = Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)], clock=True)
+    page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
+    expect(finding(page, "over")).to_contain_text("Several threads")
+    expect(finding(page, "over")).not_to_contain_text("busy machine")
+
+
+def test_a_request_that_goes_on_says_for_how_long(server, open_page):
+    span = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
+    profile_id = send_request(server.url, span, ago=30)
+    send_samples(server.url, [(WORK, 40)], span_id=profile_id, clock=True, ago=25)
+    page = open_page(server.url, f"#/request/{profile_id}")
+    # Five seconds, and what lay between the two messages.
+    assert re.fullmatch(r"≥ [5-9]\.\d\d s", numbers(page)["went on for"])
+    later = re.compile(r"at work \d\.\d\d s later, or longer")
+    expect(finding(page, "over")).to_contain_text(later)
+
+
+def test_a_bar_with_more_cpu_time_than_its_length_shows_it(server, open_page):
+    send_request(server.url, Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)]))
+    send_request(server.url, Span("GET /calm", milliseconds=100, stacks=[(WORK, 9)]))
+    page = open_page(server.url)
+    bars = page.locator(".timebar")
+    expect(page.locator(".timebar.over")).to_have_count(1)
+    labels = bars.evaluate_all("all => all.map(bar => bar.getAttribute('aria-label'))")
+    why = "400 % sampled: more than its root span took. Its page says why"
+    assert sorted(labels) == [why, "90 % sampled"]
+
+
+def test_time_that_is_neither_sampled_nor_known_to_wait_is_said(server, open_page):
+    span = Span("GET /zip", milliseconds=500, stacks=[(WORK, 3)])
+    page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
+    title = "470 ms of it were neither sampled nor in a call that has a span"
+    expect(finding(page, "unseen").locator("summary")).to_have_text(title)
+    finding(page, "unseen").locator("summary").click()
+    expect(finding(page, "unseen").get_by_text("Of 500 ms, 30 ms were sampled")).to_be_visible()
+    expect(finding(page, "unseen")).to_contain_text("released the GIL")
+
+
+def test_calls_that_have_a_span_are_known_to_wait(server, open_page):
+    root = Span("GET /calls", milliseconds=500, stacks=[(WORK, 3)])
+    calls = [
+        Span("SELECT", start=start, milliseconds=300, parent=root.id, kind=3)
+        for start in (20, 100)  # 380 ms together
+    ]
+    page = open_page(server.url, f"#/request/{send_request(server.url, root, *calls)}")
+    expect(page.get_by_role("treeitem")).to_have_count(3)
+    expect(page.locator("aside[data-finding]")).to_have_count(0)
+
+
+def test_with_a_clock_the_rest_was_waiting(server, open_page):
+    span = Span("GET /slow", milliseconds=2 * SECONDS, stacks=[(WORK, 50)], clock=True)
+    page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
+    title = "75 % of the time it waited"
+    expect(finding(page, "waited").locator("summary")).to_have_text(title)
+    expect(finding(page, "waited")).not_to_contain_text("GIL")
+
+
+def test_without_samples_a_clock_does_not_blame_the_gil(server, open_page):
+    send_samples(server.url, [(WORK, 1)], clock=True)
+    span = Span("GET /idle", milliseconds=500, stacks=[])
+    page = open_page(server.url, f"#/request/{send_request(server.url, span, ago=60)}")
+    expect(page.locator("[data-finding=no-samples] li")).to_have_count(1)
