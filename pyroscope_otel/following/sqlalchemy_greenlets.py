@@ -25,7 +25,9 @@ class SqlalchemyGreenlets(Hook):
     The class has no public name, and another private one in SQLAlchemy 2.1 than in 2.0.
     """
 
-    module = "sqlalchemy.util.concurrency"
+    # Not where the class is: to look for it there would import the library greenlet, whose
+    # switches are then followed, also in programs that never asked for it (2.1).
+    module = "sqlalchemy.ext.asyncio"
 
     def _install(self) -> None:
         kind = _greenlet_class()

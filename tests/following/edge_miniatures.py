@@ -1,0 +1,180 @@
+"""What comes out wrong where a request is not held from its edge, as small as can be.
+
+In most, code of the request runs where the instrumentation has no span current any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import flask
+from asgi_server import START, chunk, http
+from asgi_server import Exchange as AsgiExchange
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import StreamingHttpResponse
+from django.test import override_settings
+from django_project import Urls
+from event_loops import run
+from journal import PATH, ROUTE
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiContrib
+from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as StarlettesOwn
+from starlette.routing import Route
+from wsgi_server import Exchange as WsgiExchange
+
+from pyroscope_otel.marks import nearest_mark
+
+
+class Provider(trace.TracerProvider):
+    """Gives everybody the one tracer."""
+
+    def __init__(self, tracer):
+        self._tracer = tracer
+
+    def get_tracer(self, *_, **__):
+        return self._tracer
+
+
+def is_somebody(seen):
+    return bool(seen) and None not in seen
+
+
+def asgi_after_the_last_message(tracer, now):
+    seen = []
+
+    async def application(scope, receive, send):  # noqa: ARG001
+        await send(START)
+        await send(chunk(more=False))
+        seen.append(now())
+
+    app = AsgiContrib(application, tracer_provider=Provider(tracer))
+    run(lambda: app(http(), *AsgiExchange().ends))
+    return is_somebody(seen)
+
+
+def outside_of_starlettes_own(tracer, now):
+    seen = []
+
+    class Outer:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            await self.app(scope, receive, send)
+            seen.append(now())
+
+    async def endpoint(scope, receive, send):  # noqa: ARG001
+        await send(START)
+        await send(chunk(more=False))
+
+    class Endpoint:
+        __call__ = staticmethod(endpoint)
+
+    app = Starlette(
+        routes=[Route(ROUTE, Endpoint())],
+        middleware=[Middleware(Outer), Middleware(StarlettesOwn, tracer_provider=Provider(tracer))],
+    )
+    run(lambda: app(http(), *AsgiExchange().ends))
+    return is_somebody(seen)
+
+
+@contextlib.contextmanager
+def django_with_contrib(tracer, body):
+    """Have Django stream a body, traced by contrib's instrumentation."""
+    urls = Urls(lambda _request, item: StreamingHttpResponse(body()))  # noqa: ARG005
+    instrumentor = DjangoInstrumentor()
+    with override_settings(MIDDLEWARE=[], ROOT_URLCONF=urls):
+        instrumentor.instrument(tracer_provider=Provider(tracer))
+        try:
+            yield
+        finally:
+            instrumentor.uninstrument()
+
+
+def django_body_under_asgi(tracer, now):
+    seen = []
+
+    async def body():
+        seen.append(now())
+        yield b"x"
+
+    with django_with_contrib(tracer, body):
+        run(lambda: ASGIHandler()(http(), *AsgiExchange().ends))
+    return is_somebody(seen)
+
+
+def django_body_under_wsgi(tracer, now):
+    seen = []
+
+    def body():
+        seen.append(now())
+        yield b"x"
+
+    with django_with_contrib(tracer, body):
+        WsgiExchange().serve(WSGIHandler())
+    return is_somebody(seen)
+
+
+def wsgi_application(tracer, now):
+    """Return whether the stack says it: by contrib's span alone, a label would."""
+    seen = []
+
+    def application(_environ, start_response):
+        start_response("200 OK", [])
+        seen.append(now() if nearest_mark() else None)
+        return [b"x"]
+
+    WsgiExchange().serve(WsgiContrib(application, tracer_provider=Provider(tracer)))
+    return is_somebody(seen)
+
+
+def flask_body(tracer, now):
+    seen = []
+    app = flask.Flask(__name__)
+    FlaskInstrumentor().instrument_app(app, tracer_provider=Provider(tracer))
+
+    @app.get(PATH)
+    def view():
+        def body():
+            seen.append(now())
+            yield b"x"
+
+        return flask.Response(body())
+
+    WsgiExchange().serve(app)
+    return is_somebody(seen)
+
+
+def inside_of_sqlalchemy(tracer, now):
+    """Return whether the stack says it: without, a label would."""
+    seen = []
+
+    async def main():
+        engine = create_async_engine("sqlite+aiosqlite://")
+        with tracer.start_as_current_span("A"):
+            async with engine.connect() as connection:
+                await connection.run_sync(lambda _: seen.append(now() if nearest_mark() else None))
+        await engine.dispose()
+
+    run(main)
+    return seen == ["A"]
+
+
+MINIATURES = [
+    ("AsgiInstrumentation", "__call__", asgi_after_the_last_message),
+    ("StarletteApplications", "__call__", outside_of_starlettes_own),
+    ("DjangoUnderAsgi", "__call__", django_body_under_asgi),
+    ("WsgiInstrumentation", "__call__", wsgi_application),
+    ("FlaskApplications", "__call__", flask_body),
+    ("DjangoUnderWsgi", "__call__", django_body_under_wsgi),
+    ("SqlalchemyGreenlets", "__init__", inside_of_sqlalchemy),
+]
+ABOUT_MARKS = (wsgi_application, inside_of_sqlalchemy)
+"""Those in which labels alone are as right without the hook."""

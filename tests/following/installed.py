@@ -1,0 +1,40 @@
+"""The hooks as they are put in, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+
+from pyroscope_otel import following
+
+# Every library that there is, so that every hook is in.
+for _hook in following.HOOKS:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_hook.module)
+
+ABSENT = object()
+
+
+def hook_of(name):
+    (hook,) = (hook for hook in following.HOOKS if type(hook).__name__ == name)
+    return hook
+
+
+def patched():
+    """Return the attributes that the hooks replace: owner and name of each."""
+    following.install()
+    return [(patch._owner, patch._name) for hook in following.HOOKS for patch in hook._patches]
+
+
+def patch_of(hook, name):
+    """Return the patch whose full name ends so."""
+
+    def full_name(patch):
+        return f"{getattr(patch._owner, '__name__', 'object')}.{patch._name}"
+
+    (patch,) = (patch for patch in hook._patches if full_name(patch).endswith("." + name))
+    return patch
+
+
+def attributes(of):
+    return [vars(owner).get(name, ABSENT) for owner, name in of]

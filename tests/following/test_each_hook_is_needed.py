@@ -1,0 +1,76 @@
+"""Each hook is needed: without it, or without one method of it, its miniature comes out wrong."""
+
+from __future__ import annotations
+
+import contextvars
+
+import edge_miniatures
+import loop_miniatures
+import pytest
+import worker_miniatures
+from installed import hook_of, patch_of
+
+from pyroscope_otel import following, thread_labels
+
+MINIATURES = [
+    *worker_miniatures.MINIATURES,
+    *loop_miniatures.MINIATURES,
+    *edge_miniatures.MINIATURES,
+]
+
+each_miniature = pytest.mark.parametrize(
+    ("hook", "name", "miniature"),
+    [
+        pytest.param(*each, id=f"{number}-{each[0]}-{each[1]}")
+        for number, each in enumerate(MINIATURES)
+    ],
+)
+
+
+@pytest.fixture(autouse=True)
+def _all_hooks_back():
+    yield
+    following.remove()
+    following.install()
+
+
+@pytest.fixture
+def outcome(tracer, now, attribution):
+    """Run a miniature, which may leave labels behind: that is what it is for."""
+
+    def outcome(miniature):
+        if attribution == "thread" and miniature in edge_miniatures.ABOUT_MARKS:
+            pytest.skip("it is about marks")
+        # Signals need the main thread, so the rest of the clearing up is by hand.
+        right = contextvars.Context().run(miniature, tracer, now)
+        thread_labels.carry(thread_labels.this_thread(), None)
+        return right
+
+    return outcome
+
+
+@each_miniature
+def test_with_its_hook_a_miniature_is_right(hook, name, miniature, outcome):
+    assert hook_of(hook).active
+    assert outcome(miniature)
+    if name is not None:
+        patch_of(hook_of(hook), name)
+
+
+@each_miniature
+def test_without_its_hook_a_miniature_is_wrong(hook, name, miniature, outcome):
+    """Disable one hook, or one method of it: the miniature notices."""
+    hook = hook_of(hook)
+    if name is None:
+        hook.remove()
+    else:
+        patch_of(hook, name).remove()
+    assert not outcome(miniature)
+
+
+def test_every_replaced_attribute_has_a_miniature():
+    """Also of a hook that is yet to come."""
+    with_one = {patch_of(hook_of(hook), name) for hook, name, _ in MINIATURES if name is not None}
+    assert with_one == {patch for hook in following.HOOKS for patch in hook._patches}
+    active = {type(hook).__name__ for hook in following.HOOKS if hook.active}
+    assert active == {hook for hook, _, _ in MINIATURES}
