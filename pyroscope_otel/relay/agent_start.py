@@ -132,14 +132,19 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
     link = _process.link
     if link is None or not _asks_for_relay(link):
         return _start_directly(link, arguments, keywords)
+    failed: Exception | None = None
     try:
         bound = inspect.signature(_initialize.original).bind(*arguments, **keywords)
         relay = _start_relay(bound.arguments, link)
         _tell(partial(link.agent_starts, through_relay=True), bound.arguments)
     except Exception as error:
+        failed = error
+    if failed is not None:
+        # Not while it is handled: what the agent raises is the application's, and is shown
+        # without what we tried before.
         started = _start_directly(link, arguments, keywords)
         if started:
-            _warn(error)
+            _warn(failed)
         return started
     started = False
     try:
@@ -257,8 +262,9 @@ def _drop_agent() -> bool:
     deadline = time.monotonic() + _END_SECONDS
     dropped = _drop.original()
     if dropped and relay is not None:
-        relay.flush(deadline - time.monotonic())
-        # Where the server lets us wait, its thread is left behind.
+        if not relay.flush(deadline - time.monotonic()):
+            _say_what_is_lost(relay.state())
+        # Where the server lets us wait, the sending thread is left behind.
         relay.stop(max(0.2, deadline - time.monotonic()))
         if _process.relay is relay:
             _process.relay = None
@@ -266,6 +272,16 @@ def _drop_agent() -> bool:
     if dropped and link is not None:
         _tell(link.agent_stopped)
     return dropped
+
+
+def _say_what_is_lost(state: RelayState) -> None:
+    if state.waiting:
+        logger.warning(
+            "Pushes of profiles that %s did not take before the end: %d. Its last answer: %s",
+            state.server,
+            state.waiting,
+            state.last_answer or "none",
+        )
 
 
 def _at_exit() -> None:

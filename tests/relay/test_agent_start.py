@@ -155,8 +155,9 @@ def test_where_the_agent_does_not_start_the_relay_ends(agent, link, answer):
     if answer is False:
         assert start() is False
     else:
-        with pytest.raises(TypeError, match="tags"):
+        with pytest.raises(TypeError, match="tags") as raised:
             start()
+        assert raised.value.__context__ is None
     assert link.told == []
     assert agent_start.state() is None
     (url,) = relays
@@ -221,6 +222,13 @@ def test_an_address_that_is_none_is_the_agents_to_judge(agent, link, caplog, add
     assert link.told == ["started"]
     (record,) = caplog.records
     assert "secret" not in record.getMessage()
+
+
+def test_what_the_agent_raises_is_shown_without_what_we_tried_before(agent):
+    agent.answer = TypeError("argument 'server_address'")
+    with pytest.raises(TypeError, match="server_address") as raised:
+        start(server_address=None)
+    assert raised.value.__context__ is None
 
 
 def test_uwsgi_without_threads(agent, monkeypatch, caplog):
