@@ -157,11 +157,12 @@ def work(number):
     mark(number)(burn, 0.3)
     return pyroscope.shutdown()
 
+# The agent does not run here: on CPython 3.10 a pool whose parent runs it hangs now and
+# then in the agent's own child, without a line of ours imported.
 if __name__ == "__main__":
-    assert configure()
+    relay.install(link)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(work, [1, 2, 3, 4]) == [True] * 4
-    assert pyroscope.shutdown() is True
 """
 
 
