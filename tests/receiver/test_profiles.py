@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from pyroscope_otel.receiver import Frame, MalformedPush, PushTooLarge, decode_push
 from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
+from pyroscope_otel.receiver import Frame, MalformedPush, PushTooLarge, decode_push
 
 from .pushes import body, pprof, push
 
