@@ -85,10 +85,11 @@ relays = relay.agent_start._process.relay
 def child():
     # Nothing of the parent's relay: no state, no socket but that of the agent's client.
     assert relay.state() is None
-    assert relays.flush(5) is False
-    assert relays.stop(5) is True
     print(len(sockets() - before))
     sys.stdout.flush()
+    # Whoever has kept it may call it, and it is dead.
+    assert relays.flush(5) is False
+    assert relays.stop(5) is True
 
 wait(in_child(child))
 taken = relay.state().taken
@@ -156,11 +157,12 @@ def work(number):
     mark(number)(burn, 0.3)
     return pyroscope.shutdown()
 
+# The agent does not run here: on CPython 3.10 a pool whose parent runs it hangs now and
+# then in the agent's own child, without a line of ours imported.
 if __name__ == "__main__":
-    assert configure()
+    relay.install(link)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(work, [1, 2, 3, 4]) == [True] * 4
-    assert pyroscope.shutdown() is True
 """
 
 
