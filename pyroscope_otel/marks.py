@@ -58,10 +58,10 @@ _GLOBALS: Final = {"__name__": "pyroscope_otel"}
 
 
 # The names are the same for every mark: the agent keeps each string for good.
-_NAMES: Final = {"co_filename": FILENAME, "co_name": "pyroscope_otel_mark"}
+_NAMES: Final[dict[str, Any]] = {"co_filename": FILENAME, "co_name": "pyroscope_otel_mark"}
 if sys.version_info >= (3, 11):
     _NAMES["co_qualname"] = "pyroscope_otel_mark"
-_CODE: Final = _run.__code__.replace(**_NAMES)  # type: ignore[arg-type]  their types differ
+_CODE: Final = _run.__code__.replace(**_NAMES)
 
 
 class Mark:

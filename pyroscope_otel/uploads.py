@@ -147,15 +147,13 @@ class Uploads:
         if self._has_said_directly:
             return
         self._has_said_directly = True
-        why, way_out = (
-            ("attribution is 'thread'", "attribution='stack' is exact")
-            if self.attribution == "thread"
-            else (
-                "the Pyroscope agent was started before pyroscope_otel was imported, or no relay "
-                "could be started",
-                "import pyroscope_otel before pyroscope.configure is called to have it exact",
-            )
+        why = (
+            "the Pyroscope agent was started before pyroscope_otel was imported, or no relay could "
+            "be started"
         )
+        way_out = "import pyroscope_otel before pyroscope.configure is called to have it exact"
+        if self.attribution == "thread":
+            why, way_out = "attribution is 'thread'", "attribution='stack' is exact"
         logger.info(
             "Requests are told apart by thread labels, as %s: that is right for turns of 20 ms, "
             "and wrong more often the shorter they are; %s",

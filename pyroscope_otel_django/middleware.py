@@ -119,7 +119,7 @@ class PyroscopeMiddleware:
 
 def _hold(request: HttpRequest) -> Hold | None:
     """Return a hold on the request, None if it is held by who serves Django."""
-    place = request.scope if isinstance(request, ASGIRequest) else request.META
+    place: dict[str, Any] = request.scope if isinstance(request, ASGIRequest) else request.META  # type: ignore[assignment]  it is one
     ours = hold_request(place)
     hold = ours or held_by(place)
     if hold is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pyroscope_otel.arguments import Arguments
-    from pyroscope_otel.wsgi import WSGIApplication
+    from pyroscope_otel.held_wsgi import WSGIApplication
 
 _NAME = "pyroscope"
 _PREFIX = "PYROSCOPE_"

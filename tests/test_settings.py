@@ -413,7 +413,10 @@ DURATION = (
         (
             "max_span_names",
             0,
-            "max_span_names must be a whole number of names, 1 or more; argument max_span_names is 0",
+            (
+                "max_span_names must be a whole number of names, 1 or more; "
+                "argument max_span_names is 0"
+            ),
         ),
         (
             "upload_buffer",

@@ -154,7 +154,7 @@ def _leave_step(thread: Thread, context: contextvars.Context | None) -> None:
         follow_nobody(thread)
 
 
-def follow_current(thread: Thread | None = None) -> None:  # noqa: C901  as above
+def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912  as above
     """Have the thread's label say whose the running code is, if the stack does not.
 
     Args:
@@ -307,7 +307,7 @@ def run_as_async(
         while True:
             try:
                 sent = yield awaited
-            except GeneratorExit:
+            except GeneratorExit:  # noqa: PERF203  whatever is awaited may raise
                 coroutine.close()
                 raise
             except BaseException as error:
@@ -366,7 +366,7 @@ def follow_nobody(thread: Thread | None = None) -> None:
 
 
 def follow_context(context: contextvars.Context) -> None:
-    """Have the thread's label say whose code runs next, in a context that is about to be entered."""
+    """Have the label say whose code runs next, in a context that is about to be entered."""
     thread = this_thread()
     if STATE.labels_only:
         labels_only.follow_context(context)

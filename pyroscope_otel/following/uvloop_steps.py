@@ -126,7 +126,8 @@ class UvloopSteps(Hook):
             # `step` but still in the callback's context.
             if not hook.active or "handle" not in context:
                 return original(self, context)
-            return run_in_context(None, original, self, context)
+            run_in_context(None, original, self, context)
+            return None
 
         return call_exception_handler
 

@@ -42,7 +42,7 @@ def test_each_way_to_start_has_a_tab_with_commands_for_this_server(open_page):
         tabs = page.get_by_role("group", name="Ways to start").get_by_role("button")
         for name in ("FastAPI", "Django", "Flask", "Without code"):
             tabs.get_by_text(name, exact=True).click()
-            expect(code.first).to_contain_text("pip install 'pyroscope-otel[")
+            expect(code.first).to_contain_text("pip install '.[")
             expect(code.last).to_contain_text(f"PYROSCOPE_SERVER_ADDRESS={server.url}")
             expect(code.last).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={server.otlp_url}")
         page.goto("about:blank")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from pyroscope_otel import failure, tracing
+from pyroscope_otel import failure
+from pyroscope_otel.findings.exporting import exporters_asked_for
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -104,8 +105,9 @@ class ExportOnDemand(SpanProcessor):
 
     def _make(self) -> None:
         try:
-            module = tracing.otlp_module()
-            batch = None if module is None else BatchSpanProcessor(module.OTLPSpanExporter())
+            asked = exporters_asked_for(os.environ)
+            kinds = list(asked.exporters.values())
+            batch = BatchSpanProcessor(kinds[0]()) if kinds else None
         except Exception:
             failure.report("make an exporter")
             batch = None
