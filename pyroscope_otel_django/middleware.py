@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
-from django.core.handlers.asgi import ASGIRequest
 
 from pyroscope_otel.request import (
     held_by,
@@ -119,7 +118,8 @@ class PyroscopeMiddleware:
 
 def _hold(request: HttpRequest) -> Hold | None:
     """Return a hold on the request, None if it is held by who serves Django."""
-    place: dict[str, Any] = request.scope if isinstance(request, ASGIRequest) else request.META  # type: ignore[assignment]  it is one
+    # A mapping by its type only: it is the server's own dict.
+    place = cast("dict[str, Any]", getattr(request, "scope", request.META))
     ours = hold_request(place)
     hold = ours or held_by(place)
     if hold is not None:

@@ -1,0 +1,1 @@
+"""A sampler under everything that may speak against it: does it crash, hang or misreport?"""
