@@ -337,7 +337,6 @@ def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, wh
     assert where in log()
 
 
-@pytest.mark.xfail(strict=True, raises=OursError, reason="`run_as_guest` makes a guest unguarded")
 def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
     """It runs all the same."""
     with (

@@ -260,10 +260,15 @@ def run_as_guest(
         call: The function.
         *arguments: Its arguments.
     """
-    guest = Guest(host, span)
+    try:
+        guest = Guest(host, span)
+        whose = guest.if_open()
+    except Exception:
+        failure.report("follow a job")
+        return call(*arguments)
     token = INHERITED.set(guest)
     try:
-        return run_as(guest.if_open(), call, *arguments)
+        return run_as(whose, call, *arguments)
     finally:
         INHERITED.reset(token)
         guest.leave()
