@@ -1,5 +1,6 @@
 """Threads that go on for ever, asked as an upload would ask, at each moment."""
 
+import asyncio
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from threads import Steps
 
 pytestmark = pytest.mark.usefixtures("samples_wait_for_their_upload")
 
@@ -150,3 +152,31 @@ def test_a_timer_that_fires_after_its_request(tracer, now):
     fired.set()
     timer.join()
     assert seen == [None]
+
+
+@pytest.mark.xfail(strict=True, reason="a step on another thread has the number of the request")
+def test_a_step_of_another_thread_s_loop_that_outlives_its_request(tracer, sample):
+    """It is nobody's from then on, also before it meets its next switch point."""
+
+    async def step():
+        samples.append(sample())
+        steps.stop()
+        samples.append(sample())
+
+    samples, steps, loop = [], Steps(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with tracer.start_as_current_span("A"):
+            own = sample()
+            done = asyncio.run_coroutine_threadsafe(step(), loop)
+            steps.wait()
+            assert samples[0].name() == "A"
+        steps.go_on()
+        done.result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert own.name() == "A"
+    assert samples[1].name() is None

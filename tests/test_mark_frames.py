@@ -67,11 +67,12 @@ def test_the_frame(through, number):
     (frame,) = through(Mark(number), frames)
     code = frame.f_code
     assert code.co_firstlineno == number
-    assert {line for _, _, line in code.co_lines()} == {number}
+    # Where a coroutine begins and ends it may have none (CPython 3.12): it calls nothing there.
+    assert {line for _, _, line in code.co_lines()} - {None} == {number}
     assert code.co_name == NAME
     if sys.version_info >= (3, 11):
         assert code.co_qualname == NAME
-        assert {position[0] for position in code.co_positions()} == {number}
+        assert {position[0] for position in code.co_positions()} - {None} == {number}
     assert frame.f_globals["__name__"] == "pyroscope_otel"
 
 

@@ -170,6 +170,9 @@ def test_an_agent_that_has_stopped_uploads_nothing_more(numbers, profile):
     numbers.forget_samples()
     assert numbers.count() == (2, 2)
     assert resting.profile is alive.profile is None
+    mark = numbers.take()
+    numbers.give_back(mark)
+    assert numbers.count() == (2, 2)
     # The next agent is one of which nothing is known.
     numbers.upload_kinds = (CPU, MEMORY)
     mark = numbers.take()
