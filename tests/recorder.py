@@ -10,6 +10,10 @@ from __future__ import annotations
 import _thread
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _unpatched_get_ident():
@@ -71,7 +75,11 @@ class Recorder:
             self.on_thread.clear()
 
     def now(self) -> dict[str, str]:
-        """Return what a sample of the running thread would carry when it is uploaded.
+        """Return what a sample of the running thread would carry if it were uploaded now."""
+        return self.sample()()
+
+    def sample(self) -> Callable[[], dict[str, str]]:
+        """Take a sample of the running thread. Return what tells what it carries at its upload.
 
         The frames are those that a sampler sees, the label is the recorder's, and the
         rule is the one that uploads go by.
@@ -87,8 +95,13 @@ class Recorder:
                 nearest = frame.f_lineno
             frame = frame.f_back
         value = labels.pop(LABEL, None)
-        profile = MARKS.profile_of(number_of_sample(nearest, () if value is None else (value,)))
-        return labels if profile is None else labels | dict(profile.span_labels())
+        number = number_of_sample(nearest, () if value is None else (value,))
+
+        def upload():
+            profile = MARKS.profile_of(number)
+            return labels if profile is None else labels | dict(profile.span_labels())
+
+        return upload
 
     def left_on_others(self) -> dict[int, set[tuple[str, str]]]:
         """Return the other threads that carry labels."""
