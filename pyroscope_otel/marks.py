@@ -48,15 +48,17 @@ _FORGOTTEN_SECONDS: Final = 120.0
 nothing. Its longest upload interval of any use is a minute."""
 
 
-# Each on one line, so that the line of whatever runs in its frame is its first.
-def _run(call, /, *arguments): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
+# Each on one line, so that the line of whatever runs in its frame is its first. A local of
+# this name has the error pages of Django, Flask and Sentry leave the frame out.
+def _run(__traceback_hide__, /, *arguments): return __traceback_hide__(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
 
 
-async def _run_async(call, /, *arguments): return await call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
+async def _run_async(__traceback_hide__, /, *arguments): return await __traceback_hide__(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
 
 
-_GLOBALS: Final = {"__name__": "pyroscope_otel"}
-"""The globals of every mark: whoever sees one of their frames sees the package's name."""
+_GLOBALS: Final = {"__name__": "pyroscope_otel", "__tracebackhide__": True}
+"""The globals of every mark: whoever sees one of their frames sees the package's name, and
+pytest leaves it out."""
 
 
 # The names are the same for every mark: the agent keeps each string for good.
