@@ -162,23 +162,29 @@ def test_the_callers_span_is_current_in_wsgi(settings, journal, callers_context)
     assert journal.roots()[0].context.trace_id == 0xA
 
 
-# Outside of us a request is over when we are left, though its ended span may still be current.
+# Outside of us a request goes on to the edge of what traces it, and is over outside of that.
 
 
 @each_loop
-def test_outside_of_us_the_ended_span_has_no_samples(run, settings, journal, recorder):
-    outside = []
+def test_a_request_ends_at_the_edge_of_what_traces_it(run, settings, journal, recorder):
+    between, outside = [], []
     app = bare(Endpoint(journal), settings)
 
-    async def between(scope, receive, send):
+    async def inside_of_contrib(scope, receive, send):
         await app(scope, receive, send)
-        outside.append((trace.get_current_span().is_recording(), recorder.now()))
+        between.append((trace.get_current_span().is_recording(), recorder.now().get("span_id")))
 
     provider = settings["tracer_provider"]
-    traced = OpenTelemetryMiddleware(between, tracer_provider=provider)
-    run(partial(traced, http(), *Exchange().ends))
-    journal.check()
-    assert outside == [(False, {})]
+    traced = OpenTelemetryMiddleware(inside_of_contrib, tracer_provider=provider)
+
+    async def outside_of_contrib():
+        await traced(http(), *Exchange().ends)
+        outside.append(recorder.now())
+
+    run(outside_of_contrib)
+    root = journal.check()
+    assert between == [(False, format(root.context.span_id, "016x"))]
+    assert outside == [{}]
 
 
 @each_of(instrumented_flask_inside, in_instrumented_flask, instrumented_flask_inside_twice)
