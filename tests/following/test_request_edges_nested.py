@@ -6,11 +6,15 @@ import gc
 from functools import partial
 
 import pytest
+from anyio.lowlevel import checkpoint
 from asgi_server import Exchange, http, run_asyncio, serve
 from fastapi import BackgroundTasks, FastAPI
 from held_case import Endpoint, normal
 from journal import PATH
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from samples import Samples
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -22,6 +26,7 @@ from traced_apps import contrib, contribs_fastapi, starlettes_own, tracing_fasta
 import pyroscope_otel
 from pyroscope_otel.asgi import PyroscopeMiddleware
 from pyroscope_otel.attribution import Hold
+from pyroscope_otel.processor import PyroscopeSpanProcessor
 
 
 @pytest.fixture
@@ -115,6 +120,41 @@ def test_fastapi_streams_and_has_background_tasks(case, traces_itself, is_async)
     case.check()
     assert case.samples.places() == {"endpoint", "streaming", "background"}
     assert exchange.body == b"xxx"
+
+
+# What the core does not do yet. Each says why.
+
+TAKEN_FOR_THE_REQUEST = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="from its second step on, the request's async mark is nearer than the step's",
+)
+
+
+@pytest.mark.usefixtures("marks_alone")
+@TAKEN_FOR_THE_REQUEST
+@pytest.mark.parametrize("is_sampled", [True, False])
+def test_another_root_inside_of_a_held_request(case, is_sampled):
+    """Wrong, not missing: scenarios 33 and 36, across an await."""
+    sampler = ALWAYS_ON if is_sampled else ALWAYS_OFF
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    provider.add_span_processor(PyroscopeSpanProcessor())
+    seen = Samples(case.recorder)
+    expected = []
+
+    async def answer(samples, receive, send):
+        tracer = provider.get_tracer("tests")
+        with tracer.start_as_current_span("another", context=Context()) as span:
+            expected.append(format(span.get_span_context().span_id, "016x") if is_sampled else None)
+            for _ in range(3):
+                seen.take()
+                await checkpoint()
+        await normal(samples, receive, send)
+
+    app = contrib(Endpoint(case.samples, answer), case.provider)
+    run_asyncio(partial(serve, app, Exchange(), http()))
+    case.check()
+    assert seen.ids() == set(expected)
 
 
 BEFORE_THE_ROOT = pytest.mark.xfail(
