@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.request import hold_request, release, run_held_async
+from pyroscope_otel.request import hold_request, no_leftover_span, release, run_held_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,6 +26,7 @@ async def serve_held(app: Application, scope: Scope, receive: Receive, send: Sen
         await app(scope, receive, send)
         return
     try:
-        await run_held_async(hold, app, scope, receive, send)
+        with no_leftover_span():
+            await run_held_async(hold, app, scope, receive, send)
     finally:
         release(hold)

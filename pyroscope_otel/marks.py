@@ -50,11 +50,15 @@ nothing. Its longest upload interval of any use is a minute."""
 
 
 # On one line, so that the line of whatever runs in its frame is its first.
-def _run(call, /, *arguments): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
+def _run(call, /, *arguments, __traceback_hide__): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
 
 
-_GLOBALS: Final = {"__name__": "pyroscope_otel"}
-"""The globals of every mark: whoever sees one of their frames sees the package's name."""
+_HIDDEN: Final = {"__traceback_hide__": True}
+"""A local of this name has the error pages of Django, Flask and Sentry leave the frame out."""
+
+_GLOBALS: Final = {"__name__": "pyroscope_otel", "__tracebackhide__": True}
+"""The globals of every mark: whoever sees one of their frames sees the package's name, and
+pytest leaves it out."""
 
 
 # The names are the same for every mark: the agent keeps each string for good.
@@ -75,9 +79,9 @@ class Mark:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.run: Callable[..., Any] = types.FunctionType(
-            _CODE.replace(co_firstlineno=number), _GLOBALS
-        )
+        function = types.FunctionType(_CODE.replace(co_firstlineno=number), _GLOBALS)
+        function.__kwdefaults__ = _HIDDEN
+        self.run: Callable[..., Any] = function
         """Calls its first argument with the others."""
         self.profile: Profile | None = None
         """What samples with this number belong to."""

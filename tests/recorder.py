@@ -10,6 +10,10 @@ from __future__ import annotations
 import _thread
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _unpatched_get_ident():
@@ -72,26 +76,35 @@ class Recorder:
             self.on_thread.clear()
 
     def now(self) -> dict[str, str]:
-        """Return what a sample of the running thread would carry when it is uploaded."""
+        """Return what a sample of the running thread would carry if it were uploaded now."""
+        return self.sample()()
+
+    def sample(self) -> Callable[[], dict[str, str]]:
+        """Take a sample of the running thread. Return what tells what it carries at its upload.
+
+        The frames are those that a sampler sees, the label is the recorder's, and the
+        rule is the one that uploads go by.
+        """
         from pyroscope_otel.marks import LABEL, MARKS
 
         with self._lock:
             labels = dict(self.on_thread.get(self._get_ident(), ()))
         labels.pop(LABEL, None)
-        profile = MARKS.profile_of(self.number())
-        return labels if profile is None else labels | dict(profile.span_labels())
+        number = self.number()
+
+        def upload():
+            profile = MARKS.profile_of(number)
+            return labels if profile is None else labels | dict(profile.span_labels())
+
+        return upload
 
     def number(self) -> int:
-        """Return the number of a sample of the running thread, 0 if it is nobody's.
-
-        The frames are those that a sampler sees, the label is the recorder's, and the
-        rule is the one that uploads go by.
-        """
+        """Return the number of a sample of the running thread, 0 if it is nobody's."""
         # Not before: programs put the recorder in the agent's place, and then import ours.
         from pyroscope_otel.marks import FILENAME, LABEL, number_of_sample
 
         with self._lock:
-            labels = self.on_thread.get(self._get_ident(), ())
+            labels = self.on_thread.get(self._get_ident(), set())
             values = [value for key, value in labels if key == LABEL]
         frame, nearest = sys._getframe(1), 0
         while frame is not None and not nearest:

@@ -1,9 +1,13 @@
 """Each test here is run with marks, and where nobody reads them."""
 
+import gc
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from pyroscope_otel.marks import MARKS
 
 # Requests and the servers for them are those of the adapters' tests.
 for sibling in ("adapters", "django_adapter"):
@@ -21,3 +25,24 @@ def marks_alone(attribution):
     """For what marks alone can do, or is about them."""
     if attribution == "thread":
         pytest.skip("where nobody reads marks, there are none")
+
+
+@pytest.fixture
+def case(recorder, provider, exporter, attribution):
+    """A case, whose samples wait for their upload. No number is in use after it."""
+    from held_case import Case
+
+    before = in_use()
+    MARKS.upload_kinds = {"process_cpu"}
+    yield Case(recorder, provider, exporter, attribution)
+    assert recorder.now() == {}
+    gc.collect()
+    MARKS.uploaded("process_cpu", time.time() + 60)
+    MARKS.forget_samples()
+    assert in_use() <= before
+
+
+def in_use():
+    gc.collect()
+    made, free = MARKS.count()
+    return made - free
