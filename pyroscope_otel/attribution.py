@@ -107,6 +107,9 @@ class Hold(Owner):
         """Hold this profile, unless there is one already or the request is over."""
         if self.awaits_profile():
             self.profile = self.mark.profile = profile
+            for mark in self.lent or ():
+                # What jobs did before the root span had started is the request's as well.
+                mark.profile = profile
             profile.hold()
             if self.when_taken is not None:
                 self.when_taken(profile)
@@ -166,7 +169,8 @@ class Guest(Owner):
 
     def if_open(self) -> Owner | None:
         """Return this while it may still work for the request, else None."""
-        return self if self._host is not None and self.is_in_time() else None
+        host = self._host
+        return self if host is not None and self._is_in_time_of(host) else None
 
     def leave(self, *, in_time: bool = False) -> None:
         """Work for the request no more.
@@ -180,14 +184,15 @@ class Guest(Owner):
         if host is None:
             return
         mark = self.mark
-        if not (in_time or self.is_in_time()):
+        if not (in_time or self._is_in_time_of(host)):
             mark.profile = None
             MARKS.give_back(mark)
-        elif host.lent is None:
-            mark.guest = None
+            return
+        mark.profile = host.profile
+        mark.guest = None
+        if host.lent is None:
             host.lent = [mark]
         else:
-            mark.guest = None
             host.lent.append(mark)
 
     def still_serves(self, host: Owner) -> bool:
@@ -196,10 +201,16 @@ class Guest(Owner):
 
     def is_in_time(self) -> bool:
         """Return whether the request is open, so that what was sampled until now counts."""
+        return self._host is not None and self._is_in_time_of(self._host)
+
+    def _is_in_time_of(self, host: Owner) -> bool:
         span: Any = None if self._span is None else self._span()
         if span is not None and span.is_recording():
             return True
-        return self.profile is not None and self.profile.is_open()
+        if self.profile is None:
+            # It began before the request's root span.
+            return host.if_open() is host
+        return self.profile.is_open()
 
 
 def span_in(context: otel_context.Context | None) -> Any:

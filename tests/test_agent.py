@@ -17,7 +17,7 @@ from pyroscope_otel.settings import read_settings
 class Printer(logging.Handler):
     def emit(self, record):
         # No server listens in most of these: the relay may or may not have noticed.
-        if not record.getMessage().startswith("Cannot send profiles"):
+        if not record.getMessage().startswith(("Cannot send profiles", "Pushes of profiles")):
             print(record.levelname, record.getMessage())
 
 logging.getLogger("pyroscope_otel").addHandler(Printer())

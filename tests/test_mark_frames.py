@@ -21,24 +21,11 @@ NAME = "pyroscope_otel_mark"
 each_number = pytest.mark.parametrize("number", [1, 2, 127, 128, 40_000, NUMBERS - 1])
 
 
-def run_async(mark, call, *arguments):
-    """Run a coroutine function through a mark to its end; nothing in it waits."""
-
-    async def asynchronous():
-        return call(*arguments)
-
-    try:
-        mark.run_async(asynchronous).send(None)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError
-
-
 def run(mark, call, *arguments):
     return mark.run(call, *arguments)
 
 
-each_kind = pytest.mark.parametrize("through", [run, run_async])
+each_kind = pytest.mark.parametrize("through", [run])
 
 
 def frames():
@@ -82,19 +69,6 @@ def test_the_line_while_it_runs(through, number):
     assert through(Mark(number), lambda: [frame.f_lineno for frame in frames()]) == [number]
 
 
-@each_number
-def test_the_line_while_it_waits(number):
-    class Suspended:
-        def __await__(self):
-            yield
-
-    coroutine = Mark(number).run_async(Suspended)
-    assert coroutine.cr_frame.f_lineno == number
-    coroutine.send(None)
-    assert coroutine.cr_frame.f_lineno == number
-    coroutine.close()
-
-
 def test_frames_of_two_marks():
     """The nearest one first."""
     outer, inner = Mark(300), Mark(7)
@@ -104,7 +78,6 @@ def test_frames_of_two_marks():
 def test_the_strings_are_the_same_for_every_mark():
     """The agent keeps each string that it has seen."""
     codes = [mark.run.__code__ for mark in (Mark(7), Mark(300))]
-    codes += [mark.run_async.__code__ for mark in (Mark(7), Mark(300))]
     assert len({(code.co_filename, code.co_name) for code in codes}) == 1
 
 

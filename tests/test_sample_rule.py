@@ -1,6 +1,5 @@
 """Which number a sample is of: the mark nearest to the leaf, the label, and the rule."""
 
-import asyncio
 import functools
 
 import pytest
@@ -131,43 +130,3 @@ def test_a_generator_is_of_who_takes_from_it(two):
     assert one.run(next, made) is one
     assert other.run(next, made) is other
     assert next(made) is None
-
-
-def test_coroutines_that_take_turns(two):
-    (one, other), _ = two
-
-    async def steps(mark):
-        for _ in range(3):
-            seen.append(nearest_mark() is mark)
-            await asyncio.sleep(0)
-        return mark
-
-    async def main():
-        running = [mark.run_async(steps, mark) for mark in (one, other)]
-        assert nearest_mark() is None
-        assert await asyncio.gather(*running) == [one, other]
-        assert nearest_mark() is None
-
-    seen = []
-    asyncio.run(main())
-    assert seen == [True] * 6
-
-
-def test_an_asynchronous_generator_is_of_who_takes_from_it(two):
-    (one, other), _ = two
-
-    async def generator():
-        while True:
-            yield nearest_mark()
-            await asyncio.sleep(0)
-
-    async def main():
-        made = generator()
-        seen.append(await one.run_async(made.__anext__))
-        seen.append(await other.run_async(made.__anext__))
-        seen.append(await made.__anext__())
-        await made.aclose()
-
-    seen = []
-    asyncio.run(main())
-    assert seen == [one, other, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import cProfile
 import faulthandler
 import inspect
@@ -53,18 +52,6 @@ def test_a_traceback_has_one_line_for_it(mark):
     assert [line for line in lines if FILENAME in line] == [
         f'  File "{FILENAME}", line {mark.number}, in {NAME}\n'
     ]
-
-
-def test_a_traceback_through_an_async_mark(mark):
-    async def fail_later():
-        await asyncio.sleep(0)
-        fail()
-
-    with pytest.raises(AppError) as raised:
-        asyncio.run(mark.run_async(fail_later))
-    assert f'File "{FILENAME}", line {mark.number}, in {NAME}' in "".join(
-        traceback.format_exception(raised.value)
-    )
 
 
 def test_logging_prints_it(mark, caplog):

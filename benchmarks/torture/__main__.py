@@ -20,7 +20,16 @@ _ROUTES = ("turns", "thread", "deep", "turns", "extensions", "turns", "processes
 _CLIENTS = 4
 _SERVERS = {
     "uvloop": ("-m", "uvicorn", "--loop", "uvloop", "--port", "0", "--no-access-log", "--factory"),
-    "asyncio": ("-m", "uvicorn", "--loop", "asyncio", "--port", "0", "--no-access-log", "--factory"),
+    "asyncio": (
+        "-m",
+        "uvicorn",
+        "--loop",
+        "asyncio",
+        "--port",
+        "0",
+        "--no-access-log",
+        "--factory",
+    ),
 }
 
 
@@ -54,12 +63,22 @@ def main() -> int:
             status = "hangs"
         ending = time.monotonic() - begin
     off = 100 * (totals["burned"] / 1e9 / spent - 1) if spent else float("nan")
-    wrong = [name for name in ("unlinked",) if totals["samples"] and totals[name] > 0.02 * totals["samples"]]
-    print(f"python {sys.version.split()[0]}, {options.sampler}, {options.loop}, {options.seconds:.0f} s")
-    print(f"requests {sum(counts.values())}, lost {counts['lost']}, slowest {slowest * 1000:.0f} ms")
+    wrong = [
+        name
+        for name in ("unlinked",)
+        if totals["samples"] and totals[name] > 0.02 * totals["samples"]
+    ]
+    print(
+        f"python {sys.version.split()[0]}, {options.sampler}, {options.loop}, {options.seconds:.0f} s"
+    )
+    print(
+        f"requests {sum(counts.values())}, lost {counts['lost']}, slowest {slowest * 1000:.0f} ms"
+    )
     print(f"exit {status} after {ending:.1f} s, numbers {numbers}")
     print(f"CPU burned {spent:.1f} s, in profiles {totals['burned'] / 1e9:.1f} s ({off:+.1f} %)")
-    print(f"of burning: linked {totals['samples'] - totals['unlinked']}, not {totals['unlinked']} samples")
+    print(
+        f"of burning: linked {totals['samples'] - totals['unlinked']}, not {totals['unlinked']} samples"
+    )
     print(f"memory: linked {totals['memory linked']} of {totals['memory']} bytes")
     tracebacks = [line for line in log if "Traceback" in line or "Fatal" in line]
     print(f"tracebacks or fatal errors: {len(tracebacks)}")

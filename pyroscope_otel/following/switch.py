@@ -289,7 +289,16 @@ def run_on_new_stack(
         return call(*arguments, **named)
     if named:
         call = partial(call, **named)
-    return owner.mark.run(call, *arguments)
+    try:
+        # It may be switched to again after the request's end.
+        guest = Guest(owner, weak_span())
+    except Exception:
+        failure.report("follow a greenlet")
+        return call(*arguments)
+    try:
+        return guest.mark.run(call, *arguments)
+    finally:
+        guest.leave()
 
 
 @types.coroutine

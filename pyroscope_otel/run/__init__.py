@@ -2,5 +2,5 @@
 
 `running` is what the command does. `startup` and `inside` are what runs in the Python
 processes below it, which may be those of another environment. It needs the extra
-`local`: `pip install 'pyroscope-otel[local]'`; those need `pyroscope-otel[otlp]`.
+`local`; those need the extra `otlp`.
 """

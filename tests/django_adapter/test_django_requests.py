@@ -314,7 +314,6 @@ def fail(*_, **__):
         (switch, "current_context", "follow the current context"),
         (Hold, "take", "find the profile of a span"),
         (Hold, "close", "let go of a request's profile"),
-        (streaming, "_hold", "hold a streaming response"),
     ],
 )
 @each_of(ours_first)

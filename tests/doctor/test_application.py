@@ -6,7 +6,6 @@ Every finding has an application here that really has the fault.
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 import pytest
@@ -395,10 +394,3 @@ def test_an_agent_that_refuses_to_start(check):
     )
     findings = check(PROVIDER, GLOBAL, refused, PLAIN, CONTRIB).findings
     assert the("app-agent-refused", findings).detail == "pyroscope.configure returned False"
-
-
-def test_without_protobuf_the_samples_go_unseen(check, tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['google.protobuf'] = None")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    findings = check(PROVIDER, GLOBAL, PLAIN, MIDDLEWARE).findings
-    assert the("app-samples-unseen", findings).remedy == "pip install 'protobuf>=5'"

@@ -30,10 +30,11 @@ def test_a_setting_that_is_refused():
     )
 
 
-def test_the_stack_implementation_is_refused():
+def test_what_the_stack_sampler_cannot_do_is_refused():
     pyroscope = pytest.importorskip("pyroscope")
-    (refused,) = findings(cpu_implementation=pyroscope.ProfilerImplementation.Stack)
-    assert "it drops the span labels silently" in refused.detail
+    stack = pyroscope.ProfilerImplementation.Stack
+    (refused,) = findings(cpu_implementation=stack, attribution="thread")
+    assert "it takes no labels of threads" in refused.detail
 
 
 def test_a_variable_whose_name_is_nearly_right(caplog):

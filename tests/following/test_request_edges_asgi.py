@@ -284,19 +284,10 @@ def test_requests_that_overlap(run, assemble, case):
     assert set().union(*ids) == set(case.profile_ids())
 
 
-TAKEN_FOR_THE_OUTER = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="from its second step on, a root inside of a held request is taken for the request",
-)
-
-
 @on_asyncio
 @each_of(tracing_fastapi, starlettes_own)
-def test_an_application_that_is_called_inside_a_request(run, assemble, case, request):
+def test_an_application_that_is_called_inside_a_request(run, assemble, case):
     """Each has a root of its own. Contrib makes the inner one a child, see below."""
-    if assemble is starlettes_own and case.attribution == "stack":
-        request.applymarker(TAKEN_FOR_THE_OUTER)
 
     async def call(samples, receive, send):
         transport = httpx.ASGITransport(inner_app)

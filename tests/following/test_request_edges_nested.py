@@ -122,20 +122,10 @@ def test_fastapi_streams_and_has_background_tasks(case, traces_itself, is_async)
     assert exchange.body == b"xxx"
 
 
-# What the core does not do yet. Each says why.
-
-TAKEN_FOR_THE_REQUEST = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="from its second step on, the request's async mark is nearer than the step's",
-)
-
-
 @pytest.mark.usefixtures("marks_alone")
-@TAKEN_FOR_THE_REQUEST
 @pytest.mark.parametrize("is_sampled", [True, False])
 def test_another_root_inside_of_a_held_request(case, is_sampled):
-    """Wrong, not missing: scenarios 33 and 36, across an await."""
+    """Scenarios 33 and 36, across an await."""
     sampler = ALWAYS_ON if is_sampled else ALWAYS_OFF
     provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(PyroscopeSpanProcessor())
@@ -157,17 +147,9 @@ def test_another_root_inside_of_a_held_request(case, is_sampled):
     assert seen.ids() == set(expected)
 
 
-BEFORE_THE_ROOT = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a guest has the profile that its host had when it began: here none yet",
-)
-
-
 @pytest.mark.usefixtures("marks_alone")
-@BEFORE_THE_ROOT
 def test_a_job_before_the_root_span_has_started(case):
-    """Missing, not wrong: an outermost middleware that waits for a pool or a worker thread."""
+    """An outermost middleware waits for a pool and a worker thread."""
 
     class Outermost:
         def __init__(self, app):

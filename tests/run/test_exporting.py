@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import child
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from pyroscope_otel.run.inside import exporting as exporting_module
 from pyroscope_otel.run.inside.exporting import ExportOnDemand
 
 
@@ -17,8 +16,7 @@ from pyroscope_otel.run.inside.exporting import ExportOnDemand
 def exported(monkeypatch):
     """What is exported. The exporter is made by what the environment would name."""
     exporter = InMemorySpanExporter()
-    module = SimpleNamespace(OTLPSpanExporter=lambda: exporter)
-    monkeypatch.setattr("pyroscope_otel.tracing.otlp_module", lambda: module)
+    monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: lambda: exporter)
     return exporter
 
 
@@ -47,7 +45,7 @@ def test_spans_that_end_before_the_exporter_is_made_are_kept(exported, exporting
 
 
 def test_without_a_span_there_is_none(monkeypatch, exporting):
-    monkeypatch.setattr("pyroscope_otel.tracing.otlp_module", lambda: pytest.fail("it is made"))
+    monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: pytest.fail("made"))
     assert exporting.force_flush()
     exporting.shutdown()
 
@@ -69,7 +67,7 @@ def test_it_is_made_at_once_where_it_is_asked_to(exported, exporting, tracer):
 
 
 def test_without_an_exporter_spans_go_nowhere(monkeypatch, exporting, tracer):
-    monkeypatch.setattr("pyroscope_otel.tracing.otlp_module", lambda: None)
+    monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: None)
     tracer.start_span("lost").end()
     assert exporting.force_flush()
 
@@ -86,14 +84,13 @@ def test_a_forked_child_makes_its_own():
     # As if the thread that makes it had not come to its end: the child has no such thread.
     lines = child.run(
         """
-from types import SimpleNamespace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pyroscope_otel import tracing
-from pyroscope_otel.run.inside.exporting import ExportOnDemand
+from pyroscope_otel.run.inside import exporting as exporting_module
 
 exporter = InMemorySpanExporter()
-tracing.otlp_module = lambda: SimpleNamespace(OTLPSpanExporter=lambda: exporter)
+exporting_module.exporter_asked_for = lambda: lambda: exporter
+ExportOnDemand = exporting_module.ExportOnDemand
 exporting = ExportOnDemand()
 exporting._maker = threading.Thread()
 exporting._lock.acquire()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -21,6 +21,11 @@ __all__ = ("ExportOnDemand",)
 
 
 _MOST_EARLY = 2048  # as many as OpenTelemetry's processor keeps
+
+
+def exporter_asked_for() -> Any | None:
+    """Return the class of the exporter that the environment asks for, None if there is none."""
+    return next(iter(exporters_asked_for(os.environ).exporters.values()), None)
 
 
 class ExportOnDemand(SpanProcessor):
@@ -105,9 +110,8 @@ class ExportOnDemand(SpanProcessor):
 
     def _make(self) -> None:
         try:
-            asked = exporters_asked_for(os.environ)
-            kinds = list(asked.exporters.values())
-            batch = BatchSpanProcessor(kinds[0]()) if kinds else None
+            kind = exporter_asked_for()
+            batch = None if kind is None else BatchSpanProcessor(kind())
         except Exception:
             failure.report("make an exporter")
             batch = None
