@@ -50,7 +50,7 @@ nothing. Its longest upload interval of any use is a minute."""
 
 
 # On one line, so that the line of whatever runs in its frame is its first.
-def _run(call, /, *arguments, __traceback_hide__): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202
+def _run(call, /, *arguments, __traceback_hide__): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202, ARG001
 
 
 _HIDDEN: Final = {"__traceback_hide__": True}
