@@ -18,9 +18,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from pyroscope_otel import following
+from pyroscope_otel import following, marks, sampler
+from pyroscope_otel.marks import Mark
+from pyroscope_otel.relay.buffer import MAX_AGE_SECONDS
+from pyroscope_otel.relay.retrying import pause_seconds, retry_after_seconds
 from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
 from pyroscope_otel.settings import SettingsError, read_settings
+from pyroscope_otel.uploads import OTHER_NAMES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -159,19 +163,6 @@ def test_every_extra_exists(page, metadata):
     assert named <= set(metadata["project"]["optional-dependencies"])
 
 
-def test_every_hook_of_the_documentation_is_a_module(root):
-    page = (root / "docs" / "how-it-works.md").read_text()
-    named = set(re.findall(r"`(\w+\.py)`", page))
-    modules = {module.name for module in (root / "pyroscope_otel" / "following").glob("*.py")}
-    assert named == modules - {
-        "__init__.py",
-        "arrival.py",
-        "hook.py",
-        "switch.py",
-        "twisted_reactor.py",
-    }
-
-
 def test_each_case_has_its_tests_where_the_list_says(root):
     rows = re.findall(
         r"^\| (\d+) \|.*\| ([^|]+) \|$", (root / "docs" / "cases.md").read_text(), re.MULTILINE
@@ -206,20 +197,60 @@ def test_all_public_names_exist(module):
         assert getattr(imported, name).__doc__, name
 
 
-def test_every_hook_and_what_it_replaces_is_documented():
-    rows = tables((ROOT / "docs" / "how-it-works.md").read_text())
-    documented = {cells[0].strip("`"): cells[1] for cells in rows if len(cells) == 2}
-    owners = {"BaseEventLoop", "Loop"}
-    of_some_pythons = {"create_task", "call_exception_handler"}
+def hook_rows():
+    """Return the table of hooks: by class, the module that is named and what it replaces."""
+    rows = {}
+    for cells in tables((ROOT / "docs" / "how-it-works.md").read_text()):
+        named = re.fullmatch(r"`(\w+)` in `(\w+)\.py`", cells[0])
+        if named:
+            *_, replaced = cells
+            rows[named[1]] = named[2], replaced
+    return rows
+
+
+def test_every_hook_is_documented_with_its_module():
+    documented = {hook: module for hook, (module, _) in hook_rows().items()}
+    assert documented == {
+        type(hook).__name__: type(hook).__module__.rpartition(".")[2] for hook in following.HOOKS
+    }
+
+
+def test_every_attribute_that_a_hook_replaces_is_documented():
+    of_some_pythons = {"create_task"}
     for hook in following.HOOKS:
         importlib.import_module(hook.module)
     following.install()
+    rows = hook_rows()
     for hook in following.HOOKS:
-        said = set(re.findall(r"`[\w.]*?(\w+)`", documented.pop(type(hook).__name__))) - owners
+        _, said = rows[type(hook).__name__]
+        names = set(re.findall(r"`[\w.]*?(\w+)`", said))
         replaced = {patch._name for patch in hook._patches}
-        assert replaced <= said, type(hook).__name__
-        assert said - replaced <= of_some_pythons, type(hook).__name__
-    assert set(documented) == {"Hook"}
+        # Beside the attributes there are the names of their owners, with a module in front.
+        owners = {owner.rpartition(".")[2] for owner in re.findall(r"of `([\w.]+)`", said)}
+        assert replaced <= names, type(hook).__name__
+        assert names - replaced - owners <= of_some_pythons, type(hook).__name__
+
+
+def test_the_limits_that_the_page_names_are_the_codes():
+    """The figures of numbers, buffer, pauses, frames and samplers."""
+    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    assert f"below {marks.NUMBERS:,}" in page
+    assert f"`upload_buffer` ({BY_NAME['upload_buffer'].default // 2**20} MiB) and an hour" in page
+    assert MAX_AGE_SECONDS == 3600
+    pauses = [pause_seconds(failures) for failures in range(200)]
+    assert "Tries are 1 to 30 s apart" in page
+    assert 1 <= min(pauses) <= max(pauses) <= 30
+    assert f"`Retry-After` is obeyed up to {retry_after_seconds('9999'):.0f} s" in page
+    assert f"`max_span_names` ({BY_NAME['max_span_names'].default})" in page
+    assert f"`{OTHER_NAMES}`" in page
+    assert f"| all | {sampler.MAX_FRAMES};" in page
+    assert f"`mem_max_nframe` frames ({BY_NAME['mem_max_nframe'].default})" in page
+    assert (
+        f"`mem_heap_sample_size` bytes ({BY_NAME['mem_heap_sample_size'].default // 1024} KiB)"
+        in page
+    )
+    assert f"`{marks.FILENAME}`" in page
+    assert Mark(3).run.__code__.co_name in page
 
 
 def test_the_hooks_are_switched_off_as_documented():
@@ -229,7 +260,10 @@ def test_the_hooks_are_switched_off_as_documented():
     lines = child.run(
         f"""
 import asyncio, greenlet
-before = vars(asyncio.Handle)["_run"]
+from pyroscope import _native
+def in_place():
+    return vars(asyncio.Handle)["_run"], _native.initialize_agent, _native.drop_agent
+before = in_place()
 from pyroscope_otel import PyroscopeSpanProcessor, following
 def active():
     return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
@@ -240,7 +274,7 @@ print(*active())
 PyroscopeSpanProcessor()
 print(*active())
 {off}
-print(*active(), vars(asyncio.Handle)["_run"] is before)
+print(*active(), in_place() == before)
 """
     )
     everything, but_one, again, nothing = lines
