@@ -7,26 +7,19 @@ import importlib
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import child
 import pytest
 import yaml
+from pages import ROOT, blocks, tables
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from pyroscope_otel import following, marks, sampler
-from pyroscope_otel.marks import Mark
-from pyroscope_otel.relay.buffer import MAX_AGE_SECONDS
-from pyroscope_otel.relay.retrying import pause_seconds, retry_after_seconds
 from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
 from pyroscope_otel.settings import SettingsError, read_settings
-from pyroscope_otel.uploads import OTHER_NAMES
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
 )
@@ -34,20 +27,6 @@ PAGES = sorted(
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
 )
-
-
-def blocks(page, language):
-    """Return the code blocks of a page in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def tables(text):
-    """Return the rows of all tables, as lists of cells."""
-    return [
-        [cell.strip() for cell in row.strip("|").split(" | ")]
-        for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
-        if not set(row) <= set("|- ")
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +44,9 @@ def metadata(root):
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
-def test_the_readmes_settings_are_the_tables(readme):
-    assert settings_table_markdown().strip() in readme
+def test_the_table_of_settings_stands_once():
+    head = settings_table_markdown().splitlines()[0]
+    assert [page.name for page in PAGES if head in page.read_text()] == ["settings.md"]
 
 
 def test_the_readmes_extras_exist(readme, metadata):
@@ -178,6 +158,17 @@ def test_each_case_has_its_tests_where_the_list_says(root):
             )
 
 
+def test_each_case_without_a_number_has_its_tests(root):
+    _, text = (root / "docs" / "cases.md").read_text().split("## Without a number")
+    rows = [cells for cells in tables(text) if cells[0] != "Case"]
+    assert rows
+    for case, _, places in rows:
+        named = re.findall(r"`([\w/]+\.py)`", places)
+        assert named, case
+        for name in named:
+            assert "def test_" in (root / "tests" / name).read_text(), (case, name)
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -185,6 +176,7 @@ def test_each_case_has_its_tests_where_the_list_says(root):
         "pyroscope_otel.asgi",
         "pyroscope_otel.local",
         "pyroscope_otel.receiver",
+        "pyroscope_otel.relay",
         "pyroscope_otel.wsgi",
         "pyroscope_otel_django.asgi",
         "pyroscope_otel_flask",
@@ -195,92 +187,6 @@ def test_all_public_names_exist(module):
     assert imported.__all__
     for name in imported.__all__:
         assert getattr(imported, name).__doc__, name
-
-
-def hook_rows():
-    """Return the table of hooks: by class, the module that is named and what it replaces."""
-    rows = {}
-    for cells in tables((ROOT / "docs" / "how-it-works.md").read_text()):
-        named = re.fullmatch(r"`(\w+)` in `(\w+)\.py`", cells[0])
-        if named:
-            *_, replaced = cells
-            rows[named[1]] = named[2], replaced
-    return rows
-
-
-def test_every_hook_is_documented_with_its_module():
-    documented = {hook: module for hook, (module, _) in hook_rows().items()}
-    assert documented == {
-        type(hook).__name__: type(hook).__module__.rpartition(".")[2] for hook in following.HOOKS
-    }
-
-
-def test_every_attribute_that_a_hook_replaces_is_documented():
-    of_some_pythons = {"create_task"}
-    for hook in following.HOOKS:
-        importlib.import_module(hook.module)
-    following.install()
-    rows = hook_rows()
-    for hook in following.HOOKS:
-        _, said = rows[type(hook).__name__]
-        names = set(re.findall(r"`[\w.]*?(\w+)`", said))
-        replaced = {patch._name for patch in hook._patches}
-        # Beside the attributes there are the names of their owners, with a module in front.
-        owners = {owner.rpartition(".")[2] for owner in re.findall(r"of `([\w.]+)`", said)}
-        assert replaced <= names, type(hook).__name__
-        assert names - replaced - owners <= of_some_pythons, type(hook).__name__
-
-
-def test_the_limits_that_the_page_names_are_the_codes():
-    """The figures of numbers, buffer, pauses, frames and samplers."""
-    page = (ROOT / "docs" / "how-it-works.md").read_text()
-    assert f"below {marks.NUMBERS:,}" in page
-    assert f"`upload_buffer` ({BY_NAME['upload_buffer'].default // 2**20} MiB) and an hour" in page
-    assert MAX_AGE_SECONDS == 3600
-    pauses = [pause_seconds(failures) for failures in range(200)]
-    assert "Tries are 1 to 30 s apart" in page
-    assert 1 <= min(pauses) <= max(pauses) <= 30
-    assert f"`Retry-After` is obeyed up to {retry_after_seconds('9999'):.0f} s" in page
-    assert f"`max_span_names` ({BY_NAME['max_span_names'].default})" in page
-    assert f"`{OTHER_NAMES}`" in page
-    assert f"| all | {sampler.MAX_FRAMES};" in page
-    assert f"`mem_max_nframe` frames ({BY_NAME['mem_max_nframe'].default})" in page
-    assert (
-        f"`mem_heap_sample_size` bytes ({BY_NAME['mem_heap_sample_size'].default // 1024} KiB)"
-        in page
-    )
-    assert f"`{marks.FILENAME}`" in page
-    assert Mark(3).run.__code__.co_name in page
-
-
-def test_the_hooks_are_switched_off_as_documented():
-    off, one_off = [
-        code for code in blocks(ROOT / "docs" / "how-it-works.md", "python") if "following" in code
-    ]
-    lines = child.run(
-        f"""
-import asyncio, greenlet
-from pyroscope import _native
-def in_place():
-    return vars(asyncio.Handle)["_run"], _native.initialize_agent, _native.drop_agent
-before = in_place()
-from pyroscope_otel import PyroscopeSpanProcessor, following
-def active():
-    return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
-PyroscopeSpanProcessor()
-print(*active())
-{one_off}
-print(*active())
-PyroscopeSpanProcessor()
-print(*active())
-{off}
-print(*active(), in_place() == before)
-"""
-    )
-    everything, but_one, again, nothing = lines
-    assert set(everything.split()) - set(but_one.split()) == {"Greenlets"}
-    assert again == everything
-    assert nothing == "True"
 
 
 def test_a_command_is_installed_before_it_is_typed():
@@ -333,14 +239,17 @@ def test_the_defaults_that_pages_name_are_the_tables():
 
 
 def test_the_provisioned_link_on_the_page_of_grafana_is_the_files():
-    (shown,) = blocks(ROOT / "docs" / "grafana.md", "yaml")
+    shown, memory = blocks(ROOT / "docs" / "grafana.md", "yaml")
     file = ROOT / "example_apps" / "observability" / "grafana" / "datasources.yaml"
     links = [
         source["jsonData"]["tracesToProfiles"]
         for source in yaml.safe_load(file.read_text())["datasources"]
         if "jsonData" in source
     ]
-    assert links == [yaml.safe_load(shown)["tracesToProfiles"]]
+    link = yaml.safe_load(shown)["tracesToProfiles"]
+    assert links == [link]
+    of_memory = {"profileTypeId": "memory:alloc_space:bytes:space:bytes"}
+    assert yaml.safe_load(memory)["tracesToProfiles"] == link | of_memory
 
 
 def test_the_examples_are_started_as_their_list_says():
