@@ -7,22 +7,19 @@ import importlib
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import child
 import pytest
 import yaml
+from pages import ROOT, blocks, tables
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from pyroscope_otel import following
 from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
 from pyroscope_otel.settings import SettingsError, read_settings
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
 )
@@ -30,20 +27,6 @@ PAGES = sorted(
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
 )
-
-
-def blocks(page, language):
-    """Return the code blocks of a page in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def tables(text):
-    """Return the rows of all tables, as lists of cells."""
-    return [
-        [cell.strip() for cell in row.strip("|").split(" | ")]
-        for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
-        if not set(row) <= set("|- ")
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +44,9 @@ def metadata(root):
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
-def test_the_readmes_settings_are_the_tables(readme):
-    assert settings_table_markdown().strip() in readme
+def test_the_table_of_settings_stands_once():
+    head = settings_table_markdown().splitlines()[0]
+    assert [page.name for page in PAGES if head in page.read_text()] == ["settings.md"]
 
 
 def test_the_readmes_extras_exist(readme, metadata):
@@ -159,19 +143,6 @@ def test_every_extra_exists(page, metadata):
     assert named <= set(metadata["project"]["optional-dependencies"])
 
 
-def test_every_hook_of_the_documentation_is_a_module(root):
-    page = (root / "docs" / "how-it-works.md").read_text()
-    named = set(re.findall(r"`(\w+\.py)`", page))
-    modules = {module.name for module in (root / "pyroscope_otel" / "following").glob("*.py")}
-    assert named == modules - {
-        "__init__.py",
-        "arrival.py",
-        "hook.py",
-        "switch.py",
-        "twisted_reactor.py",
-    }
-
-
 def test_each_case_has_its_tests_where_the_list_says(root):
     rows = re.findall(
         r"^\| (\d+) \|.*\| ([^|]+) \|$", (root / "docs" / "cases.md").read_text(), re.MULTILINE
@@ -187,6 +158,17 @@ def test_each_case_has_its_tests_where_the_list_says(root):
             )
 
 
+def test_each_case_without_a_number_has_its_tests(root):
+    _, text = (root / "docs" / "cases.md").read_text().split("## Without a number")
+    rows = [cells for cells in tables(text) if cells[0] != "Case"]
+    assert rows
+    for case, _, places in rows:
+        named = re.findall(r"`([\w/]+\.py)`", places)
+        assert named, case
+        for name in named:
+            assert "def test_" in (root / "tests" / name).read_text(), (case, name)
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -194,6 +176,7 @@ def test_each_case_has_its_tests_where_the_list_says(root):
         "pyroscope_otel.asgi",
         "pyroscope_otel.local",
         "pyroscope_otel.receiver",
+        "pyroscope_otel.relay",
         "pyroscope_otel.wsgi",
         "pyroscope_otel_django.asgi",
         "pyroscope_otel_flask",
@@ -204,49 +187,6 @@ def test_all_public_names_exist(module):
     assert imported.__all__
     for name in imported.__all__:
         assert getattr(imported, name).__doc__, name
-
-
-def test_every_hook_and_what_it_replaces_is_documented():
-    rows = tables((ROOT / "docs" / "how-it-works.md").read_text())
-    documented = {cells[0].strip("`"): cells[1] for cells in rows if len(cells) == 2}
-    owners = {"BaseEventLoop", "Loop"}
-    of_some_pythons = {"create_task", "call_exception_handler"}
-    for hook in following.HOOKS:
-        importlib.import_module(hook.module)
-    following.install()
-    for hook in following.HOOKS:
-        said = set(re.findall(r"`[\w.]*?(\w+)`", documented.pop(type(hook).__name__))) - owners
-        replaced = {patch._name for patch in hook._patches}
-        assert replaced <= said, type(hook).__name__
-        assert said - replaced <= of_some_pythons, type(hook).__name__
-    assert set(documented) == {"Hook"}
-
-
-def test_the_hooks_are_switched_off_as_documented():
-    off, one_off = [
-        code for code in blocks(ROOT / "docs" / "how-it-works.md", "python") if "following" in code
-    ]
-    lines = child.run(
-        f"""
-import asyncio, greenlet
-before = vars(asyncio.Handle)["_run"]
-from pyroscope_otel import PyroscopeSpanProcessor, following
-def active():
-    return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
-PyroscopeSpanProcessor()
-print(*active())
-{one_off}
-print(*active())
-PyroscopeSpanProcessor()
-print(*active())
-{off}
-print(*active(), vars(asyncio.Handle)["_run"] is before)
-"""
-    )
-    everything, but_one, again, nothing = lines
-    assert set(everything.split()) - set(but_one.split()) == {"Greenlets"}
-    assert again == everything
-    assert nothing == "True"
 
 
 def test_a_command_is_installed_before_it_is_typed():
@@ -299,14 +239,17 @@ def test_the_defaults_that_pages_name_are_the_tables():
 
 
 def test_the_provisioned_link_on_the_page_of_grafana_is_the_files():
-    (shown,) = blocks(ROOT / "docs" / "grafana.md", "yaml")
+    shown, memory = blocks(ROOT / "docs" / "grafana.md", "yaml")
     file = ROOT / "example_apps" / "observability" / "grafana" / "datasources.yaml"
     links = [
         source["jsonData"]["tracesToProfiles"]
         for source in yaml.safe_load(file.read_text())["datasources"]
         if "jsonData" in source
     ]
-    assert links == [yaml.safe_load(shown)["tracesToProfiles"]]
+    link = yaml.safe_load(shown)["tracesToProfiles"]
+    assert links == [link]
+    of_memory = {"profileTypeId": "memory:alloc_space:bytes:space:bytes"}
+    assert yaml.safe_load(memory)["tracesToProfiles"] == link | of_memory
 
 
 def test_the_examples_are_started_as_their_list_says():

@@ -1,0 +1,167 @@
+"""What the documents claim of hooks, limits and log lines, held against the code."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import re
+
+import child
+import pytest
+from pages import ROOT, blocks, tables
+
+from pyroscope_otel import following, marks, sampler
+from pyroscope_otel.marks import Mark
+from pyroscope_otel.relay import RelayState
+from pyroscope_otel.relay.buffer import MAX_AGE_SECONDS
+from pyroscope_otel.relay.retrying import pause_seconds, retry_after_seconds
+from pyroscope_otel.setting_table import BY_NAME
+from pyroscope_otel.uploads import OTHER_NAMES
+
+
+def hook_rows():
+    """Return the table of hooks: by class, the module that is named and what it replaces."""
+    rows = {}
+    for cells in tables((ROOT / "docs" / "how-it-works.md").read_text()):
+        named = re.fullmatch(r"`(\w+)` in `(\w+)\.py`", cells[0])
+        if named:
+            *_, replaced = cells
+            rows[named[1]] = named[2], replaced
+    return rows
+
+
+def test_every_hook_is_documented_with_its_module():
+    documented = {hook: module for hook, (module, _) in hook_rows().items()}
+    assert documented == {
+        type(hook).__name__: type(hook).__module__.rpartition(".")[2] for hook in following.HOOKS
+    }
+
+
+def test_every_attribute_that_a_hook_replaces_is_documented():
+    of_some_pythons = {"create_task"}
+    for hook in following.HOOKS:
+        importlib.import_module(hook.module)
+    following.install()
+    rows = hook_rows()
+    for hook in following.HOOKS:
+        _, said = rows[type(hook).__name__]
+        names = set(re.findall(r"`[\w.]*?(\w+)`", said))
+        replaced = {patch._name for patch in hook._patches}
+        # Beside the attributes there are the names of their owners, with a module in front.
+        owners = {owner.rpartition(".")[2] for owner in re.findall(r"of `([\w.]+)`", said)}
+        assert replaced <= names, type(hook).__name__
+        assert names - replaced - owners <= of_some_pythons, type(hook).__name__
+
+
+def test_the_limits_that_the_page_names_are_the_codes():
+    """The figures of numbers, buffer, pauses, frames and samplers."""
+    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    assert f"below {marks.NUMBERS:,}" in page
+    assert f"`upload_buffer` ({BY_NAME['upload_buffer'].default // 2**20} MiB) and an hour" in page
+    assert MAX_AGE_SECONDS == 3600
+    pauses = [pause_seconds(failures) for failures in range(200)]
+    assert "Tries are 1 to 30 s apart" in page
+    assert 1 <= min(pauses) <= max(pauses) <= 30
+    assert f"`Retry-After` is obeyed up to {retry_after_seconds('9999'):.0f} s" in page
+    assert f"`max_span_names` ({BY_NAME['max_span_names'].default})" in page
+    assert f"`{OTHER_NAMES}`" in page
+    assert f"| all | {sampler.MAX_FRAMES};" in page
+    assert f"`mem_max_nframe` frames ({BY_NAME['mem_max_nframe'].default})" in page
+    assert (
+        f"`mem_heap_sample_size` bytes ({BY_NAME['mem_heap_sample_size'].default // 1024} KiB)"
+        in page
+    )
+    assert f"`{marks.FILENAME}`" in page
+    assert Mark(3).run.__code__.co_name in page
+
+
+def test_the_hooks_are_switched_off_as_documented():
+    off, one_off = [
+        code for code in blocks(ROOT / "docs" / "how-it-works.md", "python") if "following" in code
+    ]
+    lines = child.run(
+        f"""
+import asyncio, greenlet
+from pyroscope import _native
+def in_place():
+    return vars(asyncio.Handle)["_run"], _native.initialize_agent, _native.drop_agent
+before = in_place()
+from pyroscope_otel import PyroscopeSpanProcessor, following
+def active():
+    return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
+PyroscopeSpanProcessor()
+print(*active())
+{one_off}
+print(*active())
+PyroscopeSpanProcessor()
+print(*active())
+{off}
+print(*active(), in_place() == before)
+"""
+    )
+    everything, but_one, again, nothing = lines
+    assert set(everything.split()) - set(but_one.split()) == {"Greenlets"}
+    assert again == everything
+    assert nothing == "True"
+
+
+def said_by_us():
+    """Return every text of the core and the relay, with adjacent literals joined."""
+    package = ROOT / "pyroscope_otel"
+    return "\n".join(
+        node.value
+        for source in [*package.glob("*.py"), *(package / "relay").glob("*.py")]
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot send profiles to ",
+        "They are kept ",
+        "takes profiles again after ",
+        "Nothing was lost",
+        " pushes were lost",
+        "it answers ",
+        "its certificate is not trusted: ",
+        "Profiles are lost: ",
+        "did not take before the end: ",
+        "The relay did not start (",
+        "requests and jobs began between two uploads",
+        "Root spans of this process have more than ",
+        "Requests are told apart by thread labels, ",
+    ],
+)
+def test_the_log_lines_on_the_page_of_troubleshooting_are_logged(said):
+    assert said in (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert said in said_by_us()
+
+
+def test_what_the_relay_tells_of_is_on_the_page_of_troubleshooting():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    shown = {"taken", "sent", "waiting", "dropped", "untranslated", "last_answer"}
+    assert shown <= {field.name for field in dataclasses.fields(RelayState)}
+    assert all(f"`{name}`" in page for name in shown)
+
+
+def test_the_tree_of_the_page_for_contributors_is_there():
+    """Each name in it; one that ends with a slash is a folder."""
+    (tree, *_) = blocks(ROOT / "CONTRIBUTING.md", "text")
+    folders = [""]
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 4
+        column = re.split(r"   +", line.strip())[0]
+        for name in re.findall(r"[\w./]+(?:\.py|/)(?=[, ]|$)", column):
+            here = "".join(folders[: depth + 1]) + name
+            assert (ROOT / here).is_dir() if name.endswith("/") else (ROOT / here).is_file(), here
+            folders[depth + 1 :] = [name]
+
+
+def test_each_package_of_the_core_is_in_the_tree():
+    """Of the page for contributors."""
+    (tree, *_) = blocks(ROOT / "CONTRIBUTING.md", "text")
+    packages = {path.parent.name for path in (ROOT / "pyroscope_otel").glob("*/__init__.py")}
+    assert {name for name in packages if f"{name}/" not in tree} == set()
