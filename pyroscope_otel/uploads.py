@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyroscope import _native as native
 
 from pyroscope_otel import sampler, thread_labels
+from pyroscope_otel.findings.uploads import by_thread_labels
 from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.marks import LABEL, MARKS
 
@@ -54,6 +55,11 @@ class Uploads:
         self.attribution = settings.attribution
         self.sampler_is_ours = settings.cpu_implementation == sampler.AUTO
         self._max_span_names = settings.max_span_names
+
+    @property
+    def sampler(self) -> str:
+        """The sampler that was started last: ``"pyspy"`` or ``"stack"``."""
+        return sampler.STACK if self._starts_stack else sampler.PYSPY
 
     def wants_relay(self) -> bool:
         """Return whether an agent that starts now goes through a relay."""
@@ -147,19 +153,8 @@ class Uploads:
         if self._has_said_directly:
             return
         self._has_said_directly = True
-        why = (
-            "the Pyroscope agent was started before pyroscope_otel was imported, or no relay could "
-            "be started"
-        )
-        way_out = "import pyroscope_otel before pyroscope.configure is called to have it exact"
-        if self.attribution == "thread":
-            why, way_out = "attribution is 'thread'", "attribution='stack' is exact"
-        logger.info(
-            "Requests are told apart by thread labels, as %s: that is right for turns of 20 ms, "
-            "and wrong more often the shorter they are; %s",
-            why,
-            way_out,
-        )
+        finding = by_thread_labels(is_chosen=self.attribution == "thread")
+        logger.info("%s", finding.line)
 
 
 UPLOADS: Final = Uploads()

@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
 
+from pyroscope_otel.following.sampled import is_followed_here
 from pyroscope_otel.request import (
     held_by,
     hold_request,
@@ -41,7 +42,8 @@ class PyroscopeMiddleware:
 
     Put it first in `MIDDLEWARE`: what stands above it is outside of the request's
     profile. Each request has the id of its profile as `pyroscope_profile_id`; it
-    is None before there is a root span, and where that is not sampled.
+    is None before there is a root span, where that is not sampled, and where samples
+    do not get the id.
 
     Args:
         get_response: What Django makes of the middleware below, and the view.
@@ -123,7 +125,8 @@ def _hold(request: HttpRequest) -> Hold | None:
     ours = hold_request(place)
     hold = ours or held_by(place)
     if hold is not None:
-        request.pyroscope_profile_id = hold.profile_id  # type: ignore[attr-defined]
+        shown = hold.profile_id if is_followed_here() else None
+        request.pyroscope_profile_id = shown  # type: ignore[attr-defined]
         # Tasks that outlive the request may keep its hold, and must not keep it.
         hold.when_taken = partial(_tell, weakref.ref(request))
     return ours
@@ -131,5 +134,5 @@ def _hold(request: HttpRequest) -> Hold | None:
 
 def _tell(request: weakref.ref[HttpRequest], profile: Profile) -> None:
     told = request()
-    if told is not None:
+    if told is not None and is_followed_here():
         told.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]

@@ -185,7 +185,7 @@ def test_the_next_agent_goes_through_a_relay_again(uploads, recorder, tracer):
 @pytest.mark.parametrize(
     ("attribution", "reason", "way_out"),
     [
-        ("stack", "was started before pyroscope_otel was imported", "import pyroscope_otel before"),
+        ("stack", "was started before pyroscope_otel was imported", "Import pyroscope_otel before"),
         ("thread", "attribution is 'thread'", "attribution='stack' is exact"),
     ],
 )
@@ -335,6 +335,18 @@ def begin(configure):
 """
 
 DIRECTLY = "Requests are told apart by thread labels, as the Pyroscope a"
+
+
+def test_the_state_of_uploads_is_of_the_agent_that_runs():
+    code = """
+from pyroscope_otel import upload_state
+print(upload_state())
+begin(pyroscope.configure)
+print(upload_state().server, upload_state().taken)
+pyroscope.shutdown()
+print(upload_state())
+"""
+    assert run(SAY + code) == ["None", "http://127.0.0.1:9 0", "None"]
 
 
 def test_an_agent_that_ran_before_the_import():

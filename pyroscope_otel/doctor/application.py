@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import NoOpTracerProvider
@@ -16,6 +16,8 @@ from pyroscope_otel.findings.exporting import Exports, judge_exports
 from pyroscope_otel.findings.finding import Finding, fine, note, problem
 from pyroscope_otel.findings.names import DOCTOR_ATTRIBUTE
 from pyroscope_otel.findings.spans import judge_spans
+from pyroscope_otel.findings.uploads import agent_rows, by_thread_labels
+from pyroscope_otel.relay import RelayState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,11 +36,13 @@ class ApplicationCheck:
         findings: The findings.
         arguments: The settings in force in it, not masked; None if it has none.
         sources: Where these came from.
+        agent: How its agent samples and what became of its pushes, in words, by name.
     """
 
     findings: list[Finding]
     arguments: Mapping[str, Any] | None = None
     sources: Mapping[str, str] | None = None
+    agent: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_application(app: str, path: str) -> ApplicationCheck:
@@ -63,7 +67,17 @@ def check_application(app: str, path: str) -> ApplicationCheck:
         return ApplicationCheck([_cut_short(app, outcome)])
     settings = facts["settings"] or {}
     findings = _judge(app, path, facts, outcome.said)
-    return ApplicationCheck(findings, settings.get("arguments"), settings.get("sources"))
+    return ApplicationCheck(
+        findings, settings.get("arguments"), settings.get("sources"), _agent(facts)
+    )
+
+
+def _agent(facts: Mapping[str, Any]) -> dict[str, str]:
+    if not facts.get("agent_runs"):
+        return {}
+    uploads = facts["uploads"]
+    state = None if uploads["state"] is None else RelayState(**uploads["state"])
+    return agent_rows(uploads["sampler"], "thread" if state is None else "stack", state)
 
 
 def _marked(attributes: str) -> str:
@@ -175,14 +189,8 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     starts = facts["agent"]
     if not starts and not facts["providers"]:
         return  # What would have made a provider, would have started it.
-    if any(one["cpu_implementation"] == "Stack" for one in starts):
-        yield problem(
-            "app-stack-implementation",
-            "The agent is started with ProfilerImplementation.Stack, which drops the labels of "
-            "threads: the profile of every span is empty.",
-            "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
-        )
     if facts["agent_runs"]:
+        yield from _judge_direct(facts["uploads"])
         if facts["starts_while_loading"] and not facts["is_configured"]:
             yield note(
                 "app-agent-before-fork",
@@ -211,6 +219,23 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
         "pyroscope.configure in each process that serves: in gunicorn's post_fork, not under "
         "`if __name__ == '__main__':`.",
     )
+
+
+def _judge_direct(uploads: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge an agent that sends to the server itself."""
+    if uploads["state"] is not None:
+        return
+    if uploads["sampler"] == "stack":
+        yield problem(
+            "app-stack-implementation",
+            "The agent is started with ProfilerImplementation.Stack, which drops the labels of "
+            "threads, and sends to the server itself, where nothing else names a request: the "
+            "profile of every span is empty.",
+            "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
+        )
+    # Where it is chosen, the check of the settings says so.
+    if not uploads["is_chosen"]:
+        yield by_thread_labels(is_chosen=False)
 
 
 def _judge_exporters(facts: Mapping[str, Any]) -> list[Finding]:

@@ -33,6 +33,7 @@ class Examination:
         versions: Of Python and of what is installed, by name.
         settings: The value and source of each setting, as they may be shown.
         settings_of: Whose they are, in words.
+        agent: How the application's agent samples and what became of its pushes, by name.
         findings: In the order in which they were found.
         secrets: What must not be printed.
     """
@@ -40,6 +41,7 @@ class Examination:
     versions: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
     settings_of: str = "the environment"
+    agent: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
 
@@ -106,6 +108,7 @@ def _examine_settings(
         progress(f"Loading {app}, and sending it requests")
         application = check_application(app, path)
         found.findings += application.findings
+        found.agent |= application.agent
         if application.arguments is not None:
             found.secrets += secrets_of(application.arguments)
             found.settings_of = app

@@ -35,6 +35,9 @@ def as_text(examination: Examination, mask: Callable[[str], str]) -> str:
             if one["source"] != "default"
         ]
         lines += _table(rows) or ["  none"]
+    if examination.agent:
+        lines += ["", "Agent of the application, which pushed to the doctor"]
+        lines += _table(examination.agent.items())
     lines += ["", "Findings"]
     order = list(_SIGNS)
     for finding in sorted(examination.findings, key=lambda one: order.index(one.level)):
@@ -53,6 +56,7 @@ def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
             name: {key: mask(text) for key, text in one.items()}
             for name, one in examination.settings.items()
         },
+        "agent": {name: mask(text) for name, text in examination.agent.items()},
         "findings": [
             {
                 "code": finding.code,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pyroscope_otel.findings.finding import Finding, note, problem
+from pyroscope_otel.findings.uploads import by_thread_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ _CLASSIC = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def judge_profiling(settings: Settings) -> list[Finding]:
-    """Return why there is no profile of a span, or hardly one, with these settings."""
+    """Return why there is no profile of a span with these settings, or hardly a right one."""
     findings = []
     if not settings.enabled:
         findings.append(
@@ -53,6 +54,8 @@ def judge_profiling(settings: Settings) -> list[Finding]:
                 "Add span_id to span_labels (PYROSCOPE_SPAN_LABELS).",
             )
         )
+    if settings.attribution == "thread":
+        findings.append(by_thread_labels(is_chosen=True))
     if settings.sample_rate < _FEW_SAMPLES:
         period = 1000 / settings.sample_rate
         findings.append(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyroscope_otel.attribution import current_owner
 from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.marks import LABEL, MARKS, nearest_mark, number_of_sample
-from pyroscope_otel.thread_labels import this_thread
+from pyroscope_otel.thread_labels import conditions, last, this_thread
 
 if TYPE_CHECKING:
     from pyroscope_otel.profile import Profile
@@ -19,10 +19,24 @@ def profile_of_a_sample() -> Profile | None:
     By the rule that uploads go by, and not by what ought to be: where nothing follows the
     code, the stack and the thread's label say nothing of its request.
     """
+    thread = this_thread()
+    labels = thread.labels
+    # Where the agent was stopped or started since, it knows nothing of them.
+    carried = () if labels is None or thread.reset is not last.reset else labels.on
     if STATE.labels_only:
         owner = current_owner()
-        return None if owner is None else owner.profile
+        profile = None if owner is None else owner.profile
+        is_carried = profile is not None and ("span_id", profile.id) in carried
+        return profile if is_carried else None
     mark = nearest_mark()
-    labels = this_thread().labels
-    values = [] if labels is None else [value for key, value in labels.on if key == LABEL]
+    values = [value for key, value in carried if key == LABEL]
     return MARKS.profile_of(number_of_sample(0 if mark is None else mark.number, values))
+
+
+def is_followed_here() -> bool:
+    """Return whether samples of a request that the running thread serves can name it.
+
+    Its mark is on the stack wherever it runs. Span labels, which are all there is where nobody
+    reads marks, are refused on some threads.
+    """
+    return not STATE.labels_only or all(condition() for condition in conditions)

@@ -13,6 +13,8 @@ from django.http import HttpResponse
 from django_project import each_of, each_variant, ours_first
 from django_servers import each_server, each_server_and_loop
 
+from pyroscope_otel import thread_labels
+
 # Views. Each notes at every step what a sample of it would carry.
 
 
@@ -147,3 +149,25 @@ def test_each_step_of_a_view_is_in_its_requests_profile(project, serve, user_cod
 def test_whoever_makes_the_root_span(project, serve, user_code, journal):
     assert serve(project(as_view(user_code, journal))) == (200, b"x")
     journal.check()
+
+
+@pytest.mark.usefixtures("labels_only")
+@each_of(ours_first)
+@each_server
+def test_an_id_that_no_sample_carries_is_not_told(project, serve, recorder):
+    """Where nobody reads marks, and the thread may carry no labels."""
+    told = []
+
+    def view(request, item):  # noqa: ARG001
+        told.append((request.pyroscope_profile_id, recorder.now()))
+        return HttpResponse("x")
+
+    def refuse():
+        return False
+
+    thread_labels.require(refuse)
+    try:
+        serve(project(view))
+    finally:
+        thread_labels.require_no_longer(refuse)
+    assert told == [(None, {})]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django_project import CONTRIB, HYBRID, OURS
 
+from pyroscope_otel.relay import RelayState
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel_django import configuration
+from pyroscope_otel_django.management.commands import pyroscope
 
 
 @pytest.fixture
@@ -70,6 +73,48 @@ def test_the_agents_state(show, pyroscope, state):
 def test_the_agents_state_where_it_runs(show, recorder):
     recorder.start()
     assert ["state", "running in this process"] in show({})
+
+
+EXACT = "by the stack: exact"
+BY_LABELS = "by thread labels: right for turns of 20 ms, and wrong more often below"
+
+
+@pytest.mark.parametrize(("given", "attribution"), [("stack", EXACT), ("thread", BY_LABELS)])
+def test_what_a_process_that_serves_would_sample_with(show, given, attribution):
+    shown = show({"ATTRIBUTION": given, "CPU_IMPLEMENTATION": "pyspy"})
+    assert ["sampler", "pyspy"] in shown
+    assert ["attribution", attribution] in shown
+    has_relay = "each process that serves has its own: pyroscope_otel.upload_state() tells there"
+    assert (["uploads", has_relay] in shown) == (given == "stack")
+
+
+def test_an_agent_that_sends_to_the_server_itself(show, recorder):
+    recorder.start()
+    assert ["attribution", BY_LABELS] in show({})
+
+
+def test_what_became_of_the_pushes_where_the_agent_runs(show, recorder, monkeypatch):
+    state = RelayState("http://p", 7, 4, 2, 99, 1, 0, "503", time.time())
+    monkeypatch.setattr(pyroscope, "upload_state", lambda: state)
+    recorder.start()
+    shown = show({})
+    start = shown.index(["Agent"])
+    assert shown[start : shown.index(["Tracing"])] == [
+        ["Agent"],
+        ["state", "running in this process"],
+        ["sampler", "pyspy"],
+        ["attribution", EXACT],
+        ["pushes taken", "7"],
+        ["sent", "4"],
+        ["waiting", "2 (99 bytes)"],
+        ["dropped", "1"],
+        ["sent without links", "0"],
+        ["last answer", "503, 0 s ago"],
+    ]
+
+
+def test_switched_off_there_is_nothing_to_sample_with(show):
+    assert "attribution" not in {line[0] for line in show({"ENABLED": False})[-8:]}
 
 
 def test_who_makes_the_root_spans(show, provider):

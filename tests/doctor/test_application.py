@@ -6,6 +6,7 @@ Every finding has an application here that really has the fault.
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -55,6 +56,18 @@ def work(path):
         "app",
     ]
     assert f"to {endpoint}/v1/traces" in the("traces-accepted", checked.findings).summary
+    sampled = dict(checked.agent)
+    assert sampled.pop("sampler") in ("pyspy", "stack")
+    assert re.fullmatch(r"200, \d+ s ago", sampled.pop("last answer"))
+    assert int(sampled["pushes taken"]) >= 1
+    assert sampled == {
+        "attribution": "by the stack: exact",
+        "pushes taken": sampled["pushes taken"],
+        "sent": sampled["pushes taken"],
+        "waiting": "0 (0 bytes)",
+        "dropped": "0",
+        "sent without links": "0",
+    }
     assert checked.arguments["application_name"] == "shop"
     assert checked.sources["application_name"] == "argument application_name"
 
@@ -186,17 +199,26 @@ provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(
 
 def test_names_that_differ_and_an_agent_that_drops_labels(check):
     wrong = """
-import pyroscope
+import pyroscope, sys, types
 from pyroscope_otel import PyroscopeSpanProcessor
+# No relay is started where uWSGI runs without threads.
+sys.modules["uwsgi"] = types.SimpleNamespace(opt={"master": True})
 provider = TracerProvider(resource=Resource({"service.name": "till", "service.namespace": "eu"}))
 trace.set_tracer_provider(provider)
 provider.add_span_processor(PyroscopeSpanProcessor())
 pyroscope.configure("shop", cpu_implementation=pyroscope.ProfilerImplementation.Stack)
 """
-    findings = check(PROVIDER, wrong, PLAIN, CONTRIB).findings
-    assert {"app-stack-implementation!", "names-differ!", "namespaces-differ!"} <= set(
-        codes(findings)
-    )
+    checked = check(PROVIDER, wrong, PLAIN, CONTRIB)
+    assert {
+        "app-stack-implementation!",
+        "attribution-by-thread-labels",
+        "names-differ!",
+        "namespaces-differ!",
+    } <= set(codes(checked.findings))
+    assert checked.agent == {
+        "sampler": "stack",
+        "attribution": "by thread labels: right for turns of 20 ms, and wrong more often below",
+    }
 
 
 def test_no_processor_and_no_agent(check):

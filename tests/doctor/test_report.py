@@ -34,6 +34,18 @@ def test_problems_come_last_and_no_control_character_at_all():
     ]
 
 
+def test_what_became_of_the_applications_pushes():
+    examination = Examination(agent={"sampler": "pyspy", "last answer": "401 for s3cret"})
+    text = as_text(examination, Mask(["s3cret"]))
+    assert text.splitlines()[2:5] == [
+        "Agent of the application, which pushed to the doctor",
+        "  sampler      pyspy",
+        "  last answer  401 for ***",
+    ]
+    report = json.loads(as_json(examination, Mask(["s3cret"])))
+    assert report["agent"] == {"sampler": "pyspy", "last answer": "401 for ***"}
+
+
 def test_a_secret_with_spaces_is_masked_before_the_lines_are_broken():
     said = problem("one", f"{'It says so at length. ' * 3}correct horse battery staple", "")
     text = as_text(Examination(findings=[said]), Mask(["correct horse battery staple"]))

@@ -25,6 +25,7 @@ def settings(**given):
         ({"cpu_enabled": False, "mem_enabled": True}, "settings-no-cpu-profiles", Level.PROBLEM),
         ({"span_labels": ["span_name"]}, "settings-no-span-id", Level.PROBLEM),
         ({"sample_rate": 49}, "settings-few-samples", Level.NOTE),
+        ({"attribution": "thread"}, "attribution-by-thread-labels", Level.NOTE),
     ],
 )
 def test_what_leaves_spans_without_profiles(given, code, level):

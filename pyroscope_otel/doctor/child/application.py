@@ -86,6 +86,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         yield
         # Before the application's shutdown, which stops it.
         facts["agent_runs"] = thread_labels.agent_is_running()
+        agent.look_at_relay()
 
     # The first request starts the agent and warms up whatever is made lazily.
     requests, facts["startup"] = call(
@@ -115,6 +116,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         "providers": providers.facts(),
         "global_provider": type(trace.get_tracer_provider()).__name__,
         "agent": agent.facts(),
+        "uploads": agent.upload_facts(),
         "requests": [request.facts() for request in requests],
         "spans": providers.span_facts(positions[-1], len(providers.spans)) if positions else [],
         "exporters": exporters.facts(),

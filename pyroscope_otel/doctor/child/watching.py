@@ -9,6 +9,7 @@ import contextlib
 import functools
 import inspect
 import secrets
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyroscope
@@ -19,8 +20,10 @@ from pyroscope_otel import configuration
 from pyroscope_otel.findings.exporting import exports_of, span_processors
 from pyroscope_otel.findings.spans import describe_sampler
 from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.relay import agent_start
 from pyroscope_otel.settings import SettingsError, read_settings
 from pyroscope_otel.tracing import resource_attributes
+from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from pyroscope_otel.relay import Relay
     from pyroscope_otel.settings import Settings
 
 _MOST_ROOTS = 200
@@ -173,6 +177,7 @@ class AgentStarts:
     def __init__(self, address: str) -> None:
         self.arguments: list[dict[str, Any]] = []
         self._address = address
+        self._relay: Relay | None = None
         pyroscope.configure = self._wrapped(pyroscope.configure)
 
     def is_of_another(self, arguments: dict[str, Any]) -> bool:
@@ -195,6 +200,18 @@ class AgentStarts:
             }
             for arguments in self.arguments
         ]
+
+    def look_at_relay(self) -> None:
+        """Keep the relay of the agent that runs: what it has done is asked for at the end."""
+        self._relay = agent_start._process.relay  # noqa: SLF001  it has no public name
+
+    def upload_facts(self) -> dict[str, Any]:
+        """Return how the agent that was looked at samples, and what its relay has done."""
+        return {
+            "sampler": UPLOADS.sampler,
+            "is_chosen": UPLOADS.attribution == "thread",
+            "state": None if self._relay is None else asdict(self._relay.state()),
+        }
 
     def _wrapped(self, configure: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(configure)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 
-from pyroscope_otel import thread_labels, tracing
+from pyroscope_otel import sampler, thread_labels, tracing, upload_state
 from pyroscope_otel.findings.credentials import judge_credentials
 from pyroscope_otel.findings.exporting import exporters_asked_for, exports_of, judge_exporting
 from pyroscope_otel.findings.finding import Level
 from pyroscope_otel.findings.names import judge_names
 from pyroscope_otel.findings.profiling import judge_profiling, judge_visibility
 from pyroscope_otel.findings.spans import judge_spans
+from pyroscope_otel.findings.uploads import agent_rows
 from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.uploads import UPLOADS
 from pyroscope_otel_django.configuration import INSTRUMENT, SETTING, read, read_project
 from pyroscope_otel_django.instrumentation import MIDDLEWARE
 
@@ -49,7 +51,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         rows = [*_settings(settings), _instrument(does_instrument=does_instrument)]
         self._print("Settings", rows)
-        self._print("Agent", [("state", _agent_state(settings))])
+        self._print("Agent", _agent(settings))
         self._print("Tracing", _tracing(settings))
         findings = [one for one in _findings(settings) if one.level is not Level.FINE]
         self._print("Findings", [(one.line,) for one in findings] or [("none",)])
@@ -72,6 +74,23 @@ def _instrument(*, does_instrument: bool) -> tuple[str, str, str]:
     is_given = getattr(django_settings, SETTING, {}).get(INSTRUMENT) is not None
     source = f"Django setting {SETTING}[{INSTRUMENT!r}]" if is_given else "default"
     return INSTRUMENT, repr(does_instrument), source
+
+
+def _agent(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "state", _agent_state(settings)
+    if not settings.enabled:
+        return
+    if thread_labels.agent_is_running():
+        state = upload_state()
+        attribution = "thread" if state is None else "stack"
+        yield from agent_rows(UPLOADS.sampler, attribution, state).items()
+        return
+    yield from agent_rows(sampler.choose(settings), settings.attribution, None).items()
+    if settings.attribution == "stack":
+        yield (
+            "uploads",
+            "each process that serves has its own: pyroscope_otel.upload_state() tells there",
+        )
 
 
 def _agent_state(settings: Settings) -> str:
