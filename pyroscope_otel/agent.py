@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyroscope
 
 from pyroscope_otel import failure, sampler, thread_labels
+from pyroscope_otel.attribution import INHERITED, Hold
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
@@ -61,17 +62,20 @@ class Agent:
         self._is_hooked_to_fork = False
         self._ran_before_fork = False
         self._sampler = sampler.PYSPY
+        self.holds_requests = False
 
-    def arm(self, settings: Settings) -> None:
+    def arm(self, settings: Settings, *, holds_requests: bool = False) -> None:
         """Remember the settings; from now on, the next local root span starts the agent.
 
         Args:
             settings: With `start` "now", the agent starts at once as well.
+            holds_requests: Whether a middleware of ours holds what this process serves.
         """
         if not self._is_hooked_to_fork:
             self._is_hooked_to_fork = True
             os.register_at_fork(after_in_child=self._reset_in_child)
         self._settings = settings
+        self.holds_requests = self.holds_requests or holds_requests
         UPLOADS.configure(settings)
         self._retry_at = 0.0
         self.needed = True
@@ -165,7 +169,9 @@ class Agent:
 
     def _configure(self, settings: Settings) -> bool:
         arguments = settings.agent_arguments()
-        self._sampler = sampler.choose(settings)
+        # What starts it is mostly the first root span: of a request, or of a consumer or script.
+        is_request = isinstance(INHERITED.get(None), Hold)
+        self._sampler = sampler.choose(settings, holds_requests=self.holds_requests or is_request)
         if self._sampler == sampler.STACK:
             arguments["cpu_implementation"] = sampler.implementation(sampler.STACK)
         return bool(pyroscope.configure(**arguments))

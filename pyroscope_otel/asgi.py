@@ -68,7 +68,7 @@ class PyroscopeMiddleware:
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
         refuse_other_protocol(self._app, "asgi")
-        configured = configuration.apply(settings)
+        configured = configuration.apply(settings, holds_requests=True)
         self._enabled = configured is not None
         if configured is None or _traces_itself(self._app):
             return

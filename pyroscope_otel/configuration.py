@@ -116,13 +116,14 @@ def configure(**settings: Unpack[Arguments]) -> None:
     apply(settings)
 
 
-def apply(
+def apply(  # noqa: PLR0913  each adapter's own, by keyword
     arguments: Mapping[str, object],
     framework: Mapping[str, object] | None = None,
     framework_name: str = "framework setting {}",
     *,
     gives_way: bool = False,
     with_agent: bool = True,
+    holds_requests: bool = False,
 ) -> Settings | None:
     """Configure this process. What `configure` and all adapters call.
 
@@ -133,6 +134,7 @@ def apply(
         gives_way: Whether a later call with other settings takes the place of this
             one, as the application's own does of what was set up without code.
         with_agent: Whether the agent is to start, when `start` says.
+        holds_requests: Whether the caller runs each request through its mark.
 
     Returns:
         The settings in force; None where `enabled` is False.
@@ -156,7 +158,7 @@ def apply(
             if not differences:
                 _process.installed = installed._replace(gives_way=installed.gives_way and gives_way)
                 if with_agent:
-                    agent.arm(installed.settings)
+                    agent.arm(installed.settings, holds_requests=holds_requests)
                 return installed.settings
             if not installed.gives_way:
                 raise SettingsError(
@@ -169,7 +171,7 @@ def apply(
             return None
         _process.installed = _install(settings, arguments, read, gives_way=gives_way)
         if with_agent:
-            agent.arm(settings)
+            agent.arm(settings, holds_requests=holds_requests)
     return settings
 
 
@@ -267,7 +269,7 @@ def _take_over() -> None:
             settings, installed.arguments, installed.read, gives_way=installed.gives_way
         )
         if is_armed:
-            agent.arm(settings)
+            agent.arm(settings, holds_requests=agent.AGENT.holds_requests)
 
 
 def _differences(installed: _Installed, wanted: Settings) -> list[str]:

@@ -3,7 +3,9 @@
 PySpy reads the stacks of threads that run by the wall clock. Stack has each thread take its
 own stack when it has used its share of CPU time (Linux, CPython 3.12 and later): what it says
 is exact at any length of turn, it tells CPU time and not time on the run queue, and it costs
-less. It starts once in a process, and not below a fork of a process in which it ran.
+less. It starts once in a process, and not below a fork of a process in which it ran; and it
+takes no labels of threads, so that a span which is made current in the middle of a function has
+no samples there.
 """
 
 from __future__ import annotations
@@ -28,18 +30,33 @@ class _Process:
     """Whether Stack was started here, or where this process was forked."""
 
 
-def choose(settings: Settings) -> str:
-    """Return the sampler to start: ``"pyspy"`` or ``"stack"``."""
+def choose(settings: Settings, *, holds_requests: bool) -> str:
+    """Return the sampler to start: ``"pyspy"`` or ``"stack"``.
+
+    Args:
+        settings: The settings.
+        holds_requests: Whether a middleware of ours runs what the process serves through marks.
+            A consumer or a script, whose spans are made current by hand, is told apart by
+            labels of threads alone.
+    """
     if settings.cpu_implementation != AUTO:
         return settings.cpu_implementation
     fits = (
-        settings.attribution == "stack"
+        holds_requests
+        and settings.attribution == "stack"
         and settings.oncpu
         and settings.cpu_enabled
         and takes_stack_on_the_thread()
         and not _Process.stack_has_run
+        and not _runs_on_trio()
     )
     return STACK if fits else PYSPY
+
+
+def _runs_on_trio() -> bool:
+    """Return whether this is asked in a run of trio, whose steps are followed by labels."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
 def takes_stack_on_the_thread() -> bool:

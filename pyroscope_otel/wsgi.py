@@ -52,7 +52,7 @@ class PyroscopeMiddleware:
         refuse_other_protocol(app, "wsgi")
         self._app = app
         self._traced = app
-        configured = configuration.apply(settings)
+        configured = configuration.apply(settings, holds_requests=True)
         self._enabled = configured is not None
         if configured is not None and not _is_instrumented(app):
             self._traced = _instrumented(app, tracing.tracer_provider_for(configured))

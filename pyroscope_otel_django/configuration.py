@@ -110,7 +110,11 @@ def configure() -> bool:
     _state.is_wanted = True
     prepare()
     settings = configuration.apply(
-        {}, read_project().given, _called("{}"), with_agent=not is_without_agent()
+        {},
+        read_project().given,
+        _called("{}"),
+        with_agent=not is_without_agent(),
+        holds_requests=True,
     )
     return settings is not None
 

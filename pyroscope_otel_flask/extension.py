@@ -81,6 +81,7 @@ class Pyroscope:
             self._settings,
             framework=app.config.get_namespace(_PREFIX),
             framework_name=f"Flask setting {_PREFIX}{{}}",
+            holds_requests=True,
         )
         if settings is not None:
             instrument(app, tracing.tracer_provider_for(settings))

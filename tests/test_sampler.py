@@ -6,6 +6,7 @@ import sys
 
 import pyroscope
 import pytest
+import trio
 from child import run
 
 from pyroscope_otel import sampler
@@ -17,8 +18,9 @@ needs_stack = pytest.mark.skipif(
 )
 
 
-def chosen(**arguments):
-    return sampler.choose(read_settings(arguments, environ={}))
+def chosen(*, holds_requests=True, **arguments):
+    settings = read_settings(arguments, environ={})
+    return sampler.choose(settings, holds_requests=holds_requests)
 
 
 @pytest.fixture
@@ -45,6 +47,21 @@ def test_auto_is_stack_where_that_is_exact():
 )
 def test_auto_is_pyspy_where_stack_says_less(arguments):
     assert chosen(**arguments) == "pyspy"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_where_spans_are_made_current_by_hand():
+    """Of a consumer or a script, the thread's label alone tells whose a sample is."""
+    assert chosen(holds_requests=False) == "pyspy"
+    assert chosen(holds_requests=False, cpu_implementation="stack") == "stack"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_on_trio():
+    async def main():
+        return chosen()
+
+    assert trio.run(main) == "pyspy"
 
 
 @pytest.mark.usefixtures("on_linux")
@@ -88,18 +105,38 @@ def samplers(lines):
 
 
 @needs_stack
+def test_what_starts_the_agent_tells_which():
+    """A root span by hand, or the first of a request that is held at its edge."""
+    by_hand = """
+pyroscope_otel.configure(application_name="shop", server_address="http://127.0.0.1:9")
+from opentelemetry import trace
+tracer = trace.get_tracer("test")
+def request():
+    with tracer.start_as_current_span("root"):
+        pass
+"""
+    assert samplers(run(CONFIGURE + by_hand + "request()")) == ["pyspy"]
+    held = """
+from pyroscope_otel.request import hold_request, run_held
+run_held(hold_request({}), request)
+"""
+    assert samplers(run(CONFIGURE + by_hand + held)) == ["stack"]
+
+
+@needs_stack
 def test_stack_first_and_pyspy_when_it_has_run():
     """The agent starts again after a stop, and in a forked child."""
     lines = run(
         CONFIGURE
         + """
+from pyroscope_otel import agent
+agent.AGENT.holds_requests = True
 configure()
 pyroscope_otel.shutdown()
 configure()
 sys.stdout.flush()
 pid = os.fork()
 if pid == 0:
-    from pyroscope_otel import agent
     agent.ensure_running()
     sys.stdout.flush()
     os._exit(0)
@@ -136,7 +173,9 @@ def fail(self):
     raise OSError("no loopback here")
 
 relay.Relay.start = fail
+from pyroscope_otel import agent
 from pyroscope_otel.following.switch import STATE
+agent.AGENT.holds_requests = True
 configure()
 print(STATE.labels_only, pyroscope.add_thread_tag("a", "b"))
 from pyroscope_otel import sampler

@@ -85,7 +85,9 @@ def _agent(settings: Settings) -> Iterator[tuple[str, str]]:
         attribution = "thread" if state is None else "stack"
         yield from agent_rows(UPLOADS.sampler, attribution, state).items()
         return
-    yield from agent_rows(sampler.choose(settings), settings.attribution, None).items()
+    yield from agent_rows(
+        sampler.choose(settings, holds_requests=True), settings.attribution, None
+    ).items()
     if settings.attribution == "stack":
         yield (
             "uploads",
