@@ -41,10 +41,18 @@ def first_cells(section):
     return [row.split(" | ")[0].lstrip("| ") for row in re.findall(r"^\| .*$", text, re.MULTILINE)]
 
 
+def row_of(section, message):
+    """Return the first cell of the row for what was said; `...` stands for anything."""
+    for cell in first_cells(section):
+        for code in re.findall(r"`([^`]+)`", cell):
+            if re.search(".*".join(map(re.escape, code.split("..."))), message):
+                return cell
+    return None
+
+
 def on_the_page(section, message):
-    """Return whether the page has a row for what was said; `...` stands for anything."""
-    shown = [code for cell in first_cells(section) for code in re.findall(r"`([^`]+)`", cell)]
-    return any(re.search(".*".join(map(re.escape, code.split("..."))), message) for code in shown)
+    """Return whether the page has a row for what was said."""
+    return row_of(section, message) is not None
 
 
 # `pyroscope.profile.id` is not on the spans
@@ -120,18 +128,36 @@ def refusing(request):
         thread.join()
 
 
-@pytest.mark.parametrize("refusing", [401, 404, 500], indirect=True)
+@pytest.mark.parametrize("refusing", [302, 400, 401, 404, 413], indirect=True)
 def test_a_server_that_refuses_profiles(refusing):
     status, url = refusing
     messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
-    assert f"Sending Session failed {status}" in messages
-    assert on_the_page("Profiles do not arrive", f"Sending Session failed {status}")
+    (message,) = re.findall(rf"Profiles are lost: {url} answers {status}.*", messages)
+    assert str(status) in (row_of("Profiles do not arrive", message) or "")
+
+
+@pytest.mark.parametrize("refusing", [500], indirect=True)
+def test_a_server_that_fails(refusing):
+    status, url = refusing
+    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
+    for said_then in (f"Cannot send profiles to {url}: it answers {status}", "Pushes of profiles"):
+        (message,) = re.findall(rf"{said_then}.*", messages)
+        assert on_the_page("Profiles do not arrive", message)
 
 
 def test_no_server():
     messages = said(WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
-    (message,) = set(re.findall(r"Failed to send session: .*", messages))
+    (message,) = re.findall(r"Cannot send profiles to .*", messages)
     assert on_the_page("Profiles do not arrive", message)
+
+
+@pytest.mark.parametrize("refusing", [401], indirect=True)
+def test_a_server_that_refuses_the_agent_itself(refusing):
+    """In direct mode the agent speaks, in its own words."""
+    status, url = refusing
+    env = {"PYROSCOPE_SERVER_ADDRESS": url, "PYROSCOPE_ATTRIBUTION": "thread"}
+    assert f"Sending Session failed {status}" in said(WORK, **env)
+    assert f"`Sending Session failed {status}`" in PAGE
 
 
 def test_a_server_that_takes_profiles():
