@@ -216,9 +216,16 @@ def _start_relay(arguments: dict[str, Any], link: Link) -> Relay:
     return relay
 
 
+_ALWAYS_THREADED = (2, 0, 31)
+"""uWSGI has threads in any case: the oldest release that was seen to."""
+
+
 def _refuse_server_without_threads() -> None:
     """Refuse uWSGI without threads: one that is started there never runs."""
-    options = getattr(sys.modules.get("uwsgi"), "opt", {})
+    uwsgi = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", {})
+    if tuple(getattr(uwsgi, "version_info", ()))[:3] >= _ALWAYS_THREADED:
+        return
     if options and not {"enable-threads", "threads"} & {
         name.decode() if isinstance(name, bytes) else name for name in options
     }:

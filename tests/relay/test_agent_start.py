@@ -244,6 +244,10 @@ def test_uwsgi_without_threads(agent, monkeypatch, caplog):
         assert start() is True
         assert agent.calls[-1]["server_address"] != ADDRESS
         pyroscope.shutdown()
+    uwsgi.opt = {"http": b":8080", "master": True}
+    uwsgi.version_info = (2, 0, 31, 0, "")
+    assert start() is True
+    assert agent.calls[-1]["server_address"] != ADDRESS
 
 
 def test_an_unknown_agent_is_started_as_it_is_asked(link, monkeypatch, caplog):
