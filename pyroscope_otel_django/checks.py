@@ -64,8 +64,8 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
             Warning(
                 f"{MIDDLEWARE} is not in MIDDLEWARE.",
                 hint=(
-                    "Put it first. Without it runserver takes no profiles, streaming responses "
-                    "are in none, and requests have no pyroscope_profile_id."
+                    "Put it first. Without it runserver takes no profiles, and requests have no "
+                    "pyroscope_profile_id."
                 ),
                 id=f"{APP}.W001",
             )
@@ -76,7 +76,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"{MIDDLEWARE} stands below {len(above)} others in MIDDLEWARE.",
-            hint=f"Put it first. Not in any request's profile: {', '.join(above)}.",
+            hint=f"Put it first. Above it: {', '.join(above)}.",
             id=f"{APP}.W002",
         )
     ]

@@ -40,8 +40,8 @@ def judge_profiling(settings: Settings) -> list[Finding]:
         findings.append(
             problem(
                 "settings-no-cpu-profiles",
-                f"cpu_enabled is False ({settings.sources['cpu_enabled']}): only CPU profiles "
-                "carry span labels.",
+                f"cpu_enabled is False ({settings.sources['cpu_enabled']}): the CPU profile of "
+                "every span is empty.",
                 "Take the setting away.",
             )
         )
