@@ -210,8 +210,9 @@ class Sender:
             return
         (since, dropped), self._outage = self._outage, None
         lost = self._buffer.dropped - dropped
+        # At the level of its beginning: who was told of that looks for the end.
         log.say(
-            logging.WARNING if lost else logging.INFO,
+            logging.WARNING,
             "%s takes profiles again after %.0f s. %s",
             self._server,
             time.monotonic() - since,
