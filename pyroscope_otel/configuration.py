@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroscope_otel import agent, failure, tracing
+from pyroscope_otel.ending import ENDING, seconds_until
 from pyroscope_otel.findings.finding import Level
 from pyroscope_otel.findings.names import judge_names
 from pyroscope_otel.findings.profiling import judge_visibility
@@ -175,51 +175,59 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
     return settings
 
 
-def shutdown(timeout: float = 5.0) -> bool:
+def shutdown(timeout: float | None = None) -> bool:
     """Upload what there is, stop the agent and take out what `configure` put in.
 
     `configure` may be called again afterwards, with other settings. An agent or
-    a span processor that the application set up itself stays.
+    a span processor that the application set up itself stays. The spans of a tracer
+    provider that was made here are exported.
 
     Args:
-        timeout: Seconds to wait for the upload. It goes on in the background if
-            the server takes longer, and is lost if the process ends first.
+        timeout: Seconds to wait for the upload. Default: what is left of the 5 s that all
+            ends of a process have together: this one, the end of a lifespan, the exit. It
+            goes on in the background if the server takes longer, and is lost if the process
+            ends first.
 
     Returns:
         Whether the agent has stopped.
     """
-    deadline = time.monotonic() + timeout
-    lock = _process.lock
-    # Not for ever: a signal's handler may call this on the thread that has it.
-    if not lock.acquire(timeout=max(0.0, timeout)):
-        return False
-    try:
-        _uninstall()
-    finally:
-        lock.release()
-    return agent.stop(max(0.0, deadline - time.monotonic()))
+    with ENDING.one(timeout) as deadline:
+        lock = _process.lock
+        # Not for ever: a signal's handler may call this on the thread that has it.
+        if not lock.acquire(timeout=seconds_until(deadline)):
+            return False
+        try:
+            _uninstall()
+        finally:
+            lock.release()
+        return _flush_until(deadline)
 
 
-def flush(timeout: float = 5.0) -> None:
+def flush(timeout: float | None = None) -> None:
     """Upload what there is, where this may be the last chance to: at the end of a lifespan.
 
     Stops the agent, which starts again if it is needed, and exports the spans of
     the tracer provider if that was made here. Another's are its maker's affair.
 
     Args:
-        timeout: Seconds to wait. It goes on in the background if a server takes
-            longer, and is lost if the process ends first.
+        timeout: Seconds to wait, as in `shutdown`.
     """
-    deadline = time.monotonic() + timeout
+    with ENDING.one(timeout) as deadline:
+        _flush_until(deadline)
+
+
+def _flush_until(deadline: float) -> bool:
+    """Upload profiles and spans at the same time; return whether the agent has stopped."""
     exporting = None
     try:
         exporting = tracing.start_to_flush()
     except Exception:
         # Where no thread can be started any more.
         failure.report("export the last spans")
-    agent.stop(timeout)
+    has_stopped = agent.stop(seconds_until(deadline))
     if exporting is not None:
-        exporting.join(max(0.0, deadline - time.monotonic()))
+        exporting.join(seconds_until(deadline))
+    return has_stopped
 
 
 def _uninstall() -> None:

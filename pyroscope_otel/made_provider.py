@@ -9,6 +9,8 @@ keep, go over to the application's provider as soon as there is one.
 
 from __future__ import annotations
 
+import atexit
+import inspect
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,39 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from pyroscope_otel import failure
+from pyroscope_otel.ending import ENDING, seconds_until
+from pyroscope_otel.findings.exporting import span_processors
 from pyroscope_otel.following.hook import Patch
+from pyroscope_otel.relay import agent_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.sdk.resources import Resource
+
 
 class MadeProvider(TracerProvider):
-    """A provider whose tracers are those of the application's provider, once that is set."""
+    """A provider whose tracers are those of the application's provider, once that is set.
+
+    At the process's exit, its spans have the time that all ends have together.
+
+    Args:
+        resource: Its resource.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource=resource, shutdown_on_exit=False)
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        with ENDING.one() as deadline:
+            try:
+                # First, as the relay has threads of its own, and here we wait.
+                agent_start.hand_over()
+                for processor in span_processors(self):
+                    _shut_down(processor, deadline)
+            except Exception:
+                failure.report("export the last spans")
 
     def get_tracer(self, *arguments: Any, **named: Any) -> trace.Tracer:
         """Return a tracer that goes over to another provider where there is one."""
@@ -52,6 +79,20 @@ class _Tracer(trace.ProxyTracer):
             self._current = provider.get_tracer(*self._arguments, **self._named)
             self._provider = provider
         return self._current
+
+
+def _shut_down(processor: Any, deadline: float) -> None:
+    """Export what a span processor has, within the time if it is the SDK's own for batches.
+
+    There is no public way to tell it so, and older releases of the SDK have no way at all.
+    A thread of ours is none: from Python 3.12 on there can be no new one at the exit.
+    """
+    batches = getattr(processor, "_batch_processor", None)
+    shutdown = getattr(batches, "shutdown", None)
+    if shutdown is None or "timeout_millis" not in inspect.signature(shutdown).parameters:
+        processor.shutdown()
+    else:
+        shutdown(timeout_millis=int(1000 * seconds_until(deadline)))
 
 
 def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:

@@ -14,13 +14,13 @@ import inspect
 import logging
 import os
 import sys
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyroscope import _native
 
 from pyroscope_otel import failure
+from pyroscope_otel.ending import ENDING, seconds_until
 from pyroscope_otel.relay import log, unpatched
 from pyroscope_otel.relay.destination import Destination
 from pyroscope_otel.relay.relay import Relay, RelayState
@@ -28,12 +28,13 @@ from pyroscope_otel.relay.relay import Relay, RelayState
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ("Link", "install", "state", "uninstall")
+__all__ = ("Link", "hand_over", "install", "state", "uninstall")
 
 logger = logging.getLogger("pyroscope_otel")
 
-_END_SECONDS = 5.0
-"""How long the end of the agent may take: the relay has what the agent leaves of it."""
+_LEAST_SECONDS = 0.2
+"""What the relay has at its end at the least, where others have used the time up. It had
+that time as well, on threads of its own."""
 
 
 class Link(Protocol):
@@ -92,6 +93,8 @@ class _Process:
 
     link: Link | None = None
     relay: Relay | None = None
+    handed_over: Relay | None = None
+    """The relay whose agent has given it the last that it had."""
     is_hooked_to_ends = False
 
 
@@ -155,6 +158,7 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
             relay.stop()
     if started:
         _process.relay = relay
+        ENDING.renew()
         _tell(link.agent_started, _kinds(bound.arguments))
     return started
 
@@ -184,6 +188,8 @@ def _start_directly(
         except Exception:
             failure.report("look at what the agent is started with")
     started = _initialize.original(*arguments, **keywords)
+    if started:
+        ENDING.renew()
     if started and link is not None:
         _tell(link.agent_started, ())
     return started
@@ -263,22 +269,40 @@ def _around_proxies() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def hand_over() -> bool:
+    """Flush and stop the agent. Its relay sends what it was given while the caller goes on.
+
+    Returns:
+        Whether an agent ran, and nobody else is at it.
+    """
+    relay = _process.relay
+    dropped = _drop.original()
+    if dropped:
+        if relay is not None:
+            relay.start_to_flush()
+            _process.handed_over = relay
+        if _process.link is not None:
+            _tell(_process.link.agent_stopped)
+    return dropped
+
+
 def _drop_agent() -> bool:
     """Flush and stop the agent, and the relay after it."""
     relay = _process.relay
-    deadline = time.monotonic() + _END_SECONDS
-    dropped = _drop.original()
-    if dropped and relay is not None:
-        if not relay.flush(deadline - time.monotonic()):
-            _say_what_is_lost(relay.state())
-        # Where the server lets us wait, the sending thread is left behind.
-        relay.stop(max(0.2, deadline - time.monotonic()))
-        if _process.relay is relay:
-            _process.relay = None
-    link = _process.link
-    if dropped and link is not None:
-        _tell(link.agent_stopped)
+    with ENDING.one() as deadline:
+        dropped = hand_over()
+        if dropped and relay is not None:
+            _end_relay(relay, deadline)
     return dropped
+
+
+def _end_relay(relay: Relay, deadline: float) -> None:
+    if not relay.flush(max(_LEAST_SECONDS, seconds_until(deadline))):
+        _say_what_is_lost(relay.state())
+    # Where the server lets us wait, the sending thread is left behind.
+    relay.stop(max(_LEAST_SECONDS, seconds_until(deadline)))
+    if _process.relay is relay:
+        _process.relay = None
 
 
 def _say_what_is_lost(state: RelayState) -> None:
@@ -293,15 +317,18 @@ def _say_what_is_lost(state: RelayState) -> None:
 
 def _at_exit() -> None:
     relay = _process.relay
-    deadline = time.monotonic() + _END_SECONDS
-    if relay is None or _drop_agent():
+    if relay is None:
         return
-    # Another thread is at it.
-    while _process.relay is relay and time.monotonic() < deadline:
-        unpatched.sleep(0.01)
+    with ENDING.one() as deadline:
+        if hand_over() or _process.handed_over is relay:
+            _end_relay(relay, deadline)
+        # Else another thread is at it.
+        while _process.relay is relay and seconds_until(deadline):
+            unpatched.sleep(0.01)
 
 
 def _begin_anew_in_child() -> None:
+    ENDING.renew()
     log.begin_anew_in_child()
     relay, _process.relay = _process.relay, None
     if relay is not None:

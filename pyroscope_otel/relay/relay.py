@@ -116,6 +116,11 @@ class Relay:
             self._sender.stop(0.0)
             raise
 
+    def start_to_flush(self) -> None:
+        """Begin what `flush` does, without waiting for it."""
+        if self._is_alive():
+            self._sender.start_to_flush()
+
     def flush(self, timeout: float) -> bool:
         """Try to send at once all that was received by now, and wait for it.
 

@@ -79,6 +79,13 @@ class Sender:
         """Say that there is something to send."""
         self._wake.set()
 
+    def start_to_flush(self) -> _Flush:
+        """Begin what `flush` does, without waiting for it."""
+        flush = _Flush()
+        self._flushes.append(flush)
+        self._wake.set()
+        return flush
+
     def flush(self, timeout: float) -> bool:
         """Try to send everything at once.
 
@@ -91,9 +98,7 @@ class Sender:
         Returns:
             Whether the buffer was empty then.
         """
-        flush = _Flush()
-        self._flushes.append(flush)
-        self._wake.set()
+        flush = self.start_to_flush()
         if self._is_stopping:
             timeout = 0.0
         return flush.done.wait(timeout) and flush.is_empty
@@ -205,8 +210,9 @@ class Sender:
             return
         (since, dropped), self._outage = self._outage, None
         lost = self._buffer.dropped - dropped
+        # At the level of its beginning: who was told of that looks for the end.
         log.say(
-            logging.WARNING if lost else logging.INFO,
+            logging.WARNING,
             "%s takes profiles again after %.0f s. %s",
             self._server,
             time.monotonic() - since,

@@ -165,3 +165,22 @@ def test_secrets_are_shown_nowhere():
         assert run(PROGRAM + SECRETS, env={"SERVER": address}) == ["True"]
         assert all("Authorization" in request.headers for request in server.requests)
         assert all("X-Pyroscope-Otel-Secret" not in request.headers for request in server.requests)
+
+
+OUTAGE = """
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+assert configure(enable_logging=False)
+burn_until(lambda: relay.state().sent)
+assert pyroscope.shutdown() is True
+from pyroscope_otel.relay.log import wait_until_said
+assert wait_until_said(20)
+"""
+
+
+def test_an_outage_has_two_lines_in_a_log_that_nobody_set_up_for_it():
+    """At Python's own level, and with the agent's logging off, as it is by default."""
+    with Server(503, 200) as server:
+        begin, end = run(PROGRAM + OUTAGE, env={"SERVER": server.url})
+    assert begin.startswith(f"Cannot send profiles to {server.url}: it answers 503. ")
+    assert end.startswith(f"{server.url} takes profiles again after ")
+    assert end.endswith(" s. Nothing was lost")
