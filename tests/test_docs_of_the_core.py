@@ -107,11 +107,12 @@ print(*active(), in_place() == before)
 
 
 def said_by_us():
-    """Return every text of the core and the relay, with adjacent literals joined."""
+    """Return every text of the core, the relay and the findings, with adjacent literals joined."""
     package = ROOT / "pyroscope_otel"
     return "\n".join(
         node.value
-        for source in [*package.glob("*.py"), *(package / "relay").glob("*.py")]
+        for folder in (package, package / "relay", package / "findings")
+        for source in folder.glob("*.py")
         for node in ast.walk(ast.parse(source.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
