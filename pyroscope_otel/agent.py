@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyroscope
 
-from pyroscope_otel import failure, sampler, thread_labels
+from pyroscope_otel import child_ends, failure, sampler, thread_labels
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Agent:
         UPLOADS.configure(settings)
         self._retry_at = 0.0
         self.needed = True
+        child_ends.watch(self.stop)
         if settings.start == "now":
             self.ensure_running()
 
@@ -139,6 +140,8 @@ class Agent:
         # Logging may switch greenlets: not with the lock.
         if self._state is not before:
             self._log_state()
+            if self._state is _State.RUNNING:
+                child_ends.agent_started(self.stop)
 
     def _start(self, now: float) -> None:
         settings = self._settings
