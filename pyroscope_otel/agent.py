@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING
 
 import pyroscope
 
+<<<<<<< HEAD
 from pyroscope_otel import failure, sampler, thread_labels
 from pyroscope_otel.attribution import INHERITED, Hold
+=======
+from pyroscope_otel import child_ends, failure, sampler, thread_labels
+>>>>>>> state
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
@@ -79,6 +83,7 @@ class Agent:
         UPLOADS.configure(settings)
         self._retry_at = 0.0
         self.needed = True
+        child_ends.watch(self.stop)
         if settings.start == "now":
             self.ensure_running()
 
@@ -143,6 +148,8 @@ class Agent:
         # Logging may switch greenlets: not with the lock.
         if self._state is not before:
             self._log_state()
+            if self._state is _State.RUNNING:
+                child_ends.agent_started(self.stop)
 
     def _start(self, now: float) -> None:
         settings = self._settings
