@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING
 
 import pyroscope
 
-<<<<<<< HEAD
-from pyroscope_otel import failure, sampler, thread_labels
-from pyroscope_otel.attribution import INHERITED, Hold
-=======
 from pyroscope_otel import child_ends, failure, sampler, thread_labels
->>>>>>> state
+from pyroscope_otel.attribution import INHERITED, Hold
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:

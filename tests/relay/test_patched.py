@@ -1,6 +1,7 @@
 """The relay's threads are the operating system's, whatever gevent and eventlet have patched."""
 
 import sys
+
 import pytest
 from child import run
 
