@@ -16,7 +16,7 @@ from pyroscope_otel.settings import SettingsError
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
-    from pyroscope_otel.relay import RelayState
+    from pyroscope_otel.relay.relay import RelayState
 
 __all__ = (
     "PyroscopeSpanProcessor",

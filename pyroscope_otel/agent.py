@@ -18,6 +18,7 @@ import pyroscope
 
 from pyroscope_otel import child_ends, failure, sampler, thread_labels
 from pyroscope_otel.attribution import INHERITED, Hold
+from pyroscope_otel.relay import agent_start
 from pyroscope_otel.uploads import UPLOADS
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Agent:
         self._settings = settings
         self.holds_requests = self.holds_requests or holds_requests
         UPLOADS.configure(settings)
+        agent_start.prepare()
         self._retry_at = 0.0
         self.needed = True
         child_ends.watch(self.stop)

@@ -17,7 +17,7 @@ from pyroscope_otel.findings.finding import Finding, fine, note, problem
 from pyroscope_otel.findings.names import DOCTOR_ATTRIBUTE
 from pyroscope_otel.findings.spans import judge_spans
 from pyroscope_otel.findings.uploads import agent_rows, by_thread_labels
-from pyroscope_otel.relay import RelayState
+from pyroscope_otel.relay.relay import RelayState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyroscope_otel.findings.finding import Finding, note
 
 if TYPE_CHECKING:
-    from pyroscope_otel.relay import RelayState
+    from pyroscope_otel.relay.relay import RelayState
 
 _ATTRIBUTION = {
     "stack": "by the stack: exact",

@@ -1,7 +1,8 @@
-"""The relay: what the agent pushes to, and what sends the profiles on, with links."""
+"""The relay: what the agent pushes to, and what sends the profiles on, with links.
+
+What it needs (protobuf, TLS) is imported when an agent is about to start, and not before.
+"""
 
 from pyroscope_otel.relay.agent_start import install, state, uninstall
-from pyroscope_otel.relay.destination import Destination
-from pyroscope_otel.relay.relay import Relay, RelayState
 
-__all__ = ("Destination", "Relay", "RelayState", "install", "state", "uninstall")
+__all__ = ("install", "state", "uninstall")

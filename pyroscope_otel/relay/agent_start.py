@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import importlib
 import inspect
 import logging
 import os
@@ -22,11 +23,11 @@ from pyroscope import _native
 from pyroscope_otel import failure
 from pyroscope_otel.ending import ENDING, seconds_until
 from pyroscope_otel.relay import log, unpatched
-from pyroscope_otel.relay.destination import Destination
-from pyroscope_otel.relay.relay import Relay, RelayState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+    from pyroscope_otel.relay.relay import Relay, RelayState
 
 __all__ = ("Link", "hand_over", "install", "state", "uninstall")
 
@@ -124,6 +125,11 @@ def uninstall() -> None:
     _drop.take_out()
 
 
+def prepare() -> None:
+    """Import what a relay needs, so that the request that starts the agent need not."""
+    importlib.import_module("pyroscope_otel.relay.relay")
+
+
 def state() -> RelayState | None:
     """Return what the relay of this process has done so far; None where there is none."""
     relay = _process.relay
@@ -198,6 +204,9 @@ def _start_directly(
 def _start_relay(arguments: dict[str, Any], link: Link) -> Relay:
     """Start a relay to the server that these arguments name, and have them name the relay."""
     _refuse_server_without_threads()
+    from pyroscope_otel.relay.destination import Destination
+    from pyroscope_otel.relay.relay import Relay
+
     relay = Relay(
         Destination(
             address=arguments["server_address"],

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from pyroscope_otel.relay import Relay
+    from pyroscope_otel.relay.relay import Relay
     from pyroscope_otel.settings import Settings
 
 _MOST_ROOTS = 200
