@@ -11,6 +11,7 @@ import pytest
 from pyroscope import _native
 
 from pyroscope_otel.relay import agent_start
+from pyroscope_otel.relay import relay as relay_module
 from pyroscope_otel.relay.destination import Destination
 from pyroscope_otel.uploads import UPLOADS
 
@@ -104,8 +105,8 @@ def test_the_relay_is_given_what_the_agent_was_given(link, monkeypatch):
         made.append((destination, options))
         return original(destination, **options)
 
-    original = agent_start.Relay
-    monkeypatch.setattr(agent_start, "Relay", relay)
+    original = relay_module.Relay
+    monkeypatch.setattr(relay_module, "Relay", relay)
     start(**SECRETS)
     ((destination, options),) = made
     assert destination == Destination(ADDRESS, "user", "secret", "tenant", {"X-Key": "secret"})
@@ -196,7 +197,7 @@ def failing(monkeypatch, error):
     def start(_):
         raise error
 
-    monkeypatch.setattr(agent_start.Relay, "start", start)
+    monkeypatch.setattr(relay_module.Relay, "start", start)
 
 
 @pytest.mark.parametrize(
