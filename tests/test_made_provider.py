@@ -109,7 +109,7 @@ os.waitpid(pid, 0)
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
 def test_requests_before_the_application_sets_its_own_have_profiles_too(adapter):
-    assert run(
+    (line, *_) = run(
         BEGIN
         + adapter
         + """
@@ -118,7 +118,9 @@ set_own()
 request()
 print(len(exported()), exported()[0][1:])
 """
-    ) == ["1 (True, 'shop')"]
+    )
+    # Further ones would be the log's: no server takes the profiles.
+    assert line == "1 (True, 'shop')"
 
 
 def test_tracers_that_are_there_go_over():

@@ -141,6 +141,6 @@ def test_a_library_that_looks_at_its_own_loader_finds_it(tmp_path):
 
 
 def test_a_module_that_is_not_there_is_as_ever(tmp_path):
-    assert "redis" not in sys.modules
-    code = "try: import redis\nexcept ModuleNotFoundError as error: print(error)"
-    assert run_here(tmp_path, code).stdout == "No module named 'redis'\n"
+    assert "pika" not in sys.modules
+    code = "try: import pika\nexcept ModuleNotFoundError as error: print(error)"
+    assert run_here(tmp_path, code).stdout == "No module named 'pika'\n"
