@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pyroscope_otel.findings.uploads import agent_rows, by_thread_labels
-from pyroscope_otel.relay import RelayState
+from pyroscope_otel.relay.relay import RelayState
 
 BEGUN = RelayState("http://profiles.example", 0, 0, 0, 0, 0, 0, None, None)
 
