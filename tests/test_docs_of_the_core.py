@@ -13,8 +13,8 @@ from pages import ROOT, blocks, tables
 
 from pyroscope_otel import following, marks, sampler
 from pyroscope_otel.marks import Mark
-from pyroscope_otel.relay import RelayState
 from pyroscope_otel.relay.buffer import MAX_AGE_SECONDS
+from pyroscope_otel.relay.relay import RelayState
 from pyroscope_otel.relay.retrying import pause_seconds, retry_after_seconds
 from pyroscope_otel.setting_table import BY_NAME
 from pyroscope_otel.uploads import OTHER_NAMES
