@@ -69,7 +69,9 @@ def wrap_create_task(hook: Hook) -> Callable[[Any], Any]:
                 return original(self, coro, **options)
             # Without a context of its own it has a copy of the current one: the owner's is
             # the same, and what it leaves behind is put right afterwards.
-            context = options.get("context") or contextvars.copy_context()
+            context = options.get("context")
+            if context is None:  # An empty one is false.
+                context = contextvars.copy_context()
             return run_in_context(context, partial(original, self, coro, **options))
 
         return create_task
