@@ -11,6 +11,7 @@ this mark, the code is of that number".
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import logging
 import re
@@ -56,9 +57,13 @@ def _run(call, /, *arguments, __traceback_hide__): return call(*arguments)  # ty
 _HIDDEN: Final = {"__traceback_hide__": True}
 """A local of this name has the error pages of Django, Flask and Sentry leave the frame out."""
 
-_GLOBALS: Final = {"__name__": "pyroscope_otel", "__tracebackhide__": True}
+_GLOBALS: Final = {
+    "__name__": "pyroscope_otel",
+    "__tracebackhide__": True,
+    "__builtins__": builtins,
+}
 """The globals of every mark: whoever sees one of their frames sees the package's name, and
-pytest leaves it out."""
+pytest leaves it out. CPython 3.13 looks for the builtins where it warns."""
 
 
 # The names are the same for every mark: the agent keeps each string for good.
