@@ -22,7 +22,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Coroutine
 
     from pyroscope_otel.attribution import Guest
     from pyroscope_otel.profile import Profile
@@ -54,6 +54,9 @@ nothing. Its longest upload interval of any use is a minute."""
 def _run(call, /, *arguments, __traceback_hide__): return call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202, ARG001
 
 
+async def _run_async(call, /, *arguments, __traceback_hide__): return await call(*arguments)  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: ANN001, ANN002, ANN202, ARG001
+
+
 _HIDDEN: Final = {"__traceback_hide__": True}
 """A local of this name has the error pages of Django, Flask and Sentry leave the frame out."""
 
@@ -71,6 +74,13 @@ _NAMES: Final[dict[str, Any]] = {"co_filename": FILENAME, "co_name": "pyroscope_
 if sys.version_info >= (3, 11):
     _NAMES["co_qualname"] = "pyroscope_otel_mark"
 _CODE: Final = _run.__code__.replace(**_NAMES)
+_ASYNC_CODE: Final = _run_async.__code__.replace(**_NAMES)
+
+
+def _function(code: types.CodeType, number: int) -> Callable[..., Any]:
+    function = types.FunctionType(code.replace(co_firstlineno=number), _GLOBALS)
+    function.__kwdefaults__ = _HIDDEN
+    return function
 
 
 class Mark:
@@ -80,18 +90,23 @@ class Mark:
     the samples of the last one are uploaded.
     """
 
-    __slots__ = ("guest", "number", "profile", "run")
+    __slots__ = ("_run_async", "guest", "number", "profile", "run")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        function = types.FunctionType(_CODE.replace(co_firstlineno=number), _GLOBALS)
-        function.__kwdefaults__ = _HIDDEN
-        self.run: Callable[..., Any] = function
+        self.run: Callable[..., Any] = _function(_CODE, number)
         """Calls its first argument with the others."""
+        self._run_async: Callable[..., Coroutine[Any, Any, Any]] | None = None
         self.profile: Profile | None = None
         """What samples with this number belong to."""
         self.guest: Guest | None = None
         """Whose number it is, where the code may go on after its request."""
+
+    def run_async(self, call: Callable[..., Any], /, *arguments: Any) -> Coroutine[Any, Any, Any]:
+        """Call the first argument with the others, and await it."""
+        if self._run_async is None:
+            self._run_async = _function(_ASYNC_CODE, self.number)
+        return self._run_async(call, *arguments)
 
     def sampled_profile(self) -> Profile | None:
         """Return what samples with this number belong to now, at their upload."""

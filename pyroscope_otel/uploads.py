@@ -114,6 +114,7 @@ class Uploads:
             sampler.stack_has_started()
         MARKS.upload_kinds = frozenset(kinds)
         STATE.labels_only = not kinds
+        STATE.async_marks = bool(kinds) and not self._starts_stack
         # What threads carried under an earlier agent, this one does not know.
         thread_labels.forget()
         if not kinds:

@@ -39,6 +39,7 @@ def recorder(monkeypatch, attribution):
     monkeypatch.setattr(thread_labels, "add_thread_tag", recorder.add)
     monkeypatch.setattr(thread_labels, "remove_thread_tag", recorder.remove)
     monkeypatch.setattr(STATE, "labels_only", attribution == "thread")
+    monkeypatch.setattr(STATE, "async_marks", attribution == "stack")
     thread_labels.forget()
     following.install()
     yield recorder

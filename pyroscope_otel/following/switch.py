@@ -25,6 +25,7 @@ from pyroscope_otel.attribution import (
     SPAN_KEY,
     Guest,
     Hold,
+    current_owner,
     owner_after_end,
     owner_in,
     weak_span,
@@ -66,9 +67,16 @@ UNSURE.profile = Profile.__new__(Profile)  # Nobody's: it is like no other.
 class _State:
     """How this process follows."""
 
-    __slots__ = ("current_greenlet", "labels_only")
+    __slots__ = ("async_marks", "current_greenlet", "labels_only")
 
     def __init__(self) -> None:
+        self.async_marks = False
+        """Whether a request's own coroutine has its mark on its stack at each step.
+
+        It is nearer to the leaf than the mark of the step, so that a sampler that reads
+        stacks frame by frame misses it less often. Only labels can say there that the code
+        is another owner's than the request's: not where the sampler reads no labels.
+        """
         self.labels_only = False
         """Whether nobody reads marks, so that span labels on the thread are all there is."""
         self.current_greenlet: Callable[[], object] | None = None
@@ -102,6 +110,7 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
         thread = this_thread()
     labels = thread.labels
     owner: Owner | None = None
+    held: Hold | None = None
     mark: Mark | None = None
     try:
         # Entering the context to ask would be dearer, and impossible where it is entered already.
@@ -115,6 +124,8 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
             else:
                 if not span.is_recording():
                     owner = owner_after_end(owner, context)
+            if STATE.async_marks and owner.__class__ is not Hold:
+                held = _held_otherwise(context, owner)
         elif current is None or current:
             inherited = current_inherited(None) if context is None else context.get(INHERITED)
             if inherited is not None:
@@ -134,6 +145,8 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
         failure.report("follow a context")
     under, greenlet = thread.under, thread.greenlet
     try:
+        if held is not None:
+            return _run_despite_hold(held, owner, thread, context, call, *arguments)
         if mark is None:
             return call(*arguments)
         thread.under = mark
@@ -142,6 +155,38 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
         thread.under, thread.greenlet = under, greenlet
         if labels is not None or thread.labels is not None:
             _leave_step(thread, context)
+
+
+def _held_otherwise(context: contextvars.Context | None, owner: Owner | None) -> Hold | None:
+    """Return the hold whose mark may be on the stack of code that is not its request's."""
+    inherited = current_inherited(None) if context is None else context.get(INHERITED)
+    if not isinstance(inherited, Hold) or inherited.is_closed:
+        return None
+    return None if inherited.profile is (owner and owner.profile) else inherited
+
+
+def _run_despite_hold(
+    held: Hold,
+    owner: Owner | None,
+    thread: Thread,
+    context: contextvars.Context | None,
+    call: Callable[..., Any],
+    /,
+    *arguments: Any,
+) -> Any:
+    """Call a function as an owner's code, also if a hold's mark is above its own."""
+    try:
+        while True:
+            since = last.event
+            current = current_owner() if context is None else owner_in(context)
+            if not _relabel(thread, held.mark, current, since):
+                break
+    except Exception:
+        failure.report("follow a context")
+    # Whether it is, only the stack itself tells.
+    thread.under = UNSURE
+    mark = NOBODY if owner is None else owner.mark
+    return mark.run(call, *arguments)
 
 
 def _leave_step(thread: Thread, context: contextvars.Context | None) -> None:
@@ -202,7 +247,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                         break
                 elif under is owner.mark or _says(under, owner):
                     break
-            if not _relabel(thread, owner, since):
+            if not _relabel(thread, thread.under, owner, since):
                 break
     except Exception:
         failure.report("follow the current context")
@@ -241,6 +286,10 @@ def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) ->
         failure.report("run code through its mark")
     if mark is None:
         return call(*arguments)
+    return _run_through(mark, thread, call, *arguments)
+
+
+def _run_through(mark: Mark, thread: Thread, call: Callable[..., Any], /, *arguments: Any) -> Any:
     under, greenlet = thread.under, thread.greenlet
     thread.under = mark
     try:
@@ -307,17 +356,21 @@ def run_as_async(
 ) -> Generator[Any, Any, Any]:
     """Call a coroutine function as an owner's code, and await it.
 
-    What is run through the mark is its first step: each further one is a step of an event
-    loop, in a context that says whose it is. A frame of a mark that stayed on the stack would
-    be nearer to the leaf than the mark of such a step, whatever the context says by then.
+    Where labels are not read, what is run through the mark is its first step alone: each
+    further one is a step of an event loop, in a context that says whose it is (see
+    `STATE.async_marks`).
     """
     if STATE.labels_only or asyncio._get_running_loop() is None:  # noqa: SLF001  documented
         # A scheduler that is followed by labels, or not at all.
         follow_current()
         return (yield from _await(call, *arguments))
-    coroutine = _await(call, *arguments)
     try:
-        awaited = run_as(owner, coroutine.send, None)
+        if STATE.async_marks:
+            coroutine = owner.mark.run_async(call, *arguments)
+            awaited = _run_through(owner.mark, this_thread(), coroutine.send, None)
+        else:
+            coroutine = _await(call, *arguments)
+            awaited = run_as(owner, coroutine.send, None)
         while True:
             try:
                 sent = yield awaited
@@ -388,7 +441,7 @@ def follow_context(context: contextvars.Context) -> None:
     try:
         while True:
             since = last.event
-            if not _relabel(thread, owner_in(context), since):
+            if not _relabel(thread, thread.under, owner_in(context), since):
                 break
     except Exception:
         failure.report("follow a context")
@@ -425,14 +478,15 @@ def _mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
     return mark
 
 
-def _relabel(thread: Thread, owner: Owner | None, since: object) -> bool:
-    """Have the thread's label say whose the code is; return whether to ask again."""
+def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: object) -> bool:
+    """Have the label say whose the code under a mark is; return whether to ask again."""
     labels = thread.labels
     if labels is CHANGING:
         # We are inside ourselves, on the same thread. The outer call finishes what it
         # began, and its caller asks again if something happened meanwhile.
         return False
-    under = nearest_mark() if thread.under is UNSURE else thread.under
+    if under is UNSURE:
+        under = nearest_mark()
     if owner is None:
         if under is None or under.profile is None:
             return _put(thread, None, since)

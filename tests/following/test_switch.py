@@ -6,14 +6,17 @@ import contextvars
 import greenlet
 import pytest
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from threads import in_threads
 
+from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.request import hold_request, release, run_held, run_held_async
 
 
-@pytest.fixture
-def serve(recorder):  # noqa: ARG001  the hooks must be in place
-    """Serve a request as an ASGI adapter does."""
+@pytest.fixture(params=[True, False], ids=["mark_stays", "mark_of_first_step"])
+def serve(request, monkeypatch, recorder):  # noqa: ARG001  the hooks must be in place
+    """Serve a request as an ASGI adapter does, for a sampler that reads labels or not."""
+    monkeypatch.setattr(STATE, "async_marks", request.param)
 
     async def serve(endpoint, *arguments):
         hold = hold_request({})
@@ -108,6 +111,24 @@ def test_a_root_inside_of_a_held_request_s_child_task(other_root_takes_steps, se
         return await asyncio.create_task(other_root_takes_steps())
 
     assert asyncio.run(serve(endpoint)) == RIGHT
+
+
+def test_an_unsampled_root_inside_of_a_held_request(tracer, now, serve):
+    """Scenario 36, across steps: it is nobody's, though the request's mark is on the stack."""
+
+    async def endpoint():
+        seen = []
+        with tracer.start_as_current_span("request"):
+            with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))):
+                for _ in range(3):
+                    seen.append(now())
+                    await asyncio.sleep(0)
+            seen.append(now())
+            await asyncio.sleep(0)
+            seen.append(now())
+        return seen
+
+    assert asyncio.run(serve(endpoint)) == [None] * 3 + ["request"] * 2
 
 
 def test_an_empty_context_inside_of_a_held_request(tracer, now, serve):
