@@ -10,7 +10,8 @@ from opentelemetry import trace
 
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Hold, current_owner
-from pyroscope_otel.following.switch import follow_current, run_as, run_as_async, see_end
+from pyroscope_otel.following.switch import follow_current, see_end
+from pyroscope_otel.following.through_marks import run_as, run_as_async
 from pyroscope_otel.installing import pip_install
 from pyroscope_otel.thread_labels import something_happened
 

@@ -18,7 +18,7 @@ from opentelemetry import trace
 
 from pyroscope_otel import failure, processor, thread_labels
 from pyroscope_otel.attribution import Hold
-from pyroscope_otel.following import arrival, labels_only, pool_jobs, switch
+from pyroscope_otel.following import arrival, labels_only, pool_jobs, switch, through_marks
 from pyroscope_otel.following import otel_context as otel_hooks
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.marks import Marks
@@ -199,8 +199,10 @@ INJECTIONS = {
     "key": ((switch, "SPAN_KEY"), {FOLLOW, STEP}),
     "change": ((switch, "change"), {FOLLOW, STEP, JOB, COROUTINE, LEAVE}),
     "_relabel": ((switch, "_relabel"), {FOLLOW, STEP}),
-    "_says": ((switch, "_says"), {FOLLOW, STEP, JOB, COROUTINE}),
-    "_look_where_moved": ((switch, "_look_where_moved"), {FOLLOW, STEP, JOB, COROUTINE}),
+    "says": ((switch, "says"), {FOLLOW, STEP}),
+    "says of a job": ((through_marks, "says"), {JOB, COROUTINE}),
+    "look_where_moved": ((switch, "look_where_moved"), {FOLLOW, STEP}),
+    "look_where_moved of a job": ((through_marks, "look_where_moved"), {JOB, COROUTINE}),
     "label_value": ((switch, "label_value"), {FOLLOW, STEP}),
     "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
     "remove": ((thread_labels, "remove_thread_tag"), ALL_FOLLOW),
@@ -285,8 +287,10 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         ("stack", "key", event_loop),
         ("stack", "change", greenlets),
         ("stack", "_relabel", spans),
-        ("stack", "_says", held_request),
-        ("stack", "_look_where_moved", greenlets),
+        ("stack", "says", foreign_spans),
+        ("stack", "says of a job", held_request),
+        ("stack", "look_where_moved", greenlets),
+        ("stack", "look_where_moved of a job", thread_pool),
         ("stack", "label_value", spans),
         ("stack", "add", spans),
         ("stack", "remove", spans),
@@ -315,7 +319,7 @@ def test_the_failure_is_logged(injection, application, tracer, log, broken):
 
 @pytest.mark.parametrize(
     ("attribution", "owner", "name", "where"),
-    [("stack", switch, "_says", JOB), ("thread", labels_only, "carry", "follow a job")],
+    [("stack", through_marks, "says", JOB), ("thread", labels_only, "carry", "follow a job")],
 )
 def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
     """Its result arrives, and so does its exception."""

@@ -47,7 +47,7 @@ def run_in_context(
 
 
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """See `switch.run_as`. What the thread carries afterwards is the caller's affair."""
+    """See `through_marks.run_as`. What the thread carries afterwards is the caller's affair."""
     thread = this_thread()
     try:
         while True:

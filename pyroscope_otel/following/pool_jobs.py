@@ -17,9 +17,9 @@ from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.switch import (
     follow_current,
     follow_nobody,
-    run_as_guest,
     run_in_context,
 )
+from pyroscope_otel.following.through_marks import run_as_guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The act of following: what every switch point does.
 
 Where a switch point can run the code that it switches to, it runs it through the mark of
-whose code it is (`run_in_context`, `run_as`), unless the stack says that already. Where it
-cannot, or where the context changes in the middle of a function, the thread's label says
+whose code it is (`run_in_context`; `through_marks`), unless the stack says that already. Where
+it cannot, or where the context changes in the middle of a function, the thread's label says
 what the stack cannot (`follow_current`). Nothing is done where both agree with the rule of
 `attribution`, which is nearly always.
 
@@ -12,10 +12,7 @@ the answer may have changed while the label did (`thread_labels.change`).
 
 from __future__ import annotations
 
-import asyncio
-import types
 import weakref
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyroscope_otel import failure
@@ -46,7 +43,7 @@ from pyroscope_otel.thread_labels import (
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Callable
 
     from opentelemetry.trace import SpanContext
 
@@ -131,10 +128,10 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
             if inherited is not None:
                 owner = inherited.if_open()
         if STATE.current_greenlet is not None:
-            _look_where_moved(thread, STATE.current_greenlet)
+            look_where_moved(thread, STATE.current_greenlet)
         mark = thread.under
         if labels is not None:
-            mark = _mark_despite_label(thread, owner)
+            mark = mark_despite_label(thread, owner)
         elif owner is None:
             mark = None if mark is None else NOBODY
         elif mark is owner.mark:
@@ -236,7 +233,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                 ):
                     owner = inherited.if_open()
             if STATE.current_greenlet is not None:
-                _look_where_moved(thread, STATE.current_greenlet)
+                look_where_moved(thread, STATE.current_greenlet)
             if thread.labels is None:
                 under = thread.under
                 if under is None:
@@ -245,7 +242,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                 elif owner is None:
                     if under.profile is None:
                         break
-                elif under is owner.mark or _says(under, owner):
+                elif under is owner.mark or says(under, owner):
                     break
             if not _relabel(thread, thread.under, owner, since):
                 break
@@ -264,132 +261,6 @@ def is_said(owner: Owner, span: Any) -> bool:
     if thread is None or thread.labels is not None:
         return False
     return thread.under is owner.mark and bool(span.is_recording())
-
-
-def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call a function as an owner's code, or as nobody's."""
-    thread = this_thread()
-    if STATE.labels_only:
-        return labels_only.run_as(owner, call, *arguments)
-    mark: Mark | None = None
-    try:
-        if STATE.current_greenlet is not None:
-            _look_where_moved(thread, STATE.current_greenlet)
-        under = thread.under
-        if thread.labels is not None:
-            mark = _mark_despite_label(thread, owner)
-        elif owner is None:
-            mark = None if under is None else NOBODY
-        elif not _says(under, owner):
-            mark = owner.mark
-    except Exception:
-        failure.report("run code through its mark")
-    if mark is None:
-        return call(*arguments)
-    return _run_through(mark, thread, call, *arguments)
-
-
-def _run_through(mark: Mark, thread: Thread, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    under, greenlet = thread.under, thread.greenlet
-    thread.under = mark
-    try:
-        return mark.run(call, *arguments)
-    finally:
-        thread.under, thread.greenlet = under, greenlet
-
-
-def run_as_guest(
-    host: Owner, span: weakref.ref[Any] | None, call: Callable[..., Any], /, *arguments: Any
-) -> Any:
-    """Call a function that works for an owner elsewhere, and maybe longer than that is open.
-
-    Args:
-        host: Whose request it works for.
-        span: The span that it was begun under.
-        call: The function.
-        *arguments: Its arguments.
-    """
-    try:
-        guest = Guest(host, span)
-        whose = guest.if_open()
-    except Exception:
-        failure.report("follow a job")
-        return call(*arguments)
-    token = INHERITED.set(guest)
-    try:
-        return run_as(whose, call, *arguments)
-    finally:
-        INHERITED.reset(token)
-        guest.leave()
-
-
-def run_on_new_stack(
-    owner: Owner, call: Callable[..., Any], /, *arguments: Any, **named: Any
-) -> Any:
-    """Call a function as an owner's code, with nothing of ours below it on its stack.
-
-    Args:
-        owner: Whose code it is.
-        call: The function.
-        *arguments: Its arguments.
-        **named: Its keyword arguments.
-    """
-    if STATE.labels_only:
-        return call(*arguments, **named)
-    if named:
-        call = partial(call, **named)
-    try:
-        # It may be switched to again after the request's end.
-        guest = Guest(owner, weak_span())
-    except Exception:
-        failure.report("follow a greenlet")
-        return call(*arguments)
-    try:
-        return guest.mark.run(call, *arguments)
-    finally:
-        guest.leave()
-
-
-@types.coroutine
-def run_as_async(
-    owner: Owner, call: Callable[..., Awaitable[Any]], /, *arguments: Any
-) -> Generator[Any, Any, Any]:
-    """Call a coroutine function as an owner's code, and await it.
-
-    Where labels are not read, what is run through the mark is its first step alone: each
-    further one is a step of an event loop, in a context that says whose it is (see
-    `STATE.async_marks`).
-    """
-    if STATE.labels_only or asyncio._get_running_loop() is None:  # noqa: SLF001  documented
-        # A scheduler that is followed by labels, or not at all.
-        follow_current()
-        return (yield from _await(call, *arguments))
-    try:
-        if STATE.async_marks:
-            coroutine = owner.mark.run_async(call, *arguments)
-            awaited = _run_through(owner.mark, this_thread(), coroutine.send, None)
-        else:
-            coroutine = _await(call, *arguments)
-            awaited = run_as(owner, coroutine.send, None)
-        while True:
-            try:
-                sent = yield awaited
-            except GeneratorExit:  # noqa: PERF203  whatever is awaited may raise
-                coroutine.close()
-                raise
-            except BaseException as error:
-                awaited = coroutine.throw(error)
-            else:
-                if sent is None:
-                    # Event loops send nothing else. From here on nobody is in between.
-                    return (yield from coroutine)
-                awaited = coroutine.send(sent)
-    except StopIteration as stop:
-        return stop.value
-
-
-async def _await(call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    return await call(*arguments)
 
 
 def see_end(span_context: SpanContext) -> bool:
@@ -447,7 +318,7 @@ def follow_context(context: contextvars.Context) -> None:
         failure.report("follow a context")
 
 
-def _says(under: Mark | None, owner: Owner) -> bool:
+def says(under: Mark | None, owner: Owner) -> bool:
     """Return whether code under a mark is known to be the owner's."""
     if under is None or under is owner.mark:
         return under is not None
@@ -457,7 +328,7 @@ def _says(under: Mark | None, owner: Owner) -> bool:
     )
 
 
-def _look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
+def look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
     """Look for the nearest mark, where the thread runs on another stack than it did last."""
     greenlet = current_greenlet()
     if thread.greenlet is None or thread.greenlet() is not greenlet:
@@ -465,7 +336,7 @@ def _look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) ->
         thread.greenlet = weakref.ref(greenlet)
 
 
-def _mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
+def mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
     """Return the mark to run code through on a thread that has a label.
 
     The label speaks of the code below, under whatever mark that is. Were the code above to
@@ -490,7 +361,7 @@ def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: obj
     if owner is None:
         if under is None or under.profile is None:
             return _put(thread, None, since)
-    elif _says(under, owner):
+    elif says(under, owner):
         return _put(thread, None, since)
     if labels is not None and labels.under is under and thread.reset is last.reset:
         said = labels.owner
