@@ -62,20 +62,20 @@ class Owner:
     root, no context, and no code that runs through its mark.
     """
 
-    __slots__ = ("home", "lent", "mark", "profile")
+    __slots__ = ("mark", "profile", "spare_marks", "thread_ident")
 
     def __init__(self, profile: Profile | None = None) -> None:
-        self.home = get_ident()
+        self.thread_ident = get_ident()
         """The thread that it began on."""
         self.mark: Mark = MARKS.take()
         self.profile = self.mark.profile = profile
-        self.lent: list[Mark] | None = None
+        self.spare_marks: list[Mark] | None = None
         """The marks of guests that have left in time, for the next ones."""
 
     def __del__(self) -> None:
         try:
             MARKS.give_back(self.mark)
-            for mark in self.lent or ():
+            for mark in self.spare_marks or ():
                 MARKS.give_back(mark)
         except Exception:  # noqa: S110  at the interpreter's end our globals may be gone
             pass
@@ -95,24 +95,24 @@ class Hold(Owner):
     context. Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "when_taken")
+    __slots__ = ("_closed", "on_profile")
 
     def __init__(self) -> None:
         super().__init__()
         self._closed = False
-        self.when_taken: Callable[[Profile], object] | None = None
+        self.on_profile: Callable[[Profile], object] | None = None
         """Called when there is a profile."""
 
     def take(self, profile: Profile) -> None:
         """Hold this profile, unless there is one already or the request is over."""
         if self.awaits_profile():
             self.profile = self.mark.profile = profile
-            for mark in self.lent or ():
+            for mark in self.spare_marks or ():
                 # What jobs did before the root span had started is the request's as well.
                 mark.profile = profile
             profile.hold()
-            if self.when_taken is not None:
-                self.when_taken(profile)
+            if self.on_profile is not None:
+                self.on_profile(profile)
 
     def awaits_profile(self) -> bool:
         """Return whether the request is under way, and no profile is held yet."""
@@ -152,15 +152,15 @@ class Guest(Owner):
     __slots__ = ("_host", "_span")
 
     def __init__(self, host: Owner, span: weakref.ref[Any] | None) -> None:
-        self.home = get_ident()
-        self.lent = None
+        self.thread_ident = get_ident()
+        self.spare_marks = None
         self.profile = host.profile
         self._host: Owner | None = host
         self._span = span
         # Optimization: what guests of one host have sampled is of one profile, so one number
         # does for those that come one after the other.
-        lent = host.lent
-        self.mark = lent.pop() if lent else MARKS.take()
+        spare_marks = host.spare_marks
+        self.mark = spare_marks.pop() if spare_marks else MARKS.take()
         self.mark.profile = self.profile
         self.mark.guest = self
 
@@ -190,10 +190,10 @@ class Guest(Owner):
             return
         mark.profile = host.profile
         mark.guest = None
-        if host.lent is None:
-            host.lent = [mark]
+        if host.spare_marks is None:
+            host.spare_marks = [mark]
         else:
-            host.lent.append(mark)
+            host.spare_marks.append(mark)
 
     def still_serves(self, host: Owner) -> bool:
         """Return whether it may still work for this host's request."""
@@ -222,7 +222,7 @@ def span_in(context: otel_context.Context | None) -> Any:
     return None if context is None else context.get(SPAN_KEY)
 
 
-def weak_span() -> weakref.ref[Any] | None:
+def current_span_ref() -> weakref.ref[Any] | None:
     """Return a reference to the current span that keeps it not alive; None if there is none."""
     span = span_in(None)
     return None if span is None else weakref.ref(span)
@@ -240,7 +240,7 @@ def profile_of_span(span: Any) -> Profile | None:
     return None if owner is None else owner.profile
 
 
-def put_span_in(span: Any, owner: Owner) -> None:
+def set_owner(span: Any, owner: Owner) -> None:
     """Make a span, and thereby what runs under it, part of an owner's profile."""
     span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object
 
@@ -330,4 +330,4 @@ def adopt(context: otel_context.Context | None) -> None:
     if owner is not None:
         # An object that takes no attribute of ours has no owner then.
         with contextlib.suppress(AttributeError):
-            put_span_in(span, owner)
+            set_owner(span, owner)

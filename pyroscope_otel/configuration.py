@@ -37,7 +37,7 @@ class _Installed(NamedTuple):
     arguments: Mapping[str, object]
     read: Callable[..., Settings]
     """Reads the settings again, for the resource of another provider."""
-    gives_way: bool
+    replaceable: bool
     """Whether a later call may set other settings. What it leaves out is then as
     the arguments were."""
 
@@ -121,7 +121,7 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
     framework: Mapping[str, object] | None = None,
     framework_name: str = "framework setting {}",
     *,
-    gives_way: bool = False,
+    replaceable: bool = False,
     with_agent: bool = True,
     holds_requests: bool = False,
 ) -> Settings | None:
@@ -131,7 +131,7 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
         arguments: See `read_settings`.
         framework: See `read_settings`.
         framework_name: See `read_settings`.
-        gives_way: Whether a later call with other settings takes the place of this
+        replaceable: Whether a later call with other settings takes the place of this
             one, as the application's own does of what was set up without code.
         with_agent: Whether the agent is to start, when `start` says.
         holds_requests: Whether the caller runs each request through its mark.
@@ -144,10 +144,10 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
     """
     with _process.lock:
         installed = _process.installed
-        if installed is not None and installed.gives_way:
-            arguments = _with_those_before(arguments, framework or {}, installed.arguments)
+        if installed is not None and installed.replaceable:
+            arguments = _with_earlier_arguments(arguments, framework or {}, installed.arguments)
         given = arguments.get("tracer_provider") or (framework or {}).get("tracer_provider")
-        if installed is None or (installed.gives_way and given is not None):
+        if installed is None or (installed.replaceable and given is not None):
             provider = tracing.provider_in_use(given)
         else:
             provider = installed.provider
@@ -156,11 +156,13 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
         if installed is not None:
             differences = _differences(installed, settings)
             if not differences:
-                _process.installed = installed._replace(gives_way=installed.gives_way and gives_way)
+                _process.installed = installed._replace(
+                    replaceable=installed.replaceable and replaceable
+                )
                 if with_agent:
                     agent.arm(installed.settings, holds_requests=holds_requests)
                 return installed.settings
-            if not installed.gives_way:
+            if not installed.replaceable:
                 raise SettingsError(
                     "pyroscope_otel is configured already, with other settings: "
                     f"{'; '.join(differences)}. Call pyroscope_otel.shutdown() first"
@@ -169,7 +171,7 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
             agent.stop()
         if not settings.enabled:
             return None
-        _process.installed = _install(settings, arguments, read, gives_way=gives_way)
+        _process.installed = _install(settings, arguments, read, replaceable=replaceable)
         if with_agent:
             agent.arm(settings, holds_requests=holds_requests)
     return settings
@@ -237,7 +239,7 @@ def _uninstall() -> None:
         tracing.unregister_processor(installed.provider, installed.processor)
 
 
-def _with_those_before(
+def _with_earlier_arguments(
     arguments: Mapping[str, object], framework: Mapping[str, object], before: Mapping[str, object]
 ) -> Mapping[str, object]:
     kept = {
@@ -253,14 +255,14 @@ def _install(
     arguments: Mapping[str, object],
     read: Callable[..., Settings],
     *,
-    gives_way: bool,
+    replaceable: bool,
 ) -> _Installed:
     provider = tracing.tracer_provider_for(settings, _take_over)
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
     _warn_where_the_link_breaks(settings, provider)
-    return _Installed(settings, provider, processor, arguments, read, gives_way)
+    return _Installed(settings, provider, processor, arguments, read, replaceable)
 
 
 def _take_over() -> None:
@@ -274,7 +276,7 @@ def _take_over() -> None:
         _uninstall()
         settings = installed.read(resource=tracing.resource_attributes(provider))
         _process.installed = _install(
-            settings, installed.arguments, installed.read, gives_way=installed.gives_way
+            settings, installed.arguments, installed.read, replaceable=installed.replaceable
         )
         if is_armed:
             agent.arm(settings, holds_requests=agent.AGENT.holds_requests)

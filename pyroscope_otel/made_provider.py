@@ -95,12 +95,12 @@ def _shut_down(processor: Any, deadline: float) -> None:
         shutdown(timeout_millis=int(1000 * seconds_until(deadline)))
 
 
-def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:
+def make_global(provider: MadeProvider, on_replaced: Callable[[], object]) -> None:
     """Make a provider the global one, until the application sets another.
 
     Args:
         provider: The provider.
-        give_way: Called when the application has set its own.
+        on_replaced: Called when the application has set its own.
     """
     # There is no public way to set it and to leave it open: what it lacks in a
     # release to come, makes it final there.
@@ -116,14 +116,14 @@ def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:
 
     def wrap(set_tracer_provider: Any) -> Any:
         @wraps(set_tracer_provider)
-        def set_and_give_way(*arguments: Any, **named: Any) -> None:
+        def set_and_report(*arguments: Any, **named: Any) -> None:
             set_tracer_provider(*arguments, **named)
             patch.remove()
             try:
-                give_way()
+                on_replaced()
             except Exception:
                 failure.report("give way to the application's tracer provider")
 
-        return set_and_give_way
+        return set_and_report
 
     patch = Patch(trace, "set_tracer_provider", wrap)

@@ -40,7 +40,7 @@ NUMBERS: Final = 2**16
 requests and jobs can begin between two uploads. They are lines to whoever looks at a frame,
 and coverage, for one, keeps a bit for each line up to the last."""
 
-NOBODY: Final = 1
+NO_PROFILE: Final = 1
 """The number of code that belongs to no profile though it runs inside of a request."""
 
 _AT_REST_SECONDS: Final = 1.0
@@ -124,9 +124,9 @@ class Marks:
     """
 
     def __init__(self) -> None:
-        self.nobody = Mark(NOBODY)
-        self._by_number: dict[int, Mark] = {NOBODY: self.nobody}
-        self._numbers = itertools.count(NOBODY + 1)
+        self.no_profile = Mark(NO_PROFILE)
+        self._by_number: dict[int, Mark] = {NO_PROFILE: self.no_profile}
+        self._numbers = itertools.count(NO_PROFILE + 1)
         self._free: deque[Mark] = deque()
         self._resting: deque[tuple[float, Mark]] = deque()
         self._in_live_memory: list[Mark] = []
@@ -144,7 +144,7 @@ class Marks:
 
     def give_back(self, mark: Mark) -> None:
         """Let a mark be used again, once the samples that have its number are uploaded."""
-        if mark.number == NOBODY:
+        if mark.number == NO_PROFILE:
             return
         mark.guest = None
         if self.upload_kinds:
@@ -189,7 +189,7 @@ class Marks:
         self._set_free(self._in_live_memory)
         self._in_live_memory = []
 
-    def begin_anew_in_child(self) -> None:
+    def reset_in_child(self) -> None:
         """Go on in a forked child, which has no agent yet, and nothing that was sampled."""
         self.upload_kinds = ()
         self._uploaded_until.clear()
@@ -205,11 +205,11 @@ class Marks:
             return self.take()
         number = next(self._numbers)
         if number >= NUMBERS:
-            return self._numberless()
+            return self._overflow_mark()
         mark = self._by_number[number] = Mark(number)
         return mark
 
-    def _numberless(self) -> Mark:
+    def _overflow_mark(self) -> Mark:
         """Return a mark that is nobody's to whoever uploads: missing, not wrong."""
         if not self._has_warned:
             self._has_warned = True
@@ -218,7 +218,7 @@ class Marks:
                 "some have no labels. A shorter upload_interval helps",
                 NUMBERS,
             )
-        return Mark(NOBODY)
+        return Mark(NO_PROFILE)
 
     def _set_free(self, marks: list[Mark]) -> None:
         for mark in marks:

@@ -15,13 +15,13 @@ from pyroscope_otel.attribution import (
     Owner,
     current_owner,
     owner_after_end,
-    put_span_in,
+    set_owner,
 )
 from pyroscope_otel.following.switch import (
     current_context,
     current_inherited,
     follow_current,
-    see_end,
+    note_end,
 )
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.thread_labels import last
@@ -94,7 +94,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
             current: Any = None if context is None else context.get(SPAN_KEY)
             if current is not None and current.is_recording():
                 return
-            if current is None and not see_end(span.context):
+            if current is None and not note_end(span.context):
                 return
         except Exception:
             # It may be of anybody's class.
@@ -111,7 +111,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         enclosing: Owner | None = getattr(parent, "_pyroscope_owner", None)
         if enclosing is None:
             if span.parent is not None:
-                enclosing = _owner_around(span, span.parent)
+                enclosing = _enclosing_owner(span, span.parent)
         elif not parent.is_recording() and owner_after_end(enclosing, None) is not enclosing:
             # An ended parent closes it, unless its root is still open: a keep-alive
             # connection can hand the next request the span of the last one.
@@ -122,21 +122,21 @@ class PyroscopeSpanProcessor(SpanProcessor):
         if not span.context.trace_flags & TraceFlags.SAMPLED:
             # Recorded, but exported to nobody: no profile could be linked to it.
             if enclosing is not None:
-                put_span_in(span, enclosing)
+                set_owner(span, enclosing)
             return
         profile = Profile(span, self._span_labels)
         span.set_attribute(PROFILE_ID_ATTRIBUTE, profile.id)
         request = current_inherited(None) if enclosing is None else None
         if isinstance(request, Hold) and request.awaits_profile():
             request.take(profile)
-            put_span_in(span, request)
+            set_owner(span, request)
         else:
-            put_span_in(span, Owner(profile))
+            set_owner(span, Owner(profile))
         if enclosing is None and AGENT.needed:
             AGENT.ensure_running()
 
 
-def _owner_around(span: Span, parent: SpanContext) -> Owner | None:
+def _enclosing_owner(span: Span, parent: SpanContext) -> Owner | None:
     """Return the owner of what is around a span whose parent, as an object, has none.
 
     A parent that never came by us, and was passed on without being current anywhere

@@ -10,10 +10,10 @@ from opentelemetry import trace
 
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Hold, current_owner
-from pyroscope_otel.following.switch import follow_current, see_end
+from pyroscope_otel.following.switch import follow_current, note_end
 from pyroscope_otel.following.through_marks import run_as, run_as_async
 from pyroscope_otel.installing import pip_install
-from pyroscope_otel.thread_labels import something_happened
+from pyroscope_otel.thread_labels import note_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -61,12 +61,12 @@ def held_by(request: MutableMapping[str, Any]) -> Hold | None:
 def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call a function as part of a held request, also where its span is not current."""
     token = INHERITED.set(hold)
-    something_happened()
+    note_event()
     try:
         return run_as(hold.if_open(), call, *arguments)
     finally:
         INHERITED.reset(token)
-        something_happened()
+        note_event()
         follow_current()
 
 
@@ -75,7 +75,7 @@ async def run_held_async(
 ) -> Any:
     """Call a coroutine function as part of a held request, and await it."""
     token = INHERITED.set(hold)
-    something_happened()
+    note_event()
     try:
         return await run_as_async(hold, call, *arguments)
     finally:
@@ -83,7 +83,7 @@ async def run_held_async(
         # another context than it ran in.
         with suppress(ValueError):
             INHERITED.reset(token)
-        something_happened()
+        note_event()
         follow_current()
 
 
@@ -92,10 +92,10 @@ def release(hold: Hold) -> None:
     try:
         hold.close()
         if hold.profile is not None:
-            see_end(hold.profile.context)
+            note_end(hold.profile.context)
     except Exception:
         failure.report("let go of a request's profile")
-    something_happened()
+    note_event()
     follow_current()
 
 

@@ -181,7 +181,7 @@ def read_settings(
 
     _add_namespace(resource or {}, values)
     _refuse_contradictions(values, sources)
-    _refuse_what_the_agent_lacks(values, sources)
+    _refuse_unsupported(values, sources)
     _warn_of_near_misses(environ)
     return Settings(**values, sources=sources, given=frozenset(given))
 
@@ -217,9 +217,7 @@ def _known(name: str, called: Callable[[str], str]) -> Setting:
     row = BY_NAME.get(name)
     if row is not None:
         return row
-    nearest = _named_as_in_the_environment(name) or difflib.get_close_matches(
-        name.lower(), BY_NAME, n=1
-    )
+    nearest = _named_like_variable(name) or difflib.get_close_matches(name.lower(), BY_NAME, n=1)
     meant = (
         f"did you mean {called(nearest[0])}?"
         if nearest
@@ -229,7 +227,7 @@ def _known(name: str, called: Callable[[str], str]) -> Setting:
     raise SettingsError(f"{called(name)} is not a setting; {meant}")
 
 
-def _named_as_in_the_environment(name: str) -> list[str]:
+def _named_like_variable(name: str) -> list[str]:
     variable = f"PYROSCOPE_{name.upper()}"
     return [row.name for row in TABLE if variable in row.environment]
 
@@ -259,7 +257,7 @@ def _add_namespace(resource: Mapping[str, object], values: dict[str, Any]) -> No
 def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     headers = {name.lower() for name in values["http_headers"]}
     user, password = values["basic_auth_username"], values["basic_auth_password"]
-    _refuse_half_a_login(user, password, sources)
+    _refuse_incomplete_login(user, password, sources)
 
     ways = []
     if user:
@@ -280,7 +278,7 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
             f"tenant_id ({sources['tenant_id']}) and the header X-Scope-OrgID in http_headers "
             f"({sources['http_headers']}) are the same thing; only one is allowed"
         )
-    _refuse_where_stack_cannot_be(values, sources)
+    _refuse_stack_conflicts(values, sources)
     if not values["cpu_enabled"] and not values["mem_enabled"]:
         raise SettingsError(
             f"cpu_enabled ({sources['cpu_enabled']}) and mem_enabled ({sources['mem_enabled']}) "
@@ -288,7 +286,7 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
         )
 
 
-def _refuse_where_stack_cannot_be(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+def _refuse_stack_conflicts(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     if values["cpu_implementation"] != sampler.STACK:
         return
     for name, value, reason in (
@@ -302,7 +300,7 @@ def _refuse_where_stack_cannot_be(values: Mapping[str, Any], sources: Mapping[st
             )
 
 
-def _refuse_half_a_login(user: str, password: str, sources: Mapping[str, str]) -> None:
+def _refuse_incomplete_login(user: str, password: str, sources: Mapping[str, str]) -> None:
     if bool(user) == bool(password):
         return
     there, missing = "basic_auth_username", "basic_auth_password"
@@ -314,7 +312,7 @@ def _refuse_half_a_login(user: str, password: str, sources: Mapping[str, str]) -
     )
 
 
-def _refuse_what_the_agent_lacks(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+def _refuse_unsupported(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     known = inspect.signature(pyroscope.configure).parameters
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
         return  # Someone has wrapped it: there is no telling.

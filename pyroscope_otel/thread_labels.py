@@ -287,7 +287,7 @@ def forget() -> None:
     last.reset = object()
 
 
-def something_happened() -> None:
+def note_event() -> None:
     """Have those who are just deciding on a thread's labels ask again."""
     last.event = []
 

@@ -55,7 +55,7 @@ def resource_attributes(provider: Any | None, application_name: str = "") -> Map
     return getattr(resource, "attributes", None) or {}
 
 
-def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = bool) -> Any:
+def tracer_provider_for(settings: Settings, on_replaced: Callable[[], object] = bool) -> Any:
     """Return the provider to register with: given, else global, else made.
 
     A provider made here becomes the global one, until the application sets its own
@@ -67,7 +67,7 @@ def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = boo
 
     Args:
         settings: The settings.
-        give_way: Called when the application has set its own in place of the one made.
+        on_replaced: Called when the application has set its own in place of the one made.
 
     Raises:
         SettingsError: If the provider takes no span processors.
@@ -76,7 +76,7 @@ def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = boo
     provider = provider_in_use(settings.tracer_provider)
     if provider is None:
         _made = _make_provider(settings.application_name)
-        make_global(_made, give_way)
+        make_global(_made, on_replaced)
         # Not the one just made: another thread's may have come first.
         provider = trace.get_tracer_provider()
     try:

@@ -47,7 +47,7 @@ class Uploads:
         self._starts_stack = False
         self._max_span_names = MAX_SPAN_NAMES
         self._span_names: set[str] = set()
-        self._has_said_directly = False
+        self._has_logged_direct_mode = False
 
     def configure(self, settings: Settings) -> None:
         """Go by these settings from the next start of the agent on."""
@@ -118,7 +118,7 @@ class Uploads:
         # What threads carried under an earlier agent, this one does not know.
         thread_labels.forget()
         if not kinds:
-            self._say_directly()
+            self._log_direct_mode()
 
     def agent_stopped(self) -> None:
         """Forget what was sampled: nobody uploads it any more."""
@@ -150,13 +150,13 @@ class Uploads:
             )
         return OTHER_NAMES
 
-    def _say_directly(self) -> None:
-        if self._has_said_directly:
+    def _log_direct_mode(self) -> None:
+        if self._has_logged_direct_mode:
             return
-        self._has_said_directly = True
+        self._has_logged_direct_mode = True
         finding = by_thread_labels(is_chosen=self.attribution == "thread")
         logger.info("%s", finding.line)
 
 
 UPLOADS: Final = Uploads()
-os.register_at_fork(after_in_child=MARKS.begin_anew_in_child)
+os.register_at_fork(after_in_child=MARKS.reset_in_child)

@@ -123,7 +123,7 @@ def _start(options: dict[str, Any]) -> None:
             level = logging.INFO if reason.is_chosen else logging.WARNING
             logger.log(level, "No profiles: %s", reason.words)
         elif tracing.provider_in_use(options.get("tracer_provider")) is not None:
-            configuration.apply(options, gives_way=True)
+            configuration.apply(options, replaceable=True)
         else:
             logger.warning(
                 "No profiles until the application sets a tracer provider: OpenTelemetry has none. "

@@ -128,7 +128,7 @@ def _hold(request: HttpRequest) -> Hold | None:
         shown = hold.profile_id if is_followed_here() else None
         request.pyroscope_profile_id = shown  # type: ignore[attr-defined]
         # Tasks that outlive the request may keep its hold, and must not keep it.
-        hold.when_taken = partial(_tell, weakref.ref(request))
+        hold.on_profile = partial(_tell, weakref.ref(request))
     return ours
 
 

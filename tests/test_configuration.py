@@ -323,7 +323,7 @@ def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
         BEGIN
         + """
 use(service_name="shop")
-apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, gives_way=True)
+apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, replaceable=True)
 later = apply({"sample_rate": 50, "tags": {"region": "us"}})
 print(later.server_address, later.tags, later.sample_rate)
 refused(sample_rate=60)
@@ -342,7 +342,7 @@ def test_what_gives_way_is_read_anew_for_another_provider():
         BEGIN
         + """
 use(service_name="old")
-apply({"server_address": "http://127.0.0.1:9"}, gives_way=True)
+apply({"server_address": "http://127.0.0.1:9"}, replaceable=True)
 provider = TracerProvider(resource=Resource.create({"service.name": "new"}))
 print(apply({"tracer_provider": provider}).application_name)
 """

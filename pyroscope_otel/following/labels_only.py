@@ -43,7 +43,7 @@ def run_in_context(
         elif thread.outside_loop is not None:
             follow_context(thread.outside_loop)
         elif thread.labels is not None:
-            follow_nobody(thread)
+            clear_label(thread)
 
 
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -91,8 +91,8 @@ def follow_context(context: contextvars.Context, required: Conditions = conditio
     return thread
 
 
-def follow_nobody(thread: Thread) -> None:
-    """See `switch.follow_nobody`."""
+def clear_label(thread: Thread) -> None:
+    """See `switch.clear_label`."""
     carry(thread, None)
 
 

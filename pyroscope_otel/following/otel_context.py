@@ -16,8 +16,13 @@ from opentelemetry.sdk.trace import Span
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import STATE, current_context, follow_current, is_said
-from pyroscope_otel.thread_labels import last, something_happened
+from pyroscope_otel.following.switch import (
+    STATE,
+    current_context,
+    follow_current,
+    stack_names_owner,
+)
+from pyroscope_otel.thread_labels import last, note_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +46,7 @@ class ContextSwitches(Hook):
 
     def _wrap_attach(self, original: Callable[[otel_context.Context], Any]) -> Any:
         hook = self
-        put = CURRENT.set if _is_opentelemetry_s(original) else original
+        put = CURRENT.set if _is_stock_method(original) else original
 
         def attach(context: otel_context.Context) -> Any:
             if not hook.active:
@@ -55,9 +60,9 @@ class ContextSwitches(Hook):
             except Exception:
                 _adopt(context)
             token = put(context)
-            # Optimization: `something_happened` without its call.
+            # Optimization: `note_event` without its call.
             last.event = []
-            if owner is None or not is_said(owner, span):
+            if owner is None or not stack_names_owner(owner, span):
                 follow_current()
             return token
 
@@ -65,7 +70,7 @@ class ContextSwitches(Hook):
 
     def _wrap_detach(self, original: Callable[[Any], None]) -> Any:
         hook = self
-        reset = CURRENT.reset if _is_opentelemetry_s(original) else original
+        reset = CURRENT.reset if _is_stock_method(original) else original
 
         def detach(token: Any) -> None:
             try:
@@ -75,25 +80,25 @@ class ContextSwitches(Hook):
                 # the context is then what it was, whoever's it is.
                 if hook.active:
                     last.event = []
-                    if not _is_current_said():
+                    if not _stack_names_current_owner():
                         follow_current()
 
         return detach
 
 
-def _is_current_said() -> bool:
+def _stack_names_current_owner() -> bool:
     context = current_context(None)
     span: Any = None if context is None else context.get(SPAN_KEY)
     if span is None:
         return False
     try:
-        return is_said(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
+        return stack_names_owner(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
     except Exception:
         # It may be of anybody's class.
         return False
 
 
-def _is_opentelemetry_s(method: Any) -> bool:
+def _is_stock_method(method: Any) -> bool:
     """Return whether this is a method of OpenTelemetry's own that does one thing.
 
     Optimization: it sets or resets the context variable, which is then done without the
@@ -137,7 +142,7 @@ class Renames(Hook):
             except Exception:
                 failure.report("follow the new name of a span")
             if STATE.labels_only:
-                something_happened()
+                note_event()
                 follow_current()
 
         return update_name

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import current_owner, weak_span
+from pyroscope_otel.attribution import current_owner, current_span_ref
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.switch import (
+    clear_label,
     follow_current,
-    follow_nobody,
     run_in_context,
 )
 from pyroscope_otel.following.through_marks import run_as_guest
@@ -30,7 +30,7 @@ def job_of_current_owner(fn: Callable[..., Any]) -> Callable[..., Any]:
     try:
         owner = current_owner()
         if owner is not None:
-            return partial(run_as_guest, owner, weak_span(), fn)
+            return partial(run_as_guest, owner, current_span_ref(), fn)
     except Exception:
         failure.report("note who submits a job")
     # The worker may have what a job before left attached.
@@ -44,7 +44,7 @@ class PoolJobs(Hook):
 
     def _install(self) -> None:
         # The worker goes idle, whatever a job or a tool left in its context.
-        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nobody))
+        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, clear_label))
 
     def _wrap_submit(self, leave: Callable[[], object], original: Callable[..., Any]) -> Any:
         hook = self

@@ -23,9 +23,9 @@ from pyroscope_otel.attribution import (
     Guest,
     Hold,
     current_owner,
+    current_span_ref,
     owner_after_end,
     owner_in,
-    weak_span,
 )
 from pyroscope_otel.following import labels_only
 from pyroscope_otel.marks import LABEL, MARKS, Mark, label_value, nearest_mark
@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 current_context = CURRENT.get
 current_inherited = INHERITED.get
 
-NOBODY: Final = MARKS.nobody
-UNSURE: Final = Mark(0)
+NO_PROFILE: Final = MARKS.no_profile
+UNKNOWN: Final = Mark(0)
 """In place of the mark nearest to the leaf, where it has to be looked for."""
-UNSURE.profile = Profile.__new__(Profile)  # Nobody's: it is like no other.
+UNKNOWN.profile = Profile.__new__(Profile)  # Nobody's: it is like no other.
 
 
 class _State:
@@ -122,18 +122,18 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
                 if not span.is_recording():
                     owner = owner_after_end(owner, context)
             if STATE.async_marks and owner.__class__ is not Hold:
-                held = _held_otherwise(context, owner)
+                held = _hold_of_another_profile(context, owner)
         elif current is None or current:
             inherited = current_inherited(None) if context is None else context.get(INHERITED)
             if inherited is not None:
                 owner = inherited.if_open()
         if STATE.current_greenlet is not None:
-            look_where_moved(thread, STATE.current_greenlet)
+            refresh_after_greenlet_switch(thread, STATE.current_greenlet)
         mark = thread.under
         if labels is not None:
-            mark = mark_despite_label(thread, owner)
+            mark = mark_beside_label(thread, owner)
         elif owner is None:
-            mark = None if mark is None else NOBODY
+            mark = None if mark is None else NO_PROFILE
         elif mark is owner.mark:
             mark = None
         else:
@@ -143,7 +143,7 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
     under, greenlet = thread.under, thread.greenlet
     try:
         if held is not None:
-            return _run_despite_hold(held, owner, thread, context, call, *arguments)
+            return _run_inside_hold(held, owner, thread, context, call, *arguments)
         if mark is None:
             return call(*arguments)
         thread.under = mark
@@ -151,10 +151,12 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
     finally:
         thread.under, thread.greenlet = under, greenlet
         if labels is not None or thread.labels is not None:
-            _leave_step(thread, context)
+            _relabel_after_step(thread, context)
 
 
-def _held_otherwise(context: contextvars.Context | None, owner: Owner | None) -> Hold | None:
+def _hold_of_another_profile(
+    context: contextvars.Context | None, owner: Owner | None
+) -> Hold | None:
     """Return the hold whose mark may be on the stack of code that is not its request's."""
     inherited = current_inherited(None) if context is None else context.get(INHERITED)
     if not isinstance(inherited, Hold) or inherited.is_closed:
@@ -162,7 +164,7 @@ def _held_otherwise(context: contextvars.Context | None, owner: Owner | None) ->
     return None if inherited.profile is (owner and owner.profile) else inherited
 
 
-def _run_despite_hold(
+def _run_inside_hold(
     held: Hold,
     owner: Owner | None,
     thread: Thread,
@@ -181,19 +183,19 @@ def _run_despite_hold(
     except Exception:
         failure.report("follow a context")
     # Whether it is, only the stack itself tells.
-    thread.under = UNSURE
-    mark = NOBODY if owner is None else owner.mark
+    thread.under = UNKNOWN
+    mark = NO_PROFILE if owner is None else owner.mark
     return mark.run(call, *arguments)
 
 
-def _leave_step(thread: Thread, context: contextvars.Context | None) -> None:
+def _relabel_after_step(thread: Thread, context: contextvars.Context | None) -> None:
     """Have the thread's label say whose the code outside of a step is."""
     if context is not None:
         follow_current(thread)
     elif thread.outside_loop is not None:
         follow_context(thread.outside_loop)
     else:
-        follow_nobody(thread)
+        clear_label(thread)
 
 
 def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912  as above
@@ -233,7 +235,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                 ):
                     owner = inherited.if_open()
             if STATE.current_greenlet is not None:
-                look_where_moved(thread, STATE.current_greenlet)
+                refresh_after_greenlet_switch(thread, STATE.current_greenlet)
             if thread.labels is None:
                 under = thread.under
                 if under is None:
@@ -242,7 +244,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                 elif owner is None:
                     if under.profile is None:
                         break
-                elif under is owner.mark or says(under, owner):
+                elif under is owner.mark or names_owner(under, owner):
                     break
             if not _relabel(thread, thread.under, owner, since):
                 break
@@ -250,7 +252,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
         failure.report("follow the current context")
 
 
-def is_said(owner: Owner, span: Any) -> bool:
+def stack_names_owner(owner: Owner, span: Any) -> bool:
     """Return whether the stack says already that the code under an owner's span is its.
 
     Optimization: nearly always it does, and this is half of what `follow_current` costs.
@@ -263,7 +265,7 @@ def is_said(owner: Owner, span: Any) -> bool:
     return thread.under is owner.mark and bool(span.is_recording())
 
 
-def see_end(span_context: SpanContext) -> bool:
+def note_end(span_context: SpanContext) -> bool:
     """Note on the running thread that a local root span, or the hold on it, has just ended.
 
     What a guest did here until now counts; from now on it is nobody's.
@@ -274,19 +276,19 @@ def see_end(span_context: SpanContext) -> bool:
     thread = this_thread()
     under, labels = thread.under, thread.labels
     if under is not None and under.guest is not None:
-        _tell_end(under.guest, span_context)
+        _end_guest(under.guest, span_context)
     if labels is not None and isinstance(labels.owner, Guest):
-        _tell_end(labels.owner, span_context)
+        _end_guest(labels.owner, span_context)
     return STATE.labels_only or under is not None or labels is not None
 
 
-def _tell_end(guest: Guest, span_context: SpanContext) -> None:
+def _end_guest(guest: Guest, span_context: SpanContext) -> None:
     is_its_end = guest.profile is not None and guest.profile.context is span_context
     if is_its_end and not guest.is_in_time():
         guest.leave(in_time=True)
 
 
-def follow_nobody(thread: Thread | None = None) -> None:
+def clear_label(thread: Thread | None = None) -> None:
     """Have the thread's label say nothing: it goes idle.
 
     Args:
@@ -296,7 +298,7 @@ def follow_nobody(thread: Thread | None = None) -> None:
         thread = this_thread()
     try:
         if STATE.labels_only:
-            labels_only.follow_nobody(thread)
+            labels_only.clear_label(thread)
         elif thread.labels is not None:
             _put(thread, None, None)
     except Exception:
@@ -318,7 +320,7 @@ def follow_context(context: contextvars.Context) -> None:
         failure.report("follow a context")
 
 
-def says(under: Mark | None, owner: Owner) -> bool:
+def names_owner(under: Mark | None, owner: Owner) -> bool:
     """Return whether code under a mark is known to be the owner's."""
     if under is None or under is owner.mark:
         return under is not None
@@ -328,7 +330,7 @@ def says(under: Mark | None, owner: Owner) -> bool:
     )
 
 
-def look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
+def refresh_after_greenlet_switch(thread: Thread, current_greenlet: Callable[[], object]) -> None:
     """Look for the nearest mark, where the thread runs on another stack than it did last."""
     greenlet = current_greenlet()
     if thread.greenlet is None or thread.greenlet() is not greenlet:
@@ -336,13 +338,13 @@ def look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> 
         thread.greenlet = weakref.ref(greenlet)
 
 
-def mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
+def mark_beside_label(thread: Thread, owner: Owner | None) -> Mark:
     """Return the mark to run code through on a thread that has a label.
 
     The label speaks of the code below, under whatever mark that is. Were the code above to
     run through the same mark, it would speak of that too.
     """
-    mark = NOBODY if owner is None else owner.mark
+    mark = NO_PROFILE if owner is None else owner.mark
     labels = thread.labels
     if labels is not None and labels.under is mark:
         _put(thread, None, None)
@@ -356,12 +358,12 @@ def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: obj
         # We are inside ourselves, on the same thread. The outer call finishes what it
         # began, and its caller asks again if something happened meanwhile.
         return False
-    if under is UNSURE:
+    if under is UNKNOWN:
         under = nearest_mark()
     if owner is None:
         if under is None or under.profile is None:
             return _put(thread, None, since)
-    elif says(under, owner):
+    elif names_owner(under, owner):
         return _put(thread, None, since)
     if labels is not None and labels.under is under and thread.reset is last.reset:
         said = labels.owner
@@ -370,9 +372,9 @@ def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: obj
         if labels.guest is not None and owner is not None and labels.guest.still_serves(owner):
             return False
     guest = None
-    if owner is not None and owner.home != thread.ident:
+    if owner is not None and owner.thread_ident != thread.ident:
         # Nobody may tell this thread when the request ends.
-        owner = guest = Guest(owner, weak_span())
+        owner = guest = Guest(owner, current_span_ref())
     pairs = ((LABEL, label_value(under, None if owner is None else owner.mark)),)
     # Optimization: a third of what the named tuple's own constructor takes.
     return _put(thread, tuple.__new__(Labels, (pairs, pairs, under, owner, guest)), since)

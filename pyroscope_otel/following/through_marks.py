@@ -12,15 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import INHERITED, Guest, weak_span
+from pyroscope_otel.attribution import INHERITED, Guest, current_span_ref
 from pyroscope_otel.following import labels_only
 from pyroscope_otel.following.switch import (
-    NOBODY,
+    NO_PROFILE,
     STATE,
     follow_current,
-    look_where_moved,
-    mark_despite_label,
-    says,
+    mark_beside_label,
+    names_owner,
+    refresh_after_greenlet_switch,
 )
 from pyroscope_otel.thread_labels import this_thread
 
@@ -41,13 +41,13 @@ def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) ->
     mark: Mark | None = None
     try:
         if STATE.current_greenlet is not None:
-            look_where_moved(thread, STATE.current_greenlet)
+            refresh_after_greenlet_switch(thread, STATE.current_greenlet)
         under = thread.under
         if thread.labels is not None:
-            mark = mark_despite_label(thread, owner)
+            mark = mark_beside_label(thread, owner)
         elif owner is None:
-            mark = None if under is None else NOBODY
-        elif not says(under, owner):
+            mark = None if under is None else NO_PROFILE
+        elif not names_owner(under, owner):
             mark = owner.mark
     except Exception:
         failure.report("run code through its mark")
@@ -107,7 +107,7 @@ def run_on_new_stack(
         call = partial(call, **named)
     try:
         # It may be switched to again after the request's end.
-        guest = Guest(owner, weak_span())
+        guest = Guest(owner, current_span_ref())
     except Exception:
         failure.report("follow a greenlet")
         return call(*arguments)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import UNSURE, follow_context, follow_current
+from pyroscope_otel.following.switch import UNKNOWN, follow_context, follow_current
 from pyroscope_otel.thread_labels import this_thread
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class TrioSteps(Hook):
                     follow_context(task.context)
                 # A coroutine of the task's may be run through a mark: that is known when
                 # its frames are there.
-                self._under, thread.under = thread.under, UNSURE
+                self._under, thread.under = thread.under, UNKNOWN
 
             def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
                 thread = this_thread()

@@ -142,8 +142,8 @@ class UvloopSteps(Hook):
             before = thread.outside_loop
             context = contextvars.copy_context()
             # Optimization: mostly there is nothing, and nothing to ask then.
-            says_nothing = CURRENT not in context and INHERITED not in context
-            thread.outside_loop = None if says_nothing else context
+            has_no_owner = CURRENT not in context and INHERITED not in context
+            thread.outside_loop = None if has_no_owner else context
             try:
                 original(self)
             finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.pool_jobs import job_of_current_owner
-from pyroscope_otel.following.switch import follow_nobody, run_in_context
+from pyroscope_otel.following.switch import clear_label, run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,4 +72,4 @@ def _run_and_go_idle(job: Callable[..., Any], *args: Any) -> Any:
     finally:
         # The copied context is still entered here, and the worker goes idle (or
         # trio waits for the worker's next word).
-        follow_nobody()
+        clear_label()

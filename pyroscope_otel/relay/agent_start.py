@@ -338,7 +338,7 @@ def _at_exit() -> None:
 
 def _begin_anew_in_child() -> None:
     ENDING.renew()
-    log.begin_anew_in_child()
+    log.reset_in_child()
     relay, _process.relay = _process.relay, None
     if relay is not None:
         relay.stop()

@@ -18,7 +18,7 @@ from pyroscope_otel.relay import unpatched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("begin_anew_in_child", "report", "say", "wait_until_said")
+__all__ = ("report", "reset_in_child", "say", "wait_until_said")
 
 logger = logging.getLogger("pyroscope_otel")
 
@@ -82,7 +82,7 @@ def _speak() -> None:
             return
 
 
-def begin_anew_in_child() -> None:
+def reset_in_child() -> None:
     """Begin anew in a forked child: whoever held the lock is not there."""
     global _lock  # noqa: PLW0603
     _lock = unpatched.allocate_lock()
