@@ -1,7 +1,7 @@
 """The command `pyroscope-otel`.
 
-Each subcommand is imported when it is called: none costs the others anything,
-and what needs an extra says so.
+Each subcommand is imported only when it runs, so none slows down the others. A subcommand that
+needs an extra says so.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: Those after the command's name; `sys.argv` by default.
+        arguments: The command line after the command's name. Default: `sys.argv`.
 
     Returns:
         The exit status: 0 for success, 1 for failure.
 
     Raises:
-        SystemExit: With 2 where the arguments are wrong; with 0 after ``--help``
-            and ``--version``.
+        SystemExit: With 2 for wrong arguments, with 0 after ``--help`` and ``--version``.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -43,15 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if error.name is not None:
             raise
-        # Composed by the part that needs an extra: it says which, and how to get it.
+        # The message names the missing extra and how to install it.
         return _fail(str(error))
     except KeyboardInterrupt:
-        return 130  # as a shell counts an interrupt
+        return 130  # the status that shells use for an interrupt
     return status
 
 
 def _fail(message: str) -> int:
-    print(f"pyroscope-otel: {message}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
+    print(f"pyroscope-otel: {message}", file=sys.stderr)  # noqa: T201  terminal output
     return 1
 
 
@@ -314,7 +313,7 @@ def _url(text: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or re.search(r"\s", text):
-        # Without it: it may have a password in it.
+        # The URL is omitted: it may contain a password.
         raise argparse.ArgumentTypeError(
             "not a URL; it begins with http:// or https:// and names a host"
         )

@@ -34,7 +34,7 @@ class Ending:
         self._left = SECONDS
 
     @contextmanager
-    def one(self, timeout: float | None = None) -> Iterator[float]:
+    def step(self, timeout: float | None = None) -> Iterator[float]:
         """Enter a shutdown step.
 
         Args:

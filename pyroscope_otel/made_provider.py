@@ -43,7 +43,7 @@ class MadeProvider(TracerProvider):
         atexit.register(self._end)
 
     def _end(self) -> None:
-        with ENDING.one() as deadline:
+        with ENDING.step() as deadline:
             try:
                 # First, because the relay sends on its own threads while we wait here.
                 agent_start.hand_over()

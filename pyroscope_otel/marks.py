@@ -222,8 +222,8 @@ class Marks:
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "More than %d requests and jobs began between two uploads, so that samples of "
-                "some have no labels. A shorter upload_interval helps",
+                "More than %d requests and jobs began between two uploads, so samples of "
+                "some have no labels. Shorten upload_interval",
                 NUMBERS,
             )
         return Mark(NO_PROFILE)

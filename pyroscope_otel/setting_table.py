@@ -1,8 +1,7 @@
-"""The table of settings: what the code, the errors and the documentation go by.
+"""The table of settings, used by the code, the errors and the documentation.
 
-Names are those of `pyroscope.configure`. Environment variables are called as in
-the other Pyroscope agents (Java, .NET, Node.js) where one of those has the
-setting, and after the setting where none has.
+Names match `pyroscope.configure`. Environment variables match other Pyroscope agents (Java,
+.NET, Node.js) where one has the setting. Otherwise they are named after the setting.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ class Setting:
     """A row of the table.
 
     Attributes:
-        name: Its name as an argument.
-        kind: What its value may be.
-        default: Its value where nothing gives it one.
-        doc: What it does, in a line of Markdown.
-        environment: The environment variables that give it, first one first.
-        ours: Whether it is not an argument of `pyroscope.configure`.
-        default_doc: The default in words, where the value says too little.
+        name: The argument's name.
+        kind: The type of its value.
+        default: The default value.
+        doc: What it does, in one line of Markdown.
+        environment: Its environment variables, in order of precedence.
+        ours: Whether it is missing in `pyroscope.configure`.
+        default_doc: The default in words, if the value is not clear enough.
     """
 
     name: str
@@ -287,7 +286,7 @@ BY_NAME = {setting.name: setting for setting in TABLE}
 
 
 def settings_table_markdown() -> str:
-    """Return the table of settings for the documentation, in Markdown."""
+    """Return the table of settings as Markdown, for the documentation."""
     lines = ["| Setting | Environment variable | Default | What it does |", "|-|-|-|-|"]
     for row in TABLE:
         variables = ", ".join(f"`{name}`" for name in row.environment)

@@ -203,7 +203,7 @@ print(agent.AGENT._settings.sample_rate)
 """
     ) == [
         (
-            "pyroscope_otel is configured already, with other settings: "
+            "pyroscope_otel is already configured, with other settings: "
             "auth_token: '***' (argument auth_token) → '***' (argument auth_token); "
             "sample_rate: 100 (default) → 50 (argument sample_rate). "
             "Call pyroscope_otel.shutdown() first"
@@ -222,7 +222,7 @@ refused(tracer_provider=TracerProvider())
     )
     assert lines == [
         (
-            "pyroscope_otel is configured already, with other settings: tracer_provider: "
+            "pyroscope_otel is already configured, with other settings: tracer_provider: "
             "None (default) → a opentelemetry.sdk.trace.TracerProvider (argument tracer_provider). "
             "Call pyroscope_otel.shutdown() first"
         )
@@ -238,7 +238,7 @@ refused(enabled=False)
 """
     ) == [
         (
-            "pyroscope_otel is configured already, with other settings: "
+            "pyroscope_otel is already configured, with other settings: "
             "enabled: True (default) → False (argument enabled). "
             "Call pyroscope_otel.shutdown() first"
         )
@@ -331,7 +331,7 @@ refused(sample_rate=60)
     ) == [
         "http://127.0.0.1:9 {'region': 'us'} 50",
         (
-            "pyroscope_otel is configured already, with other settings: sample_rate: 50 (argument "
+            "pyroscope_otel is already configured, with other settings: sample_rate: 50 (argument "
             "sample_rate) → 60 (argument sample_rate). Call pyroscope_otel.shutdown() first"
         ),
     ]
