@@ -122,7 +122,7 @@ def make_global(provider: MadeProvider, on_replaced: Callable[[], object]) -> No
             try:
                 on_replaced()
             except Exception:
-                failure.report("give way to the application's tracer provider")
+                failure.report("switch to the application's tracer provider")
 
         return set_and_report
 

@@ -97,7 +97,7 @@ def release(hold: Hold) -> None:
         if hold.profile is not None:
             note_end(hold.profile.context)
     except Exception:
-        failure.report("let go of a request's profile")
+        failure.report("release a request's profile")
     note_event()
     follow_current()
 

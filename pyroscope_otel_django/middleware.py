@@ -132,6 +132,6 @@ def _hold(request: HttpRequest) -> Hold | None:
 
 
 def _set_profile_id(request: weakref.ref[HttpRequest], profile: Profile) -> None:
-    told = request()
-    if told is not None and is_followed_here():
-        told.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]
+    target = request()
+    if target is not None and is_followed_here():
+        target.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]

@@ -371,8 +371,8 @@ def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: obj
     elif names_owner(under, owner):
         return _put(thread, None, since)
     if labels is not None and labels.under is under and thread.reset is last.reset:
-        said = labels.owner
-        if said is owner:
+        named = labels.owner
+        if named is owner:
             return False
         if labels.guest is not None and owner is not None and labels.guest.still_serves(owner):
             return False
