@@ -15,15 +15,15 @@ from pyroscope_otel.attribution import (
     INHERITED,
     Guest,
     current_owner,
+    current_span_ref,
     owner_in,
     owner_of_span,
     profile_of_span,
-    weak_span,
 )
 from pyroscope_otel.following.switch import (
+    clear_label,
     follow_context,
     follow_current,
-    follow_nobody,
     run_in_context,
 )
 from pyroscope_otel.held_wsgi import serve_held
@@ -56,7 +56,7 @@ def name_of(owner):
 
 def guest_of_the_running_code():
     """What a job that is submitted now has."""
-    return Guest(current_owner(), weak_span())
+    return Guest(current_owner(), current_span_ref())
 
 
 # The rule stands in four places, two of them, in `switch`, for speed.
@@ -150,21 +150,21 @@ def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, P
     def check():
         prepare()
         assert name_of(current_owner()) == right
-        follow_nobody()
+        clear_label()
         follow_current()
         assert now() == right
-        follow_nobody()
+        clear_label()
         assert run_in_context(None, now) == right
         leave()
 
     contextvars.Context().run(check)
     context = contextvars.Context()
     context.run(prepare)
-    follow_nobody()
+    clear_label()
     assert name_of(owner_in(context)) == right
     follow_context(context)
     assert now() == right
-    follow_nobody()
+    clear_label()
     assert run_in_context(context, context.run, now) == right
     context.run(leave)
 

@@ -313,7 +313,7 @@ def fail(*_, **__):
     [
         (switch, "current_context", "follow the current context"),
         (Hold, "take", "find the profile of a span"),
-        (Hold, "close", "let go of a request's profile"),
+        (Hold, "close", "release a request's profile"),
     ],
 )
 @each_of(ours_first)
