@@ -234,12 +234,6 @@ def owner_of_span(span: Any) -> Owner | None:
     return owner
 
 
-def profile_of_span(span: Any) -> Profile | None:
-    """Return the profile that a span is in, open or not."""
-    owner = owner_of_span(span)
-    return None if owner is None else owner.profile
-
-
 def put_span_in(span: Any, owner: Owner) -> None:
     """Make a span, and thereby what runs under it, part of an owner's profile."""
     span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object

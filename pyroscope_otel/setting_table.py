@@ -8,6 +8,7 @@ setting, and after the setting where none has.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pyroscope
 
@@ -36,6 +37,10 @@ class Setting:
     ours: bool = False
     default_doc: str = ""
 
+
+# A process that never calls `configure` goes by these as well.
+MAX_SPAN_NAMES: Final = 500
+UPLOAD_BUFFER: Final = 32 * 2**20
 
 _LINE_NO = getattr(pyroscope, "LineNo", None)
 
@@ -246,7 +251,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "max_span_names",
         kinds.whole("a whole number of names, 1 or more", 1),
-        default=500,
+        default=MAX_SPAN_NAMES,
         doc=(
             "How many values the label `span_name` takes in a process. What is above goes under "
             "one that says so: each is a series on the server."
@@ -257,7 +262,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "upload_buffer",
         kinds.whole("a whole number of bytes, 65536 or more", 65_536),
-        default=32 * 2**20,
+        default=UPLOAD_BUFFER,
         doc="Bytes of profiles that are kept while the server does not take them.",
         environment=("PYROSCOPE_UPLOAD_BUFFER",),
         ours=True,
