@@ -233,12 +233,6 @@ def owner_of_span(span: Any) -> Owner | None:
     return owner
 
 
-def profile_of_span(span: Any) -> Profile | None:
-    """Return the profile that a span belongs to, open or not."""
-    owner = owner_of_span(span)
-    return None if owner is None else owner.profile
-
-
 def set_owner(span: Any, owner: Owner) -> None:
     """Assign a span, and the code that runs under it, to an owner."""
     span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object

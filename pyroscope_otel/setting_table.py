@@ -7,6 +7,7 @@ Names match `pyroscope.configure`. Environment variables match other Pyroscope a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pyroscope
 
@@ -35,6 +36,10 @@ class Setting:
     ours: bool = False
     default_doc: str = ""
 
+
+# A process that never calls `configure` goes by these as well.
+MAX_SPAN_NAMES: Final = 500
+UPLOAD_BUFFER: Final = 32 * 2**20
 
 _LINE_NO = getattr(pyroscope, "LineNo", None)
 
@@ -245,7 +250,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "max_span_names",
         kinds.whole("a whole number of names, 1 or more", 1),
-        default=500,
+        default=MAX_SPAN_NAMES,
         doc=(
             "The maximum number of `span_name` values per process. Further names share one value: "
             "each value is a series on the server."
@@ -256,7 +261,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "upload_buffer",
         kinds.whole("a whole number of bytes, 65536 or more", 65_536),
-        default=32 * 2**20,
+        default=UPLOAD_BUFFER,
         doc="Bytes of profiles to keep while the server does not accept them.",
         environment=("PYROSCOPE_UPLOAD_BUFFER",),
         ours=True,

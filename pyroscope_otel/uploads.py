@@ -17,6 +17,7 @@ from pyroscope_otel import sampler, thread_labels
 from pyroscope_otel.findings.uploads import by_thread_labels
 from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.marks import LABEL, MARKS
+from pyroscope_otel.setting_table import MAX_SPAN_NAMES, UPLOAD_BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyroscope_otel")
 
-MAX_SPAN_NAMES: Final = 500
-UPLOAD_BUFFER: Final = 32 * 2**20
 OTHER_NAMES: Final = "(other names)"
 """The label value for all span names beyond `max_span_names`."""
 

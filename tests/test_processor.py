@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     SamplingResult,
 )
+from span_profiles import profile_of_span
 
-from pyroscope_otel.attribution import profile_of_span
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
 

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from pyroscope_otel.relay.destination import Destination
     from pyroscope_otel.relay.request import Head
 
-__all__ = ("UPLOAD_BUFFER_BYTES", "Relay", "RelayState")
-
-UPLOAD_BUFFER_BYTES = 32 * 1024 * 1024
+__all__ = ("Relay", "RelayState")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Relay:
         *,
         labels_of: Callable[[int], tuple[tuple[str, str], ...]],
         pushed: Callable[[dict[str, float], frozenset[int]], object],
-        upload_buffer: int = UPLOAD_BUFFER_BYTES,
+        upload_buffer: int,
         without_lines: bool = False,
     ) -> None:
         self._labels_of = labels_of

@@ -20,11 +20,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from span_profiles import profile_of_span
 from wsgi_server import Exchange as WsgiExchange
 from wsgi_server import environ
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import Hold, profile_of_span
+from pyroscope_otel.attribution import Hold
 from pyroscope_otel.following import switch
 from pyroscope_otel_django import streaming
 from pyroscope_otel_django.asgi import get_asgi_application
