@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 
 import pytest
+from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, TracerProvider
@@ -578,15 +579,11 @@ def test_spans_that_never_end(tracer, recorder, now):
 
     request()
     recorder.log.clear()
-    gc.collect()
-    gc.disable()
-    try:
+    with collected_by_hand():
         for _ in range(10_000):
             request()
             recorder.log.clear()
         assert gc.collect() == 0
-    finally:
-        gc.enable()
 
 
 def test_nothing_grows(make_tracer, recorder, now):
