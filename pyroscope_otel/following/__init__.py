@@ -23,6 +23,7 @@ from pyroscope_otel.following.request_edges import (
     WsgiInstrumentation,
 )
 from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
+from pyroscope_otel.following.task_edges import CeleryTasks, RqJobs
 from pyroscope_otel.following.trio_steps import TrioSteps
 from pyroscope_otel.following.twisted_reactor import TwistedReactor
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
@@ -50,6 +51,8 @@ HOOKS: tuple[Hook, ...] = (
     WsgiInstrumentation(),
     FlaskApplications(),
     DjangoUnderWsgi(),
+    CeleryTasks(),
+    RqJobs(),
 )
 
 

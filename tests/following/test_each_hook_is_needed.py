@@ -7,6 +7,7 @@ import contextvars
 import edge_miniatures
 import loop_miniatures
 import pytest
+import task_miniatures
 import worker_miniatures
 from installed import hook_of, patch_of
 
@@ -16,6 +17,7 @@ MINIATURES = [
     *worker_miniatures.MINIATURES,
     *loop_miniatures.MINIATURES,
     *edge_miniatures.MINIATURES,
+    *task_miniatures.MINIATURES,
 ]
 
 each_miniature = pytest.mark.parametrize(
