@@ -10,23 +10,24 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 
 @contextmanager
-def traced_celery(provider, around=None):
-    """Give an application; `around` is called before a task's root span starts and when it ended."""
+def traced_celery(provider, take):
+    """Give an application; "before" a task's root span starts and "after" its end, call `take`."""
 
-    def call_around(**_):
-        around()
+    def before(**_):
+        take("before")
+
+    def after(**_):
+        take("after")
 
     app = Celery("shop", broker="memory://", backend="cache+memory://", set_as_current=False)
     # Receivers are called in the order in which they are connected.
-    if around is not None:
-        task_prerun.connect(call_around, weak=False)
+    task_prerun.connect(before)
     CeleryInstrumentor().instrument(tracer_provider=provider)
-    if around is not None:
-        task_postrun.connect(call_around, weak=False)
+    task_postrun.connect(after)
     try:
         yield app
     finally:
         CeleryInstrumentor().uninstrument()
-        task_prerun.disconnect(call_around)
-        task_postrun.disconnect(call_around)
+        task_prerun.disconnect(before)
+        task_postrun.disconnect(after)
         app.close()
