@@ -186,9 +186,10 @@ def _servers() -> list[Case]:
     for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
         cases.append(_wsgi(f"uwsgi-{start}", UWSGI, *uwsgi, workers=2))
-    celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
-    attributes = {"workers": 2, "zero_code": "celery"}
-    cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", 4, **attributes))
+    for pool, workers in {"prefork": 2, "threads": 1, "gevent": 1, "solo": 1}.items():
+        celery = ("-A", _CELERY, "worker", "--pool", pool, "--concurrency", "2", "-l", "INFO")
+        attributes = {"workers": workers, "zero_code": "celery"}
+        cases.append(Case(f"celery-{pool}/prepare", CELERY, celery, "prepare", 4, **attributes))
     return cases
 
 
