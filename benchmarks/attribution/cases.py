@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from benchmarks.attribution.programs import (
     CELERY,
+    DAPHNE,
     GUNICORN,
     HYPERCORN,
     RUNSERVER,
@@ -220,6 +221,8 @@ def _django() -> list[Case]:
         ways = ("async_view", "plain", "sync_to_async", "async_stream")
         uvicorn = ("--loop", loop, _DJANGO_ASGI)
         cases += [_asgi(f"django-{loop}", UVICORN, *uvicorn, way=way, **zero) for way in ways]
+    ways = ("async_view", "plain", "async_stream")
+    cases += [_asgi("django-daphne", DAPHNE, _DJANGO_ASGI, way=way, **zero) for way in ways]
     cases.append(_wsgi("django-runserver", RUNSERVER, "--settings", _DJANGO_SETTINGS, **zero))
     return cases
 

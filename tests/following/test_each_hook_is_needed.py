@@ -8,6 +8,7 @@ import edge_miniatures
 import loop_miniatures
 import pytest
 import task_miniatures
+import twisted_miniatures
 import worker_miniatures
 from installed import hook_of, patch_of
 
@@ -18,6 +19,7 @@ MINIATURES = [
     *loop_miniatures.MINIATURES,
     *edge_miniatures.MINIATURES,
     *task_miniatures.MINIATURES,
+    *twisted_miniatures.MINIATURES,
 ]
 
 each_miniature = pytest.mark.parametrize(
