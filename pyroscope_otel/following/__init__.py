@@ -23,8 +23,9 @@ from pyroscope_otel.following.request_edges import (
     WsgiInstrumentation,
 )
 from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
+from pyroscope_otel.following.task_edges import CeleryTasks, RqJobs
 from pyroscope_otel.following.trio_steps import TrioSteps
-from pyroscope_otel.following.twisted_reactor import TwistedReactor
+from pyroscope_otel.following.twisted_reactor import TwistedOnAsyncio, TwistedReactor
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
 
@@ -44,12 +45,15 @@ HOOKS: tuple[Hook, ...] = (
     TrioSteps(),
     TrioJobs(),
     TwistedReactor(),
+    TwistedOnAsyncio(),
     AsgiInstrumentation(),
     StarletteApplications(),
     DjangoUnderAsgi(),
     WsgiInstrumentation(),
     FlaskApplications(),
     DjangoUnderWsgi(),
+    CeleryTasks(),
+    RqJobs(),
 )
 
 
