@@ -152,9 +152,7 @@ def test_every_extra_exists(page, metadata):
 
 
 def test_each_case_has_its_tests_where_the_list_says(root):
-    rows = re.findall(
-        r"^\| (\d+) \|.*\| ([^|]+) \|$", CASES.read_text(), re.MULTILINE
-    )
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", CASES.read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 52))
     for number, places in rows:
         named = re.findall(r"`([\w/]+\.py)`", places)

@@ -56,7 +56,7 @@ def test_every_attribute_that_a_hook_replaces_is_documented():
 
 def test_the_limits_that_the_page_names_are_the_codes():
     """The figures of numbers, buffer, pauses, frames and samplers."""
-    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    page = " ".join((ROOT / "docs" / "how-it-works.md").read_text().split())
     assert f"below {marks.NUMBERS:,}" in page
     assert f"`upload_buffer` ({BY_NAME['upload_buffer'].default // 2**20} MiB) and an hour" in page
     assert MAX_AGE_SECONDS == 3600
