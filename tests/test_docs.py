@@ -20,8 +20,16 @@ else:
 from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
 from pyroscope_otel.settings import SettingsError, read_settings
 
+CASES = ROOT / "tests" / "CASES.md"
+"""The list of cases, which is for contributors."""
+
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "example_apps").glob("**/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "example_apps").glob("**/*.md"),
+        CASES,
+    ]
 )
 
 each_page = pytest.mark.parametrize(
@@ -98,7 +106,7 @@ def test_every_link_within_the_repository_leads_somewhere(page):
 def test_the_index_has_every_page():
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / target).resolve() for target in links(index)}
-    assert linked == {*PAGES} - {*ROOT.glob("*.md"), index}
+    assert linked == {*PAGES} - {*ROOT.glob("*.md"), index, CASES}
 
 
 @each_page
@@ -144,9 +152,7 @@ def test_every_extra_exists(page, metadata):
 
 
 def test_each_case_has_its_tests_where_the_list_says(root):
-    rows = re.findall(
-        r"^\| (\d+) \|.*\| ([^|]+) \|$", (root / "docs" / "cases.md").read_text(), re.MULTILINE
-    )
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", CASES.read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 52))
     for number, places in rows:
         named = re.findall(r"`([\w/]+\.py)`", places)
@@ -159,7 +165,7 @@ def test_each_case_has_its_tests_where_the_list_says(root):
 
 
 def test_each_case_without_a_number_has_its_tests(root):
-    _, text = (root / "docs" / "cases.md").read_text().split("## Without a number")
+    _, text = CASES.read_text().split("## Without a number")
     rows = [cells for cells in tables(text) if cells[0] != "Case"]
     assert rows
     for case, _, places in rows:

@@ -167,5 +167,5 @@ def _not_sampled(took: str, *, gil_released: bool) -> Finding:
         "app-profile-empty",
         f"{took}.",
         "The work may be done in threads or processes that do not belong to the request: see "
-        "the limits in the documentation, docs/how-it-works.md.",
+        "the limits in the documentation, docs/limits.md.",
     )
