@@ -112,3 +112,14 @@ def test_memory_can_be_downloaded_as_pprof(server, hungry, open_page):
     assert download.value.suggested_filename == f"{hungry[0]}-memory.pprof"
     profile = PprofProfile.FromString(gzip.decompress(download.value.path().read_bytes()))
     assert sum(sample.value[-1] for sample in profile.sample) == 3 * MIB
+
+
+def test_a_route_whose_memory_is_profiled_is_not_told_to_switch_it_on(server, open_page):
+    send_request(server.url, Span("GET /small", stacks=search_stacks(rank=1, tokenise=1)))
+    other = send_request(server.url, Span(ROUTE, stacks=search_stacks(rank=1, tokenise=1)))
+    address = "#/route?service=shop&route=GET+%2Fsmall&type=alloc_space"
+    page = open_page(server.url, address)
+    expect(page.locator("[data-finding=no-memory]")).to_contain_text("--memory")
+    send_memory(server.url, [([*SERVE, SEARCH], 2, MIB)], span_id=other)
+    page = open_page(server.url, address)
+    expect(page.locator("[data-finding=no-allocations]")).to_be_visible()

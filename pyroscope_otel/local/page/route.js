@@ -2,6 +2,7 @@
 
 import { ask, askSource } from "./api.js";
 import { address, differenceAddress, requestAddress } from "./address.js";
+import { about } from "./cpu_time.js";
 import { fill, h } from "./dom.js";
 import { fromProfile } from "./flame_tree.js";
 import { withoutMemory } from "./empty.js";
@@ -19,14 +20,15 @@ export async function openRoute(place, around) {
   const service = place.params.get("service") ?? "";
   const route = place.params.get("route") ?? "";
   const { signal } = around;
+  const spread = await ask("durations", { service, route }, signal);
   const panel = new ProfilePanel({
     title: "Merged flame graph", name: route, around, tree: fromProfile,
     source: (frame, measure) => askSource(frame, measure, { service, route }, signal),
     ask: (measure) => ask("flamegraph", { service, route, type: measure.type }, signal),
-    missing: (measure) => (measure === CPU ? noSample() : withoutMemory(false)),
+    missing: (measure) => (measure === CPU ? noSample() : withoutMemory(spread.profiler.memory)),
+    below: (measure) => about(measure, spread.profiler.cpu_from),
   });
-  const [spread, { requests }] = await Promise.all([
-    ask("durations", { service, route }, signal),
+  const [{ requests }] = await Promise.all([
     ask("requests", { service, route, limit: 20 }, signal),
     panel.load(place.params),
   ]);
