@@ -92,7 +92,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--data", metavar="FILE", help="keep what was received in this file")
     parser.add_argument(
-        "--sampler", choices=("auto", "stack", "pyspy"), help="what takes the CPU profiles"
+        "--sampler",
+        choices=("auto", "stack", "pyspy"),
+        help="what takes the CPU profiles (default: auto, which is stack where it sees all)",
     )
     parser.add_argument("--memory", action="store_true", help="take memory profiles as well")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -167,6 +169,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--once",
         action="store_true",
         help="send the requests once, print what each spent its CPU time on, and end",
+    )
+    parser.add_argument(
+        "--memory", action="store_true", help="take memory profiles as well (it takes more CPU)"
     )
     parser.set_defaults(run=_demo)
 
@@ -261,7 +266,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from pyroscope_otel.demo import run
 
-    return run(port=arguments.port, data=arguments.data, once=arguments.once)
+    return run(
+        port=arguments.port, data=arguments.data, once=arguments.once, memory=arguments.memory
+    )
 
 
 def _welcome(server: LocalServer) -> None:
