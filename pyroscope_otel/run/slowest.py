@@ -47,7 +47,7 @@ def slowest_requests(url: str, since_ms: float) -> list[str]:
 
 
 def _hottest(url: str, request: dict[str, Any]) -> str:
-    functions = hottest(url, request["profile_id"]) if request["samples"] else ""
+    functions = hottest(url, request["profile_id"]) if request["cpu_ns"] else ""
     return functions or "hardly any CPU time: no sample hit it"
 
 
