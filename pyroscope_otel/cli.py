@@ -91,7 +91,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--data", metavar="FILE", help="store the received data in this file")
     parser.add_argument(
-        "--sampler", choices=("auto", "stack", "pyspy"), help="the sampler that takes CPU profiles"
+        "--sampler",
+        choices=("auto", "stack", "pyspy"),
+        help="the CPU sampler (default: auto, which is stack where it sees everything)",
     )
     parser.add_argument("--memory", action="store_true", help="take memory profiles as well")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -166,6 +168,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--once",
         action="store_true",
         help="send the requests once, print where each spent its CPU time, and exit",
+    )
+    parser.add_argument(
+        "--memory", action="store_true", help="take memory profiles as well (it takes more CPU)"
     )
     parser.set_defaults(run=_demo)
 
@@ -260,7 +265,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from pyroscope_otel.demo import run
 
-    return run(port=arguments.port, data=arguments.data, once=arguments.once)
+    return run(
+        port=arguments.port, data=arguments.data, once=arguments.once, memory=arguments.memory
+    )
 
 
 def _welcome(server: LocalServer) -> None:
