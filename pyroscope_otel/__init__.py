@@ -1,7 +1,7 @@
 """Links OpenTelemetry traces with Pyroscope profiles.
 
-Every CPU sample carries the id of the request it was spent on, and that
-request's root span carries the same id, `pyroscope.profile.id`.
+Every CPU sample carries the id of the request it was spent on. The request's root span carries
+the same id as `pyroscope.profile.id`.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ __all__ = (
     "upload_state",
 )
 
-# The one thing that an import does: the agent of this process, whoever starts it and however
-# `pyroscope.configure` was imported, pushes to a relay of ours, as what it samples has to be
-# read with what this package knows.
+# This is the only side effect of the import. The agent of this process must push to our relay,
+# because only this package can resolve marks. It works whoever starts the agent, and however
+# `pyroscope.configure` was imported.
 agent_start.install(UPLOADS)
 UPLOADS.look_for_agent()
 
 
 def current_profile_id() -> str | None:
-    """Return the id of the profile that the calling code's CPU time goes to.
+    """Return the id of the profile that a sample of the calling code would belong to.
 
-    It is the id of the local root span, 16 hexadecimal digits, and what that
-    span has as ``pyroscope.profile.id``.
+    It is the id of the local root span, 16 hexadecimal digits. The span has it as the attribute
+    ``pyroscope.profile.id``.
 
     Returns:
-        The id; None outside of a sampled request.
+        The id, or None outside of a sampled request.
     """
     profile = profile_of_a_sample()
     return None if profile is None else profile.id
 
 
 def upload_state() -> RelayState | None:
-    """Return what became of the profiles that this process's agent has pushed so far.
+    """Return what happened to the profiles that this process's agent has pushed so far.
 
-    Each process has an agent and a state of its own: ask in one that serves. It costs a
-    few microseconds, waits for nothing and has no secrets in it.
+    Each process has its own agent and state, so call this in a process that serves requests.
+    The call takes a few microseconds, waits for nothing and returns no secrets.
 
     Returns:
-        The counts of pushes, and the server's last answer. None where no agent runs, and
-        where it sends to the server itself (`attribution` is ``"thread"``, or it was started
-        before this package was imported).
+        The counts of pushes and the server's last answer. None if no agent runs, or if the
+        agent pushes to the server directly (`attribution` is ``"thread"``, or it started before
+        this package was imported).
     """
     return agent_start.state()

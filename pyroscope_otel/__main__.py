@@ -1,4 +1,4 @@
-"""`python -m pyroscope_otel`: the same as the command `pyroscope-otel`."""
+"""`python -m pyroscope_otel` runs the command `pyroscope-otel`."""
 
 import sys
 

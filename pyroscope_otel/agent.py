@@ -1,9 +1,8 @@
-"""The Pyroscope agent's life in this process: started when needed, stopped, forked.
+"""The Pyroscope agent of this process: starts it when needed, stops it, handles forks.
 
-The agent must start after the last fork, so the first local root span of each
-process starts it, and not `configure`. That is on a request's path: where there
-is nothing to do, `ensure_running` is one attribute check, and it never waits
-for a lock.
+The agent must start after the last fork. So `configure` does not start it. The first local root
+span of each process does. That happens on a request's path, so `ensure_running` never waits for
+a lock, and costs one attribute check if there is nothing to do.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ _POLL_SECONDS = 0.01
 
 class _State(Enum):
     OFF = auto()
-    """No agent that we know of."""
+    """No known agent runs."""
     RUNNING = auto()
     """Our agent runs."""
     FOREIGN = auto()
-    """The application's own agent runs, and is used as it is."""
+    """The application's own agent runs and is used unchanged."""
     STOPPING = auto()
-    """Our agent is flushing, in a thread of its own."""
+    """Our agent is flushing on its own thread."""
     REFUSED = auto()
     """Our agent did not start."""
     LEFT_BEHIND = auto()
@@ -46,7 +45,7 @@ class _State(Enum):
 
 
 class Agent:
-    """The agent of this process. The module's functions are those of the one instance.
+    """The agent of this process. The module's functions are methods of its single instance.
 
     Attributes:
         needed: Whether the next local root span has to start the agent.
@@ -57,8 +56,8 @@ class Agent:
         self._settings: Settings | None = None
         self._state = _State.OFF
         self._retry_at = 0.0
-        # Of OS threads: under gevent, a "thread" that flushes for seconds would
-        # stop all greenlets.
+        # A lock for OS threads. Under gevent, a "thread" that flushes for seconds would block
+        # all greenlets.
         self._lock = thread_labels.os_thread.allocate_lock()
         self._is_hooked_to_fork = False
         self._ran_before_fork = False
@@ -66,11 +65,11 @@ class Agent:
         self.holds_requests = False
 
     def arm(self, settings: Settings, *, holds_requests: bool = False) -> None:
-        """Remember the settings; from now on, the next local root span starts the agent.
+        """Store the settings. From now on, the next local root span starts the agent.
 
         Args:
-            settings: With `start` "now", the agent starts at once as well.
-            holds_requests: Whether a middleware of ours holds what this process serves.
+            settings: With `start` "now", the agent starts immediately as well.
+            holds_requests: Whether one of our middlewares holds the requests of this process.
         """
         if not self._is_hooked_to_fork:
             self._is_hooked_to_fork = True
@@ -91,16 +90,16 @@ class Agent:
         return self._settings is not None
 
     def disarm(self) -> None:
-        """Forget the settings; nothing starts the agent any more."""
+        """Forget the settings. Nothing starts the agent any more."""
         self._settings = None
         self.needed = False
 
     def ensure_running(self) -> None:
-        """Start the agent in this process if it is armed and does not run.
+        """Start the agent in this process if it is armed and not running.
 
-        Never raises and never waits for another thread. The start takes about
-        20 ms, once in a process. It holds the GIL from end to end, so that a
-        thread of its own would spare the request nothing.
+        Never raises and never waits for another thread. Starting takes about 20 ms, once per
+        process. The agent holds the GIL all that time, so a separate thread would not help the
+        request.
         """
         if not self.needed:
             return
@@ -112,14 +111,14 @@ class Agent:
     def stop(self, timeout_seconds: float = 5.0) -> bool:
         """Flush and stop the agent, if it is ours. It stays armed.
 
-        With a server that does not answer, the flush takes 10 s and more. It
-        goes on in a thread of its own, which does not keep the process alive.
+        If the server does not answer, the flush takes 10 s or more. It then continues on its
+        own thread, which does not keep the process alive.
 
         Args:
-            timeout_seconds: How long to wait for it.
+            timeout_seconds: How long to wait for the flush.
 
         Returns:
-            Whether no agent of ours runs any more. False: the flush goes on.
+            Whether our agent has stopped. If False, the flush continues.
         """
         deadline = time.monotonic() + timeout_seconds
         while not self._begin_to_stop():
@@ -134,8 +133,8 @@ class Agent:
         now = time.monotonic()
         if now < self._retry_at:
             return
-        # Held: another thread is at it, and this request need not wait for that.
-        # By position: _thread's lock of Python 3.10 takes no keyword.
+        # If the lock is held, another thread is starting the agent, and this request need not
+        # wait. Positional: in Python 3.10, locks of `_thread` take no keyword.
         if not self._lock.acquire(False):  # noqa: FBT003
             return
         try:
@@ -143,7 +142,7 @@ class Agent:
             self._start(now)
         finally:
             self._lock.release()
-        # Logging may switch greenlets: not with the lock.
+        # Outside the lock, because logging may switch greenlets.
         if self._state is not before:
             self._log_state()
             if self._state is _State.RUNNING:
@@ -158,9 +157,9 @@ class Agent:
             if settings is None and self._ran_before_fork and not thread_labels.agent_is_running():
                 self._state = _State.LEFT_BEHIND
             return
-        # Before the attempt, as it may raise.
+        # Before the attempt, which may raise.
         self._retry_at = now + _RETRY_SECONDS
-        # Asked first: a refused start is an error in the agent's own log.
+        # Checked first: the agent logs an error if its start is refused.
         if thread_labels.agent_is_running():
             self._state = _State.FOREIGN
         elif self._configure(settings):
@@ -174,7 +173,7 @@ class Agent:
 
     def _configure(self, settings: Settings) -> bool:
         arguments = settings.agent_arguments()
-        # What starts it is mostly the first root span: of a request, or of a consumer or script.
+        # Usually the first root span starts it: a request's, or a consumer's or script's.
         is_request = isinstance(INHERITED.get(None), Hold)
         self._sampler = sampler.choose(settings, holds_requests=self.holds_requests or is_request)
         if self._sampler == sampler.STACK:
@@ -195,8 +194,8 @@ class Agent:
         elif self._state is _State.REFUSED and self._is_second_stack(settings):
             logger.error(
                 "The Pyroscope agent did not start; there are no profiles. Its sampler 'stack' "
-                "starts once in a process, and ran in this one before, or in the one that it was "
-                "forked from. cpu_implementation='auto' takes 'pyspy' then"
+                "can start only once in a process, and has already run in this process or its "
+                "parent. With cpu_implementation='auto', the sampler is 'pyspy' in that case"
             )
         elif self._state is _State.REFUSED:
             logger.error(
@@ -207,9 +206,9 @@ class Agent:
         elif self._state is _State.LEFT_BEHIND:
             logger.warning(
                 "There are no profiles: the application started the Pyroscope agent in the process "
-                "that this one was forked from, and no agent outlives a fork. Call "
-                "pyroscope.configure in each process that serves (with gunicorn, in post_fork), or "
-                "pyroscope_otel.configure in its place, which sees to that itself."
+                "that this one was forked from, and an agent does not survive a fork. Call "
+                "pyroscope.configure in each serving process (with gunicorn, in post_fork), or "
+                "pyroscope_otel.configure instead, which starts the agent in each process."
             )
 
     def _is_second_stack(self, settings: Settings | None) -> bool:
@@ -220,7 +219,7 @@ class Agent:
         )
 
     def _begin_to_stop(self) -> bool:
-        """Return whether it could be decided if there is anything to stop."""
+        """Begin to stop the agent. Return False if the lock is held, to try again."""
         if not self._lock.acquire(False):  # noqa: FBT003  by position, as above
             return False
         try:
@@ -230,8 +229,8 @@ class Agent:
                 try:
                     thread_labels.os_thread.start_new_thread(self._flush, ())
                 except RuntimeError:
-                    # From Python 3.12 on no thread starts while the interpreter
-                    # shuts down. The agent's own exit handler flushes then.
+                    # From Python 3.12 on, no thread can start during interpreter shutdown. The
+                    # agent's own exit handler flushes in that case.
                     self._state = _State.RUNNING
             elif self._state is not _State.STOPPING:
                 self._state = _State.OFF
@@ -249,25 +248,25 @@ class Agent:
             self._state = _State.OFF
 
     def before_fork(self) -> None:
-        """Remember whether an agent runs, of which the child will have nothing."""
+        """Remember whether an agent runs. The child will not have it."""
         self._ran_before_fork = thread_labels.agent_is_running()
 
     def after_fork_in_child(self) -> None:
-        """Have the first local root span of the child look for an agent.
+        """Let the child's first local root span look for an agent.
 
-        Not here: many children serve no request, and it may be started yet.
+        It is too early here: many children serve no request, and an agent may still be started.
         """
         if self._ran_before_fork:
             self.needed = True
 
     def _reset_in_child(self) -> None:
-        """Begin anew in a forked child: the parent's agent is dead here.
+        """Reset in a forked child, where the parent's agent is dead.
 
-        It does not start here, not even with `start` "now": many children exec
-        another program or never serve a request, and the middle of a fork is no
-        place for starting threads. The child's first local root span starts it.
+        The agent does not start here, even with `start` "now". Many children execute another
+        program or never serve a request, and a fork handler must not start threads. The child's
+        first local root span starts the agent.
         """
-        # Whoever held the lock may not exist in the child.
+        # The thread that held the lock may not exist in the child.
         self._lock = thread_labels.os_thread.allocate_lock()
         self._state = _State.OFF
         self._retry_at = 0.0
@@ -275,10 +274,10 @@ class Agent:
 
 
 def _pause_until(deadline: float) -> bool:
-    """Sleep for a moment; return whether there is time left.
+    """Sleep briefly. Return whether time is left before the deadline.
 
-    Polled rather than waited for: under gevent `time.sleep` lets the other
-    greenlets run, and an unpatched lock does not.
+    Polling, because under gevent `time.sleep` lets other greenlets run, and an unpatched lock
+    does not.
     """
     remaining = deadline - time.monotonic()
     if remaining <= 0:

@@ -1,7 +1,7 @@
-"""The settings as keyword arguments, each with its type, for type checkers and editors.
+"""The settings as typed keyword arguments, for type checkers and editors.
 
-What each does is in the docstring of `pyroscope_otel.configure`; what is allowed, in
-the table of settings. Values are checked against that, whatever is written here.
+The docstring of `pyroscope_otel.configure` describes each setting, and the table of settings
+lists the allowed values. Values are checked against the table, not against these types.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Arguments(TypedDict, total=False):
-    """What `configure` and the adapters take. None is as if it were not given."""
+    """The arguments of `configure` and the adapters. None counts as not given."""
 
     application_name: str | None
     server_address: str | None

@@ -1,4 +1,4 @@
-"""ASGI middleware: for Starlette, FastAPI, Litestar, Quart, Django and others."""
+"""ASGI middleware for Starlette, FastAPI, Litestar, Quart, Django and others."""
 
 from __future__ import annotations
 
@@ -33,25 +33,23 @@ __all__ = ("PyroscopeMiddleware",)
 class PyroscopeMiddleware:
     """Links the requests of an ASGI application with their profiles.
 
-    Each HTTP request and each websocket session gets a root span, made by
-    OpenTelemetry's ASGI instrumentation, unless it has one: an instrumentation
-    of the application, or a framework that traces itself (FastAPI), comes first.
-    Its profile is held open until the application returns, over a streaming body
-    and background tasks.
+    OpenTelemetry's ASGI instrumentation makes a root span for each HTTP request and websocket
+    session, unless the application is already instrumented or its framework traces itself
+    (FastAPI). The profile stays open until the application returns, which includes streaming
+    bodies and background tasks.
 
-    The agent starts with the lifespan, or with the first request; it flushes at
-    the end of the lifespan, and so does the tracer provider if it was made here.
+    The agent starts with the lifespan or the first request. At the end of the lifespan, the
+    agent uploads its samples, and so does a tracer provider that was made here.
 
     Args:
         app: The application.
-        **settings: Those of `pyroscope_otel.configure`.
+        **settings: The settings of `pyroscope_otel.configure`.
 
     Raises:
-        SettingsError: If a setting is unknown, has a wrong value, or contradicts
-            an earlier `configure`.
-        ImportError: If a root span has to be made and the instrumentation is not
-            installed.
-        TypeError: If it is a WSGI application.
+        SettingsError: If a setting is unknown, has a wrong value, or contradicts an earlier
+            `configure`.
+        ImportError: If a root span has to be made and the instrumentation is not installed.
+        TypeError: If the application is a WSGI application.
     """
 
     def __init__(self, app: Application, **settings: Unpack[Arguments]) -> None:
@@ -73,17 +71,17 @@ class PyroscopeMiddleware:
         if configured is None or _traces_itself(self._app):
             return
         provider = tracing.tracer_provider_for(configured)
-        if not _has_starlettes_own(self._app):
+        if not _has_starlette_tracing(self._app):
             traced = _instrumented(self._app, provider)
             self._traced = {"http": traced, "websocket": traced}
             return
-        # It leaves websockets untraced. To trace them is no reason to refuse
-        # an application without contrib, which all the rest does not need.
+        # Starlette's middleware does not trace websockets. That is no reason to reject an
+        # application without contrib, which nothing else needs here.
         with suppress(ImportError):
             self._traced["websocket"] = _instrumented(self._app, provider)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI has it."""
+        """Serve one ASGI connection."""
         if self._failure is not None:
             await _refuse_to_start(self._failure, scope, receive, send)
         elif not self._enabled:
@@ -106,8 +104,8 @@ class PyroscopeMiddleware:
 def _is_built_by_starlette(app: Any) -> bool:
     """Return whether this is part of a Starlette or FastAPI application's own stack.
 
-    Their `add_middleware` constructs us when the server is up already, and most
-    servers take an exception then as "does not support lifespan", and go on.
+    Their `add_middleware` constructs us after the server has started. Most servers then treat
+    an exception as "does not support lifespan" and continue.
     """
     while app is not None:
         if type(app).__module__ == "starlette.middleware.exceptions":
@@ -117,15 +115,15 @@ def _is_built_by_starlette(app: Any) -> bool:
 
 
 async def _refuse_to_start(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell the server why it must not start; where it does not ask, fail the request.
+    """Report a start-up failure through the lifespan, or fail the request.
 
-    As Starlette does where an application's own lifespan fails: its `TestClient` takes
-    the start for a success unless the application raises as well.
+    Like Starlette for a failing lifespan, it also raises: its `TestClient` treats the start as
+    successful otherwise.
     """
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.failed", "message": str(error)})
-    # The same object for each request: without the frames of those before.
+    # Every request raises the same object: drop the frames of earlier ones.
     raise error.with_traceback(None)
 
 
@@ -141,9 +139,8 @@ def _starting(receive: Receive) -> Receive:
 
 def _stopping(send: Send) -> Send:
     async def stop_agent(message: Message) -> None:
-        # A server that was asked to end by a signal often ends by that signal
-        # in the end, without the interpreter's exit handlers: this is the last
-        # chance to push what was sampled.
+        # A server that is stopped by a signal often ends by that signal, without running the
+        # interpreter's exit handlers. This is the last chance to push samples.
         if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             configuration.flush()
         await send(message)
@@ -160,14 +157,14 @@ def _instrumented(app: Application, tracer_provider: TracerProvider) -> Applicat
         _named_after_route(app),
         default_span_details=_span_details,
         tracer_provider=tracer_provider,
-        # One span for each message says nothing that the root span does not.
+        # A span per message adds nothing to the root span.
         exclude_spans=["receive", "send"],
     )
     return traced
 
 
 def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Name a root span at its start: the method alone, as the route is not known yet."""
+    """Name a root span by its method alone: the route is not known yet."""
     return _method(scope), {}
 
 
@@ -176,7 +173,7 @@ def _method(scope: Scope) -> str:
         return "WS"
     from opentelemetry.util.http import sanitize_method
 
-    # Anyone can send any method, and each name is a series on the server.
+    # Clients can send any method, and each name is a series on the server.
     method = sanitize_method(scope["method"])
     return "HTTP" if method == "_OTHER" else method
 
@@ -185,14 +182,14 @@ def _named_after_route(app: Application) -> Application:
     """Name the root span after the route, once the framework has found it."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        # Marks of Starlette and FastAPI for a request that is traced further
-        # out: theirs would be a second root, of another trace.
+        # With these keys, Starlette and FastAPI treat the request as traced further out.
+        # Otherwise they would make a second root span, in another trace.
         scope["starlette.opentelemetry"] = True
         scope["fastapi.telemetry"] = None
         span = trace.get_current_span()
 
         async def name_and_send(message: Message) -> None:
-            # The earliest message, so that a streaming body is named as well.
+            # The earliest message, so that streaming responses are named too.
             if message["type"] in ("http.response.start", "websocket.accept"):
                 _name(span, scope)
             await send(message)
@@ -200,7 +197,7 @@ def _named_after_route(app: Application) -> Application:
         try:
             await app(scope, receive, name_and_send)
         except BaseException:
-            # An endpoint that raised has sent nothing yet.
+            # An endpoint that raised has not sent anything yet.
             _name(span, scope)
             raise
 
@@ -214,20 +211,20 @@ def _name(span: Span, scope: Scope) -> None:
             span.set_attribute("http.route", route)
             span.update_name(f"{_method(scope)} {route}")
     except Exception:
-        # Frameworks put what they like into the scope.
+        # Frameworks may put any object into the scope.
         failure.report("name a root span after its route")
 
 
 def _route(scope: Scope) -> str | None:
     """Return the template of the route that serves a request.
 
-    Starlette and FastAPI leave the route in the scope (`path_format`, relative
-    to the mounts in `root_path`), Litestar its template (`path_template`).
+    Starlette and FastAPI store the route in the scope (`path_format`, relative to the mounts in
+    `root_path`). Litestar stores the template (`path_template`).
     """
     route = scope.get("route")
     path = getattr(route, "path_format", None)
     if isinstance(path, str):
-        # A mount, whose application has no routes: `root_path` has it already.
+        # A mount whose application has no routes: `root_path` already includes it.
         relative = "" if hasattr(route, "routes") else path
         mounts = _mounts(scope, relative)
         return None if mounts is None else mounts + relative or "/"
@@ -236,9 +233,9 @@ def _route(scope: Scope) -> str | None:
 
 
 def _mounts(scope: Scope, path: str) -> str | None:
-    """Return the template of the mounts above a route; None where it cannot be known.
+    """Return the template of the mounts above a route, or None if it cannot be known.
 
-    `root_path` has the mounts' parameters as they were sent.
+    `root_path` contains the mounts' parameters as the client sent them.
     """
     segments = str(scope.get("root_path", "")).rstrip("/").split("/")
     for name, value in scope.get("path_params", {}).items():
@@ -252,7 +249,7 @@ def _mounts(scope: Scope, path: str) -> str | None:
 
 
 def _traces_itself(app: Any) -> bool:
-    """Return whether an application makes the root spans of requests and websockets."""
+    """Return whether an application makes root spans for its requests and websockets."""
     while app is not None:
         if is_contrib(app) or _is_tracing_fastapi(app):
             return True
@@ -260,27 +257,26 @@ def _traces_itself(app: Any) -> bool:
     return False
 
 
-def _has_starlettes_own(app: Any) -> bool:
-    """Return whether Starlette's own middleware makes the root spans of requests."""
+def _has_starlette_tracing(app: Any) -> bool:
+    """Return whether Starlette's own middleware makes root spans for requests."""
     while app is not None:
-        if _is_starlettes_own(type(app)):
+        if _is_starlette_tracing(type(app)):
             return True
         added = getattr(app, "user_middleware", ())
-        if any(_is_starlettes_own(middleware.cls) for middleware in added):
+        if any(_is_starlette_tracing(middleware.cls) for middleware in added):
             return True
         app = getattr(app, "app", None)
     return False
 
 
-def _is_starlettes_own(kind: Any) -> bool:
+def _is_starlette_tracing(kind: Any) -> bool:
     return getattr(kind, "__module__", None) == "starlette.middleware.opentelemetry"
 
 
 def _is_tracing_fastapi(app: Any) -> bool:
-    """Return whether this is a FastAPI (0.142 or later) that traces its requests.
+    """Return whether this is a FastAPI application (0.142 or later) that traces its requests.
 
-    It does if a tracer provider is set, for it or globally. It has no public name
-    for that.
+    It does if a tracer provider is set on it or globally. No public attribute tells.
     """
     if not any(kind.__module__ == "fastapi.applications" for kind in type(app).__mro__):
         return False

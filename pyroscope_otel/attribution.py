@@ -1,16 +1,16 @@
-"""Whose the running code is.
+"""Decides which request the running code belongs to.
 
-The rule: it belongs to the profile of the local root above the span that is current in
-the code's own context, as long as that span or the root is open. Otherwise to none.
-Wrong is worse than missing.
+The rule: code belongs to the profile of the local root span above its current span, while that
+current span or the root is open. Otherwise it belongs to no profile. Wrong is worse than
+missing.
 
-What code can belong to is an *owner*: it has the number that samples carry. A span knows
-its owner by an attribute that the span processor sets. What remains is code in whose
-context OpenTelemetry names no span. It *inherits* an owner:
+The thing that code belongs to is its *owner*. An owner has the number that samples carry. The
+span processor stores the owner of each span in an attribute of the span. Code whose context
+names no span *inherits* an owner:
 
-* What runs in a request that a middleware holds open: before its root span has started,
-  and after it has ended, until the response is closed.
-* A job in a thread pool, which starts in its worker's context and knows nothing of the
+* Code in a request that a middleware holds open, before the root span has started and after it
+  has ended, until the response is closed.
+* A job in a thread pool, which starts in the worker's context and knows nothing of the
   submitter's.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def _find_context_variable() -> ContextVar[otel_context.Context]:
-    """Return the variable in which OpenTelemetry keeps its current context."""
+    """Return the context variable that holds OpenTelemetry's current context."""
     context = contextvars.Context()
     context.run(otel_context.attach, otel_context.Context())
     try:
@@ -49,39 +49,39 @@ def _find_context_variable() -> ContextVar[otel_context.Context]:
     return variable
 
 
-# Both have no public name. They are found through public functions, so that
-# they are right also where a later OpenTelemetry names them differently.
+# Neither has a public name. Finding them through public functions also works if a later
+# OpenTelemetry release renames them.
 CURRENT: Final = _find_context_variable()
 (SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
 class Owner:
-    """What code belongs to, with a number of its own: here, a local root span.
+    """The owner of running code: here, a local root span. It has a number of its own.
 
-    The number is free again when nobody refers to the owner any more: no span below its
-    root, no context, and no code that runs through its mark.
+    The number becomes free when nothing refers to the owner: no span below its root, no
+    context, and no code running through its mark.
     """
 
-    __slots__ = ("home", "lent", "mark", "profile")
+    __slots__ = ("mark", "profile", "spare_marks", "thread_ident")
 
     def __init__(self, profile: Profile | None = None) -> None:
-        self.home = get_ident()
-        """The thread that it began on."""
+        self.thread_ident = get_ident()
+        """The thread that the owner was created on."""
         self.mark: Mark = MARKS.take()
         self.profile = self.mark.profile = profile
-        self.lent: list[Mark] | None = None
-        """The marks of guests that have left in time, for the next ones."""
+        self.spare_marks: list[Mark] | None = None
+        """Marks of guests that left in time, for later guests to reuse."""
 
     def __del__(self) -> None:
         try:
             MARKS.give_back(self.mark)
-            for mark in self.lent or ():
+            for mark in self.spare_marks or ():
                 MARKS.give_back(mark)
-        except Exception:  # noqa: S110  at the interpreter's end our globals may be gone
+        except Exception:  # noqa: S110  our globals may be gone at interpreter exit
             pass
 
     def if_open(self) -> Owner | None:
-        """Return what code that inherits this owner belongs to: this, or None."""
+        """Return the owner of code that inherits this one: itself while open, else None."""
         return self if self.profile is not None and self.profile.is_open() else None
 
 
@@ -91,35 +91,35 @@ INHERITED: Final[ContextVar[Owner | None]] = ContextVar("pyroscope_otel_inherite
 class Hold(Owner):
     """A request whose profile a middleware holds open until its response is closed.
 
-    The profile is that of the first local root span that starts in the request's
-    context. Use `hold_request`.
+    The profile is the one of the first local root span that starts in the request's context.
+    Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "when_taken")
+    __slots__ = ("_closed", "on_profile")
 
     def __init__(self) -> None:
         super().__init__()
         self._closed = False
-        self.when_taken: Callable[[Profile], object] | None = None
-        """Called when there is a profile."""
+        self.on_profile: Callable[[Profile], object] | None = None
+        """Called when the request gets its profile."""
 
     def take(self, profile: Profile) -> None:
-        """Hold this profile, unless there is one already or the request is over."""
+        """Hold this profile, unless the request already has one or is over."""
         if self.awaits_profile():
             self.profile = self.mark.profile = profile
-            for mark in self.lent or ():
-                # What jobs did before the root span had started is the request's as well.
+            for mark in self.spare_marks or ():
+                # Samples of jobs from before the root span started belong to the request too.
                 mark.profile = profile
             profile.hold()
-            if self.when_taken is not None:
-                self.when_taken(profile)
+            if self.on_profile is not None:
+                self.on_profile(profile)
 
     def awaits_profile(self) -> bool:
-        """Return whether the request is under way, and no profile is held yet."""
+        """Return whether the request is running and has no profile yet."""
         return self.profile is None and not self._closed
 
     def close(self) -> None:
-        """Let go of the profile. A second call does nothing."""
+        """Release the profile. A second call does nothing."""
         if not self._closed:
             self._closed = True
             if self.profile is not None:
@@ -131,54 +131,53 @@ class Hold(Owner):
         return self._closed
 
     def if_open(self) -> Owner | None:
-        """Return this while the request is under way, else None."""
+        """Return this hold while the request is running, else None."""
         return None if self._closed else self
 
     @property
     def profile_id(self) -> str | None:
-        """The request's profile id, or None where no local root span has started."""
+        """The request's profile id, or None if no local root span has started."""
         return None if self.profile is None else self.profile.id
 
 
 class Guest(Owner):
-    """Code that may go on after the request it works for: a job, a thread that was told to.
+    """Code that may outlive the request it works for, such as a pool job.
 
-    It belongs to the request while the span that it began under, or the root, is open, and
-    keeps neither open nor alive. It has a number of its own: whether samples were taken in
-    time is asked when they are uploaded, and what the request's own code did is right
-    either way.
+    It belongs to the request while the span it began under, or the root, is open. It keeps
+    neither of them open or alive. It has a number of its own, so that an upload can check
+    whether its samples were taken in time without affecting the request's own samples.
     """
 
     __slots__ = ("_host", "_span")
 
     def __init__(self, host: Owner, span: weakref.ref[Any] | None) -> None:
-        self.home = get_ident()
-        self.lent = None
+        self.thread_ident = get_ident()
+        self.spare_marks = None
         self.profile = host.profile
         self._host: Owner | None = host
         self._span = span
-        # Optimization: what guests of one host have sampled is of one profile, so one number
-        # does for those that come one after the other.
-        lent = host.lent
-        self.mark = lent.pop() if lent else MARKS.take()
+        # Optimization: all guests of one host belong to one profile, so guests that run one
+        # after the other share a number.
+        spare_marks = host.spare_marks
+        self.mark = spare_marks.pop() if spare_marks else MARKS.take()
         self.mark.profile = self.profile
         self.mark.guest = self
 
     def __del__(self) -> None:
-        """Do nothing: it had to leave before."""
+        """Do nothing: `leave` has already released the mark."""
 
     def if_open(self) -> Owner | None:
-        """Return this while it may still work for the request, else None."""
+        """Return this guest while it may still work for the request, else None."""
         host = self._host
         return self if host is not None and self._is_in_time_of(host) else None
 
     def leave(self, *, in_time: bool = False) -> None:
-        """Work for the request no more.
+        """Stop working for the request.
 
-        What was sampled counts if the request is open still, or if it is said to be in
-        time: its end is just seen on the thread that works for it. A copy of the job's
-        context may live on: asgiref gives the context that a coroutine ended in to the
-        code that waited for it.
+        The samples count if the request is still open, or if the caller says that they are in
+        time because it has just seen the request end on this guest's thread. A copy of the
+        job's context may live on: asgiref gives the final context of a coroutine to the code
+        that awaited it.
         """
         host, self._host = self._host, None
         if host is None:
@@ -190,17 +189,17 @@ class Guest(Owner):
             return
         mark.profile = host.profile
         mark.guest = None
-        if host.lent is None:
-            host.lent = [mark]
+        if host.spare_marks is None:
+            host.spare_marks = [mark]
         else:
-            host.lent.append(mark)
+            host.spare_marks.append(mark)
 
     def still_serves(self, host: Owner) -> bool:
-        """Return whether it may still work for this host's request."""
+        """Return whether this guest may still work for this host's request."""
         return self.profile is host.profile and self.if_open() is self
 
     def is_in_time(self) -> bool:
-        """Return whether the request is open, so that what was sampled until now counts."""
+        """Return whether the request is still open, so that the samples so far count."""
         return self._host is not None and self._is_in_time_of(self._host)
 
     def _is_in_time_of(self, host: Owner) -> bool:
@@ -208,49 +207,44 @@ class Guest(Owner):
         if span is not None and span.is_recording():
             return True
         if self.profile is None:
-            # It began before the request's root span.
+            # The guest began before the request's root span.
             return host.if_open() is host
         return self.profile.is_open()
 
 
 def span_in(context: otel_context.Context | None) -> Any:
-    """Return the span that a context names, or the current one names; None if there is none."""
-    # Optimization: `trace.get_current_span` without its checks, at a third of its
-    # price. It runs at every span's start.
+    """Return the span in a context (default: the current context), or None."""
+    # Optimization: `trace.get_current_span` without its checks takes a third of the time. This
+    # runs at the start of every span.
     if context is None:
         context = CURRENT.get(None)
     return None if context is None else context.get(SPAN_KEY)
 
 
-def weak_span() -> weakref.ref[Any] | None:
-    """Return a reference to the current span that keeps it not alive; None if there is none."""
+def current_span_ref() -> weakref.ref[Any] | None:
+    """Return a weak reference to the current span, or None if there is none."""
     span = span_in(None)
     return None if span is None else weakref.ref(span)
 
 
 def owner_of_span(span: Any) -> Owner | None:
-    """Return the owner of what runs under a span, its profile open or not."""
+    """Return the owner of code under a span, whether its profile is open or not."""
     owner: Owner | None = getattr(span, "_pyroscope_owner", None)
     return owner
 
 
-def profile_of_span(span: Any) -> Profile | None:
-    """Return the profile that a span is in, open or not."""
-    owner = owner_of_span(span)
-    return None if owner is None else owner.profile
-
-
-def put_span_in(span: Any, owner: Owner) -> None:
-    """Make a span, and thereby what runs under it, part of an owner's profile."""
+def set_owner(span: Any, owner: Owner) -> None:
+    """Assign a span, and the code that runs under it, to an owner."""
     span._pyroscope_owner = owner  # noqa: SLF001  our own attribute on their object
 
 
 def owner_under(span: Any, context: contextvars.Context | None = None) -> Owner | None:
-    """Return whose code is that runs under a span, or None.
+    """Return the owner of code that runs under a span, or None.
 
     Args:
         span: The span.
-        context: The context that it is current in, without entering it; None is the current.
+        context: The context in which the span is current. It is not entered. None means the
+            current context.
     """
     try:
         owner: Owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
@@ -260,11 +254,11 @@ def owner_under(span: Any, context: contextvars.Context | None = None) -> Owner 
 
 
 def owner_after_end(owner: Owner, context: contextvars.Context | None) -> Owner | None:
-    """Return whose code is that runs under an ended span of an owner's, or None.
+    """Return the owner of code under an ended span, or None.
 
-    It is the owner's while its profile is open; unless another request is held there: its
-    connection is kept alive, and the span was left behind by the request before, which goes
-    on elsewhere.
+    It is the span's owner while that owner's profile is open, unless the context holds another
+    request. In that case a kept-alive connection left the span behind from the previous
+    request, which continues elsewhere.
     """
     if owner.profile is None or not owner.profile.is_open():
         return None
@@ -279,21 +273,21 @@ def owner_after_end(owner: Owner, context: contextvars.Context | None) -> Owner 
 
 
 def current_owner() -> Owner | None:
-    """Return whose the calling code is, or None."""
+    """Return the owner of the calling code, or None."""
     context = CURRENT.get(None)
     if context is not None:
         span = context.get(SPAN_KEY)
         if span is not None:
             return owner_under(span)
         if not context:
-            # An empty context was attached on purpose: nothing is inherited.
+            # An empty context was attached on purpose, so nothing is inherited.
             return None
     inherited = INHERITED.get(None)
     return None if inherited is None else inherited.if_open()
 
 
 def owner_in(context: contextvars.Context) -> Owner | None:
-    """Return whose code runs in a context, without entering it."""
+    """Return the owner of code that runs in a context, or None. The context is not entered."""
     current = context.get(CURRENT)
     span = None if current is None else current.get(SPAN_KEY)
     if span is not None:
@@ -305,17 +299,15 @@ def owner_in(context: contextvars.Context) -> Owner | None:
 
 
 def adopt(context: otel_context.Context | None) -> None:
-    """Put a span that is not ours into the profile that encloses it.
+    """Assign a foreign span to the profile that encloses it.
 
-    A span that the sampler dropped, that another provider made, or that is
-    wrapped in an object of another class never came by our processor. Where it
-    becomes current below a span of ours in the same trace, what runs under it is
-    part of that profile.
+    Some spans never pass through our processor: the sampler dropped them, another provider made
+    them, or an object of another class wraps them. Where such a span becomes current below one
+    of our spans in the same trace, the code under it belongs to that profile.
 
     Args:
-        context: A context that is about to be attached, with a span that has no
-            owner. None is no context, and is attached all the same where there is
-            no propagator to make one.
+        context: A context about to be attached, whose span has no owner. It may be None:
+            OpenTelemetry attaches None if no propagator makes a context.
     """
     span: Any = None if context is None else context.get(SPAN_KEY)
     if span is None:
@@ -328,6 +320,6 @@ def adopt(context: otel_context.Context | None) -> None:
         return
     owner = owner_under(enclosing)
     if owner is not None:
-        # An object that takes no attribute of ours has no owner then.
+        # An object that rejects our attribute stays without an owner.
         with contextlib.suppress(AttributeError):
-            put_span_in(span, owner)
+            set_owner(span, owner)

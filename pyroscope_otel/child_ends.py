@@ -1,7 +1,7 @@
-"""Children that end by `os._exit`: what was sampled in them is uploaded at their end.
+"""Uploads the samples of child processes that end with `os._exit`.
 
-Exit handlers do not run there. Only where an agent of ours runs in the very process is there
-anything to do: a fork that serves no request, or executes another program, pays nothing.
+`os._exit` runs no exit handlers. Only a process that runs our agent pays for this. A fork that
+serves no request, or executes another program, does not.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     Stop = Callable[[float], object]
 
 SECONDS: Final = 2.0
-"""How long such an end may wait for the server: somebody may wait for the child."""
+"""How long the end of a child may wait for the server. The parent may be waiting for the child."""
 
 _LAST: Final = -1000
 
 
 class _Process:
     pid = 0
-    """The last process that has its finaliser: a forked child needs one of its own."""
+    """The last process that registered its finaliser. A forked child needs its own."""
 
 
 def watch(stop: Stop) -> None:
-    """See to it that the agent stops at the end of children that are forked from now on.
+    """Stop the agent at the end of children that are forked from now on.
 
     Args:
-        stop: Stops the agent of the calling process within so many seconds, at once where
-            none runs.
+        stop: Stops the calling process's agent within the given number of seconds. Returns at
+            once if no agent runs.
     """
     if not _RQ.active and not _RQ.is_waiting:
         _RQ.stop, _RQ.is_waiting = stop, True
@@ -44,7 +44,7 @@ def watch(stop: Stop) -> None:
 
 
 def agent_started(stop: Stop) -> None:
-    """Have the agent stop at the end of this process, if that is a child of `multiprocessing`.
+    """Stop the agent at the end of this process, if it is a `multiprocessing` child.
 
     Such a child calls finalisers before `os._exit`.
 
@@ -58,15 +58,15 @@ def agent_started(stop: Stop) -> None:
     process = sys.modules.get("multiprocessing.process")
     if util is None or process is None or process.parent_process() is None:
         return
-    # The last of all: what other finalisers do is sampled as well. One belongs to the process
-    # that made it, and is not called in what is forked from that.
+    # Runs last, so that other finalisers are sampled too. A finaliser belongs to the process
+    # that made it and is not called in forks of that process.
     util.Finalize(None, stop, args=(SECONDS,), exitpriority=_LAST)
 
 
 class _RqJobs(Hook):
-    """Stops the agent after the one job for which RQ has forked a process.
+    """Stops the agent after the single job of a process that RQ has forked.
 
-    RQ's `main_work_horse` calls `perform_job`, then `os._exit`, and has no finalisers.
+    RQ's `main_work_horse` calls `perform_job` and then `os._exit`, without finalisers.
     """
 
     module = "rq.worker"
@@ -84,7 +84,7 @@ class _RqJobs(Hook):
             try:
                 return original(worker, *arguments, **named)
             finally:
-                # A worker that runs its jobs itself goes on.
+                # A worker that runs jobs in its own process continues.
                 if self.active and worker.is_horse:
                     try:
                         self.stop(SECONDS)

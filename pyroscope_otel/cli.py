@@ -1,7 +1,7 @@
 """The command `pyroscope-otel`.
 
-Each subcommand is imported when it is called: none costs the others anything,
-and what needs an extra says so.
+Each subcommand is imported only when it runs, so none slows down the others. A subcommand that
+needs an extra says so.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: Those after the command's name; `sys.argv` by default.
+        arguments: The command line after the command's name. Default: `sys.argv`.
 
     Returns:
         The exit status: 0 for success, 1 for failure.
 
     Raises:
-        SystemExit: With 2 where the arguments are wrong; with 0 after ``--help``
-            and ``--version``.
+        SystemExit: With 2 for wrong arguments, with 0 after ``--help`` and ``--version``.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -43,15 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if error.name is not None:
             raise
-        # Composed by the part that needs an extra: it says which, and how to get it.
+        # The message names the missing extra and how to install it.
         return _fail(str(error))
     except KeyboardInterrupt:
-        return 130  # as a shell counts an interrupt
+        return 130  # the status that shells use for an interrupt
     return status
 
 
 def _fail(message: str) -> int:
-    print(f"pyroscope-otel: {message}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
+    print(f"pyroscope-otel: {message}", file=sys.stderr)  # noqa: T201  terminal output
     return 1
 
 
@@ -73,12 +72,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "run",
-        help="run an application of yours, unchanged, and show its requests",
+        help="run your application unchanged, and show its requests",
         usage="pyroscope-otel run [options] COMMAND...",
         description=(
-            "Run a command, such as uvicorn shop:app, with the local server beside it: each "
-            "request of its Python processes is on the page with its flame graph. Nothing of the "
-            "application is changed."
+            "Run a command, such as uvicorn shop:app, together with the local server. Each "
+            "request of its Python processes appears on the page with its flame graph. The "
+            "application is not changed."
         ),
         epilog="Exit status: the command's.",
     )
@@ -86,13 +85,15 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--port",
         type=_port,
         help=(
-            "port of the local server; one that runs there already is used "
-            "(default: 4040, or a free one where something else has that)"
+            "port of the local server; a server that already runs there is used "
+            "(default: 4040, or a free port if that is taken)"
         ),
     )
-    parser.add_argument("--data", metavar="FILE", help="keep what was received in this file")
+    parser.add_argument("--data", metavar="FILE", help="store the received data in this file")
     parser.add_argument(
-        "--sampler", choices=("auto", "stack", "pyspy"), help="what takes the CPU profiles"
+        "--sampler",
+        choices=("auto", "stack", "pyspy"),
+        help="the CPU sampler (default: auto, which is stack where it sees everything)",
     )
     parser.add_argument("--memory", action="store_true", help="take memory profiles as well")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -103,47 +104,47 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "serve",
-        help="run a local server for development: profiles and traces in, a web page out",
+        help="run a local development server that shows profiles and traces on a web page",
         description=(
-            "Run a local server for development. It takes what a Pyroscope agent pushes and "
+            "Run a local development server. It accepts pushes from Pyroscope agents and "
             "OTLP traces over HTTP, and shows each request with its flame graph on a web page."
         ),
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on (default: %(default)s; another may let other machines in)",
+        help="address to listen on (default: %(default)s; others may expose it to the network)",
     )
     parser.add_argument(
         "--port",
         type=_port,
         default=4040,
-        help="port of the page, the profiles and /v1/traces (default: %(default)s, Pyroscope's)",
+        help="port of the page, profiles and /v1/traces (default: %(default)s, as in Pyroscope)",
     )
     parser.add_argument(
         "--otlp-port",
         type=_port,
         default=4318,
-        help="port of OTLP over HTTP (default: %(default)s, its standard port)",
+        help="port of OTLP over HTTP (default: %(default)s, the standard port)",
     )
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="keep what was received in this file (default: a temporary one)",
+        help="store the received data in this file (default: a temporary one)",
     )
     parser.add_argument(
         "--keep",
         type=_duration,
         default="24h",
         metavar="TIME",
-        help="forget what is older than this, such as 30m, 12h or 7d (default: %(default)s)",
+        help="delete older data; a time such as 30m, 12h or 7d (default: %(default)s)",
     )
     parser.add_argument(
         "--max-size",
         type=_size,
         default="512MB",
         metavar="SIZE",
-        help="forget the oldest when more is stored, such as 500MB or 2GB (default: %(default)s)",
+        help="delete the oldest data above this size, such as 500MB or 2GB (default: %(default)s)",
     )
     parser.set_defaults(run=_serve)
 
@@ -151,22 +152,25 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "demo",
-        help="run the local server, an example service, and requests to it",
+        help="run the local server and an example service, and send it requests",
         description=(
-            "Run the local server and an example service, send it requests of all sorts, and "
-            "print the link to their flame graphs. Ctrl-C ends it."
+            "Run the local server and an example service, send it various requests, and "
+            "print the link to their flame graphs. Press Ctrl-C to stop."
         ),
     )
     parser.add_argument(
         "--port",
         type=_port,
-        help="port of the local server (default: 4040, or a free one where that is taken)",
+        help="port of the local server (default: 4040, or a free port if that is taken)",
     )
-    parser.add_argument("--data", metavar="FILE", help="keep what was received in this file")
+    parser.add_argument("--data", metavar="FILE", help="store the received data in this file")
     parser.add_argument(
         "--once",
         action="store_true",
-        help="send the requests once, print what each spent its CPU time on, and end",
+        help="send the requests once, print where each spent its CPU time, and exit",
+    )
+    parser.add_argument(
+        "--memory", action="store_true", help="take memory profiles as well (it takes more CPU)"
     )
     parser.set_defaults(run=_demo)
 
@@ -174,14 +178,14 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="check a set-up and say what is wrong with it",
+        help="check a set-up and report what is wrong with it",
         description=(
-            "Check a set-up and say what is wrong with it, each finding with its remedy: the "
-            "settings, the installed versions, the Pyroscope server, the way of the traces, and "
-            "a span whose profile is pushed and read back. With APP, the application as well: "
-            "it is loaded as its server would, in a process of its own, and gets a request."
+            "Check a set-up and report each problem with its remedy. It checks the "
+            "settings, the installed versions, the Pyroscope server and the trace exporters, and "
+            "pushes a span's profile and reads it back. With APP, it also loads the application "
+            "as its server would, in a separate process, and sends it a request."
         ),
-        epilog="Exit status: 0 if no problem was found, 1 if one was, 2 for wrong arguments.",
+        epilog="Exit status: 0 for no problems, 1 for problems, 2 for wrong arguments.",
     )
     parser.add_argument(
         "app",
@@ -198,7 +202,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--path",
         default="/",
         type=_path,
-        help="path of the request that APP gets, with GET (default: %(default)s)",
+        help="path of the GET request to APP (default: %(default)s)",
     )
     parser.add_argument(
         "--server",
@@ -211,8 +215,8 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=_url,
         metavar="URL",
         help=(
-            "read profiles back from this server (default: the one that they are pushed to; "
-            "needed where that only passes them on, as Grafana Alloy does)"
+            "read profiles back from this server (default: the server they are pushed to; "
+            "needed if that only forwards them, like Grafana Alloy)"
         ),
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -253,7 +257,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     except OSError as error:
         reason = f"{error.strerror or error}."
         if error.errno == errno.EADDRINUSE:
-            reason += " Choose others with --port and --otlp-port; 0 is any free one."
+            reason += " Choose others with --port and --otlp-port; 0 means any free port."
         return _fail(reason)
     return 0
 
@@ -261,7 +265,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from pyroscope_otel.demo import run
 
-    return run(port=arguments.port, data=arguments.data, once=arguments.once)
+    return run(
+        port=arguments.port, data=arguments.data, once=arguments.once, memory=arguments.memory
+    )
 
 
 def _welcome(server: LocalServer) -> None:
@@ -285,7 +291,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _port(text: str) -> int:
     most = 65_535
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed is 0 to {most}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; allowed: 0 to {most}")
     return int(text)
 
 
@@ -293,7 +299,7 @@ def _duration(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if found is None or not int(found[1]):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; allowed is a whole number with s, m, h or d, such as 12h"
+            f"{text!r} is not a time; allowed: a whole number with s, m, h or d, such as 12h"
         )
     return int(found[1]) * _SECONDS[found[2]]
 
@@ -302,7 +308,7 @@ def _size(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,9})(KB|MB|GB)", text, re.IGNORECASE)
     if found is None or not int(found[1]):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; allowed is a whole number with KB, MB or GB, such as 500MB"
+            f"{text!r} is not a size; allowed: a whole number with KB, MB or GB, such as 500MB"
         )
     return int(found[1]) * _BYTES[found[2].upper()]
 
@@ -314,9 +320,9 @@ def _url(text: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or re.search(r"\s", text):
-        # Without it: it may have a password in it.
+        # The URL is omitted: it may contain a password.
         raise argparse.ArgumentTypeError(
-            "not a URL; it begins with http:// or https:// and names a host"
+            "not a URL; a URL begins with http:// or https:// and names a host"
         )
     return text
 
@@ -324,6 +330,6 @@ def _url(text: str) -> str:
 def _path(text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no path; it begins with / and is quoted as in a URL"
+            f"{text!r} is not a path; a path begins with / and is quoted as in a URL"
         )
     return text

@@ -1,4 +1,4 @@
-"""`configure` and `shutdown`: what every adapter does, in one place."""
+"""`configure` and `shutdown`: the work that all adapters share."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class _Installed(NamedTuple):
     settings: Settings
     provider: Any
     processor: SpanProcessor | None
-    """None where the application registered its own, or nothing makes spans."""
+    """None if the application registered its own, or if the provider makes no spans."""
     arguments: Mapping[str, object]
     read: Callable[..., Settings]
-    """Reads the settings again, for the resource of another provider."""
-    gives_way: bool
-    """Whether a later call may set other settings. What it leaves out is then as
-    the arguments were."""
+    """Reads the settings again, with another provider's resource."""
+    replaceable: bool
+    """Whether a later call may use other settings. Settings that it omits keep the values of
+    these arguments."""
 
 
 class _Process:
-    """What is configured in this process."""
+    """The configuration of this process."""
 
     def __init__(self) -> None:
         self.installed: _Installed | None = None
@@ -54,32 +54,32 @@ class _Process:
 
 
 _process = _Process()
-# Another thread may have held it, and is not there in a forked child.
+# In a forked child, the thread that held the lock does not exist.
 os.register_at_fork(after_in_child=_process.renew_lock)
 
 
 def configure(**settings: Unpack[Arguments]) -> None:
     """Link this application's traces with its profiles.
 
-    Reads and checks the settings, registers a `PyroscopeSpanProcessor` with the
-    tracer provider and starts the Pyroscope agent when the first request comes.
-    An application without a tracer provider gets one.
+    Reads and checks the settings, registers a `PyroscopeSpanProcessor` with the tracer
+    provider, and starts the Pyroscope agent with the first request. An application without a
+    tracer provider gets one.
 
-    All arguments are optional. One that is not given, or None, comes from its
-    environment variable (``PYROSCOPE_...``, see the table of settings), then
-    from the OpenTelemetry resource, then from the default. Calling it again is
-    fine as long as nothing is given another value. Names, units and defaults
-    are those of `pyroscope.configure`, except where it says "ours".
+    All arguments are optional. If an argument is missing or None, its value comes from its
+    environment variable (``PYROSCOPE_...``, see the table of settings), then from the
+    OpenTelemetry resource, then from the default. You can call this function again as long as
+    no value changes. Names, units and defaults match `pyroscope.configure`, except those marked
+    "ours".
 
     Args:
-        application_name: The name of the service. Default: the OpenTelemetry
-            resource's ``service.name``, which it should equal.
+        application_name: The name of the service. Default: the OpenTelemetry resource's
+            ``service.name``, which it should equal.
         server_address: The Pyroscope server's URL, with ``http://`` or ``https://``.
         basic_auth_username: The user for basic authentication.
         basic_auth_password: The password for basic authentication.
         auth_token: A token, sent as ``Authorization: Bearer`` (ours).
         tenant_id: The tenant, sent as ``X-Scope-OrgID``.
-        http_headers: More headers for the requests to the server.
+        http_headers: Additional headers for requests to the server.
         tags: Labels of all profiles of this process.
         sample_rate: Samples per second, 1 or more.
         upload_interval: Whole seconds between two uploads, 1 or more.
@@ -90,64 +90,63 @@ def configure(**settings: Unpack[Arguments]) -> None:
             `pyroscope.ProfilerImplementation`.
         line_no: A `pyroscope.LineNo`.
         mem_enabled: Take memory profiles as well.
-        mem_max_nframe: Frames of a stack that memory profiles keep.
-        mem_heap_sample_size: Bytes allocated between two memory samples.
+        mem_max_nframe: The maximum number of frames per stack in memory profiles.
+        mem_heap_sample_size: Average number of bytes allocated between two memory samples.
         mem_enable_mem_domain: Memory profiles include the ``mem`` domain.
         report_pid: Samples carry the process id.
         report_thread_id: Samples carry the thread's id.
         report_thread_name: Samples carry the thread's name.
         enable_logging: The agent logs to stderr.
-        enabled: With False, nothing is installed (ours).
-        span_labels: The labels that samples carry, of ``span_id``, ``span_name``
-            and ``trace_id`` (ours).
-        attribution: What names a sample's request: its ``"stack"``, or the labels of its
-            ``"thread"``, which are read a moment too late (ours).
-        max_span_names: How many values the label ``span_name`` takes in a process (ours).
-        upload_buffer: Bytes of profiles that are kept while the server is away (ours).
-        start: When the agent starts: ``"lazy"``, with the first request in each
-            process, or ``"now"``, which is not for a process that forks its
-            workers (ours).
+        enabled: If False, nothing is installed (ours).
+        span_labels: The labels that samples carry: ``span_id``, ``span_name`` and ``trace_id``
+            (ours).
+        attribution: What identifies a sample's request: its ``"stack"``, or the labels of its
+            ``"thread"``, which the agent reads a moment too late (ours).
+        max_span_names: The maximum number of ``span_name`` values per process (ours).
+        upload_buffer: Bytes of profiles to keep while the server is unavailable (ours).
+        start: When the agent starts: ``"lazy"``, with the first request in each process, or
+            ``"now"``. Do not use ``"now"`` in a process that forks its workers (ours).
         tracer_provider: The tracer provider, instead of the global one (ours).
 
     Raises:
-        SettingsError: If a name is unknown, a value is not allowed, two settings
-            contradict each other, or one differs from an earlier call's.
+        SettingsError: If a name is unknown, a value is not allowed, two settings contradict
+            each other, or a setting differs from an earlier call.
     """
     apply(settings)
 
 
-def apply(  # noqa: PLR0913  each adapter's own, by keyword
+def apply(  # noqa: PLR0913  adapters differ in these keywords
     arguments: Mapping[str, object],
     framework: Mapping[str, object] | None = None,
     framework_name: str = "framework setting {}",
     *,
-    gives_way: bool = False,
+    replaceable: bool = False,
     with_agent: bool = True,
     holds_requests: bool = False,
 ) -> Settings | None:
-    """Configure this process. What `configure` and all adapters call.
+    """Configure this process. `configure` and all adapters call this.
 
     Args:
         arguments: See `read_settings`.
         framework: See `read_settings`.
         framework_name: See `read_settings`.
-        gives_way: Whether a later call with other settings takes the place of this
-            one, as the application's own does of what was set up without code.
-        with_agent: Whether the agent is to start, when `start` says.
+        replaceable: Whether a later call with other settings replaces this one. The
+            application's own call replaces a set-up without code.
+        with_agent: Whether the agent may start, as the setting `start` says.
         holds_requests: Whether the caller runs each request through its mark.
 
     Returns:
-        The settings in force; None where `enabled` is False.
+        The settings in force, or None if `enabled` is False.
 
     Raises:
-        SettingsError: As `configure`.
+        SettingsError: See `configure`.
     """
     with _process.lock:
         installed = _process.installed
-        if installed is not None and installed.gives_way:
-            arguments = _with_those_before(arguments, framework or {}, installed.arguments)
+        if installed is not None and installed.replaceable:
+            arguments = _with_earlier_arguments(arguments, framework or {}, installed.arguments)
         given = arguments.get("tracer_provider") or (framework or {}).get("tracer_provider")
-        if installed is None or (installed.gives_way and given is not None):
+        if installed is None or (installed.replaceable and given is not None):
             provider = tracing.provider_in_use(given)
         else:
             provider = installed.provider
@@ -156,44 +155,46 @@ def apply(  # noqa: PLR0913  each adapter's own, by keyword
         if installed is not None:
             differences = _differences(installed, settings)
             if not differences:
-                _process.installed = installed._replace(gives_way=installed.gives_way and gives_way)
+                _process.installed = installed._replace(
+                    replaceable=installed.replaceable and replaceable
+                )
                 if with_agent:
                     agent.arm(installed.settings, holds_requests=holds_requests)
                 return installed.settings
-            if not installed.gives_way:
+            if not installed.replaceable:
                 raise SettingsError(
-                    "pyroscope_otel is configured already, with other settings: "
+                    "pyroscope_otel is already configured, with other settings: "
                     f"{'; '.join(differences)}. Call pyroscope_otel.shutdown() first"
                 )
             _uninstall()
             agent.stop()
         if not settings.enabled:
             return None
-        _process.installed = _install(settings, arguments, read, gives_way=gives_way)
+        _process.installed = _install(settings, arguments, read, replaceable=replaceable)
         if with_agent:
             agent.arm(settings, holds_requests=holds_requests)
     return settings
 
 
 def shutdown(timeout: float | None = None) -> bool:
-    """Upload what there is, stop the agent and take out what `configure` put in.
+    """Upload the remaining samples, stop the agent and undo `configure`.
 
-    `configure` may be called again afterwards, with other settings. An agent or
-    a span processor that the application set up itself stays. The spans of a tracer
-    provider that was made here are exported.
+    You can call `configure` again afterwards, with other settings. An agent or span processor
+    that the application set up itself stays. If the tracer provider was made here, its spans
+    are exported.
 
     Args:
-        timeout: Seconds to wait for the upload. Default: what is left of the 5 s that all
-            ends of a process have together: this one, the end of a lifespan, the exit. It
-            goes on in the background if the server takes longer, and is lost if the process
-            ends first.
+        timeout: Seconds to wait for the upload. Default: the time left of the 5 s that all
+            shutdown steps of a process share (this call, the end of a lifespan, the exit). If
+            the server takes longer, the upload continues in the background, and is lost if the
+            process ends first.
 
     Returns:
         Whether the agent has stopped.
     """
-    with ENDING.one(timeout) as deadline:
+    with ENDING.step(timeout) as deadline:
         lock = _process.lock
-        # Not for ever: a signal's handler may call this on the thread that has it.
+        # With a timeout: a signal handler may call this on the thread that holds the lock.
         if not lock.acquire(timeout=seconds_until(deadline)):
             return False
         try:
@@ -204,25 +205,25 @@ def shutdown(timeout: float | None = None) -> bool:
 
 
 def flush(timeout: float | None = None) -> None:
-    """Upload what there is, where this may be the last chance to: at the end of a lifespan.
+    """Upload the remaining samples at the end of a lifespan, which may be the last chance.
 
-    Stops the agent, which starts again if it is needed, and exports the spans of
-    the tracer provider if that was made here. Another's are its maker's affair.
+    Stops the agent, which starts again when needed. If the tracer provider was made here, its
+    spans are exported. Other providers are left to their owner.
 
     Args:
         timeout: Seconds to wait, as in `shutdown`.
     """
-    with ENDING.one(timeout) as deadline:
+    with ENDING.step(timeout) as deadline:
         _flush_until(deadline)
 
 
 def _flush_until(deadline: float) -> bool:
-    """Upload profiles and spans at the same time; return whether the agent has stopped."""
+    """Upload profiles and spans in parallel. Return whether the agent has stopped."""
     exporting = None
     try:
         exporting = tracing.start_to_flush()
     except Exception:
-        # Where no thread can be started any more.
+        # No thread can be started any more.
         failure.report("export the last spans")
     has_stopped = agent.stop(seconds_until(deadline))
     if exporting is not None:
@@ -237,7 +238,7 @@ def _uninstall() -> None:
         tracing.unregister_processor(installed.provider, installed.processor)
 
 
-def _with_those_before(
+def _with_earlier_arguments(
     arguments: Mapping[str, object], framework: Mapping[str, object], before: Mapping[str, object]
 ) -> Mapping[str, object]:
     kept = {
@@ -253,18 +254,18 @@ def _install(
     arguments: Mapping[str, object],
     read: Callable[..., Settings],
     *,
-    gives_way: bool,
+    replaceable: bool,
 ) -> _Installed:
     provider = tracing.tracer_provider_for(settings, _take_over)
     processor = tracing.register_processor(
         provider, lambda: PyroscopeSpanProcessor(span_labels=settings.span_labels)
     )
     _warn_where_the_link_breaks(settings, provider)
-    return _Installed(settings, provider, processor, arguments, read, gives_way)
+    return _Installed(settings, provider, processor, arguments, read, replaceable)
 
 
 def _take_over() -> None:
-    """Go over to the provider that the application has set in place of the one made for it."""
+    """Switch to the provider that the application has set in place of ours."""
     with _process.lock:
         installed = _process.installed
         provider = tracing.provider_in_use()
@@ -274,14 +275,14 @@ def _take_over() -> None:
         _uninstall()
         settings = installed.read(resource=tracing.resource_attributes(provider))
         _process.installed = _install(
-            settings, installed.arguments, installed.read, gives_way=installed.gives_way
+            settings, installed.arguments, installed.read, replaceable=installed.replaceable
         )
         if is_armed:
             agent.arm(settings, holds_requests=agent.AGENT.holds_requests)
 
 
 def _differences(installed: _Installed, wanted: Settings) -> list[str]:
-    """Return what this call gives another value; what it leaves out is as it was."""
+    """Return the settings that this call changes. Omitted settings do not count."""
     current = installed.settings
     differences = []
     for name in sorted(wanted.given):
@@ -295,11 +296,11 @@ def _differences(installed: _Installed, wanted: Settings) -> list[str]:
 
 
 def _warn_where_the_link_breaks(settings: Settings, provider: Any) -> None:
-    """Log what keeps Grafana's link from a trace from finding a profile, each in one line."""
+    """Log each problem that keeps Grafana from finding a trace's profile."""
     resource = tracing.resource_attributes(provider)
     spans = judge_spans(provider, os.environ)
     names = judge_names(settings.application_name, settings.tags, resource)
-    # Without spans, names have nothing to match.
+    # Without spans there are no names to match.
     for finding in (*(spans or names), *judge_visibility(settings)):
         if finding.level is not Level.FINE:
             logger.warning("%s", finding.line)

@@ -1,8 +1,8 @@
-"""How long the ends of a process may take, all together.
+"""Limits how long all shutdown steps of a process take together.
 
-They come one after the other: a server ends its lifespan, then its worker runs exit
-handlers, the agent's, the relay's and the tracer provider's. Were each to wait for a server
-that does not answer for as long as it may, a stop would take the sum.
+They run one after the other: the server ends the lifespan, then its worker runs the exit
+handlers of the agent, the relay and the tracer provider. If each waited its full time for a
+server that does not answer, a stop would take the sum.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SECONDS: Final = 5.0
 
 
 class Ending:
-    """The seconds that are left for ends. Those that overlap use them up together.
+    """The time left for shutdown steps. Steps that overlap share it.
 
-    It takes no lock, as a signal's handler may end us on whatever thread is at it. Two ends
-    that begin or finish in the same instant may have a moment more or less.
+    No lock: a signal handler may run a step on a thread that is already in one. Two steps that
+    begin or finish at the same instant may get slightly more or less time.
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,19 @@ class Ending:
         self._under_way: set[object] = set()
 
     def renew(self) -> None:
-        """Let ends take the whole time again: an agent has started, so this was not the last."""
+        """Restore the full time: an agent has started, so the process did not end."""
         self._left = SECONDS
 
     @contextmanager
-    def one(self, timeout: float | None = None) -> Iterator[float]:
-        """Enter an end.
+    def step(self, timeout: float | None = None) -> Iterator[float]:
+        """Enter a shutdown step.
 
         Args:
-            timeout: Seconds that it may take; None for what is left of all ends' time.
+            timeout: Seconds that the step may take. None means the time that is left for all
+                steps.
 
         Returns:
-            When it has to be over, by `time.monotonic`.
+            The deadline, by `time.monotonic`.
         """
         this, now = object(), time.monotonic()
         if not self._under_way:
@@ -59,5 +60,5 @@ ENDING: Final = Ending()
 
 
 def seconds_until(deadline: float) -> float:
-    """Return how long it is until a moment of `time.monotonic`, 0 if it has passed."""
+    """Return the seconds until a time of `time.monotonic`, or 0 if it has passed."""
     return max(0.0, deadline - time.monotonic())

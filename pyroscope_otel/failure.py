@@ -1,8 +1,7 @@
-"""What happens when our own code fails: the application never notices.
+"""Handles failures of our own code, so that the application never notices.
 
-Every entry into this package from a request (a span's start, a task's step, a
-thread hop, a middleware) catches its exceptions and brings them here, and
-nowhere else.
+Every entry into this package from a request (a span's start, a task's step, a thread hop, a
+middleware) catches its exceptions and reports them here, and only here.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ import sys
 logger = logging.getLogger("pyroscope_otel")
 
 reraise: bool = False
-"""For tests: raise what is otherwise logged."""
+"""For tests: raise exceptions instead of logging them."""
 
 _reported: set[tuple[object, ...]] = set()
 
 
 def report(where: str) -> None:
-    """Log the exception being handled, once for each place and type of exception.
+    """Log the exception being handled, once for each place and exception type.
 
     Call it from an ``except Exception`` block.
 
     Args:
-        where: What was being done, in words for the log.
+        where: What the code was doing, as a verb phrase for the log.
 
     Raises:
         Exception: The exception being handled, if `reraise` is set.

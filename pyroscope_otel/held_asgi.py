@@ -1,4 +1,4 @@
-"""An ASGI request, held from its first step until the application returns."""
+"""Holds an ASGI request from its first step until the application returns."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUESTS = ("http", "websocket")
-"""The types of scope that are a request."""
+"""The scope types that are requests."""
 
 
 async def serve_held(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request as its own code, unless it is held further out already."""
+    """Serve one request through its mark, unless an outer middleware already holds it."""
     hold = hold_request(scope)
     if hold is None:
         await app(scope, receive, send)

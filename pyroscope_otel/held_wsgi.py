@@ -1,4 +1,4 @@
-"""A WSGI request, held until its response is closed."""
+"""Holds a WSGI request until its response is closed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     from pyroscope_otel.attribution import Hold
 
-    # wsgiref.types has them from Python 3.11 on.
+    # wsgiref.types has these from Python 3.11.
     WSGIEnvironment = dict[str, Any]
     StartResponse = Callable[..., Callable[[bytes], object]]
     WSGIApplication = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 BODY = "pyroscope_otel.body"
-"""Where what is inside of an instrumentation leaves the application's body for us outside."""
+"""The environ key under which code inside an instrumentation leaves the application's body for
+the outer middleware."""
 
 
 def serve_held(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Serve one request as its own code, unless it is held further out already."""
+    """Serve one request through its mark, unless an outer middleware already holds it."""
     hold = hold_request(environ)
     if hold is None:
         return app(environ, start_response)
@@ -43,12 +44,12 @@ def serve_held(
 
 
 def is_ready(body: object, environ: WSGIEnvironment) -> bool:
-    """Return whether nothing of the application runs any more for this body.
+    """Return whether this body runs no more application code.
 
-    Servers treat such bodies better if they see them as they are.
+    Servers can optimize such bodies if they get them unwrapped.
     """
     file_wrapper = environ.get("wsgi.file_wrapper")
-    # A class in most servers, a function in uWSGI.
+    # It is a class in most servers, a function in uWSGI.
     return isinstance(body, (list, tuple)) or (
         isinstance(file_wrapper, type) and isinstance(body, file_wrapper)
     )
@@ -96,8 +97,8 @@ class _HeldBody:
 
     def _close_body(self) -> None:
         if self._iterator is None and self._application_body is not None:
-            # The instrumentation's body is a generator that has not begun:
-            # closing it would end no span. Let it begin, over nothing.
+            # The instrumentation's body is a generator that has not started, so closing it
+            # would not end the span. Run it once, over an empty body.
             for _ in self._body:
                 pass
         close = getattr(self._body, "close", None)
@@ -106,11 +107,10 @@ class _HeldBody:
 
 
 class ApplicationBody:
-    """What the application returned, to be iterated by others and closed by us.
+    """The application's response body. The instrumentation iterates it, and we close it.
 
-    The instrumentation would close it outside of its span, twice if it is an
-    iterator, not at all if the iteration has not begun, and would leave the span
-    open if that raised.
+    The instrumentation would close it outside of its span, twice if it is an iterator, and not
+    at all before the first iteration. If closing raised, the span would stay open.
     """
 
     def __init__(self, body: Iterable[bytes], inner: ApplicationBody | None = None) -> None:
@@ -120,11 +120,11 @@ class ApplicationBody:
         self._is_finished = False
 
     def __iter__(self) -> Iterator[bytes]:
-        # A chain, as it has no `close` for `yield from` to find.
+        # A chain has no `close` method that `yield from` could call.
         return iter(()) if self._is_finished else chain(self._body)
 
     def finish(self) -> None:
-        """Close the body, in the context that the application was called in."""
+        """Close the body in the context in which the application was called."""
         self._is_finished = True
         close = getattr(self._body, "close", None)
         try:
@@ -135,6 +135,6 @@ class ApplicationBody:
                 finally:
                     otel_context.detach(token)
         finally:
-            # That of a middleware further in, which nobody else closes.
+            # The body of an inner middleware, which nothing else closes.
             if self._inner is not None:
                 self._inner.finish()

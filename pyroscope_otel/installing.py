@@ -1,4 +1,4 @@
-"""The command that installs what an extra of this package brings."""
+"""Builds the `pip install` command for an extra of this package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 
 
 def pip_install(extra: str) -> str:
-    """Return the `pip install` command for what an extra needs.
+    """Return the `pip install` command for an extra's packages.
 
-    It names the packages rather than `pyroscope-otel[extra]`: a package index may have
-    another version of this package than the one that is running, or none.
+    It names the packages instead of `pyroscope-otel[extra]`: a package index may have no
+    version of this package, or another one than the running one.
 
     Args:
         extra: The extra's name, such as "django".
@@ -19,6 +19,6 @@ def pip_install(extra: str) -> str:
     try:
         needed = importlib.metadata.requires("pyroscope-otel") or ()
     except importlib.metadata.PackageNotFoundError:
-        return f"pip install '.[{extra}]'"  # Imported from a checkout, and not installed.
+        return f"pip install '.[{extra}]'"  # Imported from a checkout without installation.
     packages = [one.partition(";")[0].strip() for one in needed if wanted.search(one)]
     return " ".join(["pip install", *(f"'{package}'" for package in packages)])

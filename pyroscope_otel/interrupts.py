@@ -1,4 +1,4 @@
-"""The signals that ask a program to end, taken for Ctrl-C."""
+"""Treats the signals that end a program like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ("signals_as_interrupt",)
 
 @contextmanager
 def signals_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that what is open gets closed.
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that open resources are closed.
 
-    Those that are ignored (nohup), or that somebody else handles, are left alone.
+    Signals that are ignored (nohup), or already have a handler, are left alone.
     """
 
     def interrupt(_signal: int, _frame: object) -> None:

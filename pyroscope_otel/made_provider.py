@@ -1,10 +1,10 @@
-"""The tracer provider that is made for an application which has none yet.
+"""The tracer provider made for an application that has none yet.
 
-It gives way. OpenTelemetry's global provider can be set once, and an application may
-be about to set its own: gunicorn's documented recipe does so in `post_fork`, after
-`--preload` has built the application, and with it our middleware. So this one takes
-the global place without using up that once, and its tracers, which instrumentations
-keep, go over to the application's provider as soon as there is one.
+The application's own provider replaces it. OpenTelemetry's global provider can be set only
+once, and the application may set its own later: gunicorn's documented recipe does so in
+`post_fork`, after `--preload` has built the application and our middleware. So this provider
+becomes the global one without using up that one time. Instrumentations keep its tracers, and
+these switch to the application's provider as soon as it is set.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class MadeProvider(TracerProvider):
-    """A provider whose tracers are those of the application's provider, once that is set.
+    """A provider whose tracers switch to the application's provider once that is set.
 
-    At the process's exit, its spans have the time that all ends have together.
+    At process exit, its spans are exported within the time that all shutdown steps share.
 
     Args:
-        resource: Its resource.
+        resource: The provider's resource.
     """
 
     def __init__(self, resource: Resource) -> None:
@@ -43,9 +43,9 @@ class MadeProvider(TracerProvider):
         atexit.register(self._end)
 
     def _end(self) -> None:
-        with ENDING.one() as deadline:
+        with ENDING.step() as deadline:
             try:
-                # First, as the relay has threads of its own, and here we wait.
+                # First, because the relay sends on its own threads while we wait here.
                 agent_start.hand_over()
                 for processor in span_processors(self):
                     _shut_down(processor, deadline)
@@ -53,12 +53,12 @@ class MadeProvider(TracerProvider):
                 failure.report("export the last spans")
 
     def get_tracer(self, *arguments: Any, **named: Any) -> trace.Tracer:
-        """Return a tracer that goes over to another provider where there is one."""
+        """Return a tracer that switches to the application's provider once that is set."""
         return _Tracer(self, super().get_tracer(*arguments, **named), arguments, named)
 
 
 class _Tracer(trace.ProxyTracer):
-    """Asks for the provider at each span, as OpenTelemetry's does until there is one."""
+    """Looks up the provider for each span, like OpenTelemetry's proxy tracer."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class _Tracer(trace.ProxyTracer):
 
 
 def _shut_down(processor: Any, deadline: float) -> None:
-    """Export what a span processor has, within the time if it is the SDK's own for batches.
+    """Shut down a span processor, within the deadline if it is the SDK's batch processor.
 
-    There is no public way to tell it so, and older releases of the SDK have no way at all.
-    A thread of ours is none: from Python 3.12 on there can be no new one at the exit.
+    There is no public way to pass a deadline, and older SDK releases have no way at all. A
+    separate thread is no alternative: from Python 3.12 on, none can start at exit.
     """
     batches = getattr(processor, "_batch_processor", None)
     shutdown = getattr(batches, "shutdown", None)
@@ -95,15 +95,15 @@ def _shut_down(processor: Any, deadline: float) -> None:
         shutdown(timeout_millis=int(1000 * seconds_until(deadline)))
 
 
-def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:
-    """Make a provider the global one, until the application sets another.
+def make_global(provider: MadeProvider, on_replaced: Callable[[], object]) -> None:
+    """Make a provider the global one until the application sets another.
 
     Args:
         provider: The provider.
-        give_way: Called when the application has set its own.
+        on_replaced: Called when the application has set its own.
     """
-    # There is no public way to set it and to leave it open: what it lacks in a
-    # release to come, makes it final there.
+    # No public function sets it without making it final. If a later release lacks these private
+    # names, it becomes final.
     once = getattr(trace, "_TRACER_PROVIDER_SET_ONCE", None)
     lock = getattr(once, "_lock", None)
     if lock is None or not hasattr(trace, "_TRACER_PROVIDER"):
@@ -116,14 +116,14 @@ def make_global(provider: MadeProvider, give_way: Callable[[], object]) -> None:
 
     def wrap(set_tracer_provider: Any) -> Any:
         @wraps(set_tracer_provider)
-        def set_and_give_way(*arguments: Any, **named: Any) -> None:
+        def set_and_report(*arguments: Any, **named: Any) -> None:
             set_tracer_provider(*arguments, **named)
             patch.remove()
             try:
-                give_way()
+                on_replaced()
             except Exception:
-                failure.report("give way to the application's tracer provider")
+                failure.report("switch to the application's tracer provider")
 
-        return set_and_give_way
+        return set_and_report
 
     patch = Patch(trace, "set_tracer_provider", wrap)

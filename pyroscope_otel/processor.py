@@ -15,13 +15,13 @@ from pyroscope_otel.attribution import (
     Owner,
     current_owner,
     owner_after_end,
-    put_span_in,
+    set_owner,
 )
 from pyroscope_otel.following.switch import (
     current_context,
     current_inherited,
     follow_current,
-    see_end,
+    note_end,
 )
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.thread_labels import last
@@ -39,25 +39,22 @@ DEFAULT_SPAN_LABELS = ("span_id", "span_name")
 class PyroscopeSpanProcessor(SpanProcessor):
     """Links spans with profiles. Register it with the tracer provider.
 
-    Each local root span (recording and sampled, with a parent that is absent,
-    remote or ended) gets the attribute ``pyroscope.profile.id``. From then on
-    the thread labels of the Pyroscope agent follow the current context, so that
-    each CPU sample carries the id of the root that it was spent on.
+    Each local root span (recording and sampled, with a parent that is absent, remote or ended)
+    gets the attribute ``pyroscope.profile.id``. From then on each CPU sample carries the id of
+    the root span that it was spent on.
 
-    Nothing is hooked before the first processor exists. The agent is the
-    application's: start it with `pyroscope.configure`, or use
-    `pyroscope_otel.configure`, which does both.
+    Nothing is hooked before the first processor exists. The application starts the agent with
+    `pyroscope.configure`, or uses `pyroscope_otel.configure`, which also registers this
+    processor.
 
     Args:
-        span_labels: The labels of a sample, among ``span_id`` (the link),
-            ``span_name`` and ``trace_id``. Pyroscope servers before June 2026
-            make a series of every trace if they get ``trace_id``.
-        scope: ``"root"`` gives a profile to each local root span. ``"all"`` gives
-            one to every span, at the price of as many profiles.
+        span_labels: The labels of a sample: ``span_id`` (the link), ``span_name`` and
+            ``trace_id``. Pyroscope servers before June 2026 make each ``trace_id`` a series.
+        scope: ``"root"`` gives each local root span a profile. ``"all"`` gives every span one,
+            at the cost of many more profiles.
 
     Raises:
-        ValueError: If `span_labels` is empty or has an unknown name, or if
-            `scope` is unknown.
+        ValueError: If `span_labels` is empty or has an unknown name, or if `scope` is unknown.
     """
 
     def __init__(
@@ -78,71 +75,71 @@ class PyroscopeSpanProcessor(SpanProcessor):
         following.install()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Put the span into its profile: the one above it, or its own."""
+        """Assign the span to the enclosing profile, or give it its own."""
         try:
             self._start(span, parent_context)
         except Exception:
             failure.report("find the profile of a span")
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Follow: the span that ended may be the current one, and a root."""
+        """Update the label: the ended span may be the current one, and a root."""
         last.event = []
         try:
-            # Optimization: mostly it is not current, as it was detached before, and another
-            # one is that decides by itself, open as it is.
+            # Optimization: usually the span was detached before it ended, and the current span
+            # is still open and decides by itself.
             context = current_context(None)
             current: Any = None if context is None else context.get(SPAN_KEY)
             if current is not None and current.is_recording():
                 return
-            if current is None and not see_end(span.context):
+            if current is None and not note_end(span.context):
                 return
         except Exception:
-            # It may be of anybody's class.
+            # The current span may be of any class.
             failure.report("look at the current span")
         follow_current()
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
-        # Optimization: what most spans are, below one of ours that is open or below
-        # none at all, asks no more than it must.
+        # Optimization: most spans are below an open span of ours, or below no span. They take
+        # the shortest path.
         if getattr(span, "_pyroscope_owner", None) is not None:
-            return  # Another processor of ours has been here.
+            return  # Another of our processors has handled it.
         context = current_context(None) if parent_context is None else parent_context
         parent: Any = None if context is None else context.get(SPAN_KEY)
         enclosing: Owner | None = getattr(parent, "_pyroscope_owner", None)
         if enclosing is None:
             if span.parent is not None:
-                enclosing = _owner_around(span, span.parent)
+                enclosing = _enclosing_owner(span, span.parent)
         elif not parent.is_recording() and owner_after_end(enclosing, None) is not enclosing:
-            # An ended parent closes it, unless its root is still open: a keep-alive
-            # connection can hand the next request the span of the last one.
+            # An ended parent does not enclose the span, unless its root is still open. A
+            # kept-alive connection can pass the last request's span to the next request.
             enclosing = None
         if enclosing is not None and not self._every_span:
             span._pyroscope_owner = enclosing  # type: ignore[attr-defined]  # noqa: SLF001  ours
             return
         if not span.context.trace_flags & TraceFlags.SAMPLED:
-            # Recorded, but exported to nobody: no profile could be linked to it.
+            # Recorded but never exported, so no profile could be linked to it.
             if enclosing is not None:
-                put_span_in(span, enclosing)
+                set_owner(span, enclosing)
             return
         profile = Profile(span, self._span_labels)
         span.set_attribute(PROFILE_ID_ATTRIBUTE, profile.id)
         request = current_inherited(None) if enclosing is None else None
         if isinstance(request, Hold) and request.awaits_profile():
             request.take(profile)
-            put_span_in(span, request)
+            set_owner(span, request)
         else:
-            put_span_in(span, Owner(profile))
+            set_owner(span, Owner(profile))
         if enclosing is None and AGENT.needed:
             AGENT.ensure_running()
 
 
-def _owner_around(span: Span, parent: SpanContext) -> Owner | None:
-    """Return the owner of what is around a span whose parent, as an object, has none.
+def _enclosing_owner(span: Span, parent: SpanContext) -> Owner | None:
+    """Return the owner that encloses a span whose parent object has no owner.
 
-    A parent that never came by us, and was passed on without being current anywhere
-    (a span that the sampler dropped), or a thread of the SDK's where none is current
-    (`ConcurrentMultiSpanProcessor`): the code that starts the child is what remains
-    to go by.
+    The parent may never have reached us and was never current (a span that the sampler
+    dropped), or this may be an SDK thread without a current span
+    (`ConcurrentMultiSpanProcessor`). Only the code that starts the child can tell the owner
+    then.
     """
     if parent.is_remote:
         return None

@@ -1,7 +1,7 @@
-"""A profile: what belongs to one local root span.
+"""A profile: everything that belongs to one local root span.
 
-Its id is that span's id. The span has it as an attribute, each sample that was
-taken of it as a label, and Grafana's link from the span to the profile joins the two.
+A profile's id is the id of its root span. The span has it as an attribute and each sample as a
+label. Grafana's link from a span to its profile joins the two.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 PROFILE_ID_ATTRIBUTE: Final = "pyroscope.profile.id"
-"""The span attribute that Grafana looks for (`pyroscopeProfileIdTagKey` in its
-source) to offer the link from a span to its profile."""
+"""The span attribute that makes Grafana show the link from a span to its profile
+(`pyroscopeProfileIdTagKey` in Grafana's source)."""
 
 SPAN_LABELS: Final = ("span_id", "span_name", "trace_id")
-"""The labels that a sample can carry. The server takes `span_id` and `trace_id`
-apart from series; before June 2026 it made a series of each `trace_id`."""
+"""The labels that a sample can carry. The server stores `span_id` and `trace_id` outside of
+series. Before June 2026 it made each `trace_id` a series."""
 
 
 class Profile:
-    """What belongs to one local root span.
+    """The profile of one local root span.
 
-    It outlives the root, until the last samples are uploaded, so it must not keep the
-    root alive: a span that nobody ever ends goes when the application lets go of it.
+    It outlives the root, until the last samples are uploaded, so it must not keep the root
+    alive. A span that is never ended disappears when the application drops it.
 
     Args:
         root: The local root span.
-        span_labels: The names of the labels that its samples carry, among
-            `SPAN_LABELS`, in the order in which they are put on a thread.
+        span_labels: The names of the labels that the samples carry, from `SPAN_LABELS`, in the
+            order in which they are put on a thread.
     """
 
     __slots__ = (
@@ -46,19 +46,19 @@ class Profile:
 
     def __init__(self, root: Span, span_labels: tuple[str, ...]) -> None:
         self.context = root.context
-        # Optimization: half the price of `trace.format_span_id` and its f-string.
+        # Optimization: half the time of `trace.format_span_id` and its f-string.
         self.id = "%016x" % self.context.span_id  # noqa: UP031
         self._root = weakref.ref(root)
         self._holders = 0
         self._span_labels = span_labels
         self.name = name = root.name
-        # What a name with a path in it means is decided when it is needed, by what the
-        # root's attributes are then: most requests are never sampled.
+        # A name with a path is resolved only when needed, from the root's attributes at that
+        # time. Most requests are never sampled.
         self._attributes = root.attributes if "/" in name else None
         self._labels: Labels | None = None
 
     def is_open(self) -> bool:
-        """Return whether its root span has not ended, or somebody holds it open."""
+        """Return whether the root span has not ended, or a middleware holds the profile open."""
         if self._holders:
             return True
         root = self._root()
@@ -73,19 +73,19 @@ class Profile:
         self._holders -= 1
 
     def rename(self, span: Span) -> None:
-        """Take a span's new name, if it is the root."""
+        """Take over a span's new name, if the span is the root."""
         if self._root() is span:
             self.name = span.name
             self._attributes = span.attributes if "/" in span.name else None
             self._labels = None
 
     def span_labels(self) -> tuple[tuple[str, str], ...]:
-        """Return the labels of its samples: keys and values, the link last."""
+        """Return the labels of the samples as keys and values, with the link last."""
         return tuple([(key, self._label(key)) for key in self._span_labels])
 
     @property
     def labels(self) -> Labels:
-        """The same for a thread. The same tuple for as long as they are the same."""
+        """The span labels for a thread. The same tuple object while they do not change."""
         labels = self._labels
         if labels is None:
             in_order = self.span_labels()
@@ -103,9 +103,9 @@ class Profile:
 def label_name(name: str, attributes: Mapping[str, AttributeValue] | None) -> str:
     """Return the name of a span as a label value.
 
-    Each value is a series of its own on the server, so a raw path must not
-    become one. Where an instrumentation named the span after it ("GET /users/7"
-    and no `http.route`), what stands before the path remains ("GET").
+    Each value is a series on the server, so a raw path must not become a value. If an
+    instrumentation put a raw path into the name ("GET /users/7" without `http.route`), only the
+    part before the path is used ("GET").
     """
     if "/" not in name or not attributes or "http.route" in attributes:
         return name
@@ -115,8 +115,7 @@ def label_name(name: str, attributes: Mapping[str, AttributeValue] | None) -> st
     return before.rstrip() or _method(attributes) or "HTTP"
 
 
-# The names of OpenTelemetry's semantic conventions for HTTP spans, the stable
-# one first and those from before.
+# OpenTelemetry's semantic conventions for HTTP spans: the stable name first, then older ones.
 _PATHS = ("url.path", "http.target", "http.url")
 _METHODS = ("http.request.method", "http.method")
 
@@ -130,10 +129,10 @@ def _method(attributes: Mapping[str, AttributeValue]) -> str | None:
 
 
 def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | None:
-    """Return what stands in an HTTP span's name before its path, None if it has none.
+    """Return the part of an HTTP span's name before its path, or None if it has no path.
 
-    Name and attribute may differ: WSGI names the path below the mount point,
-    unquoted, and the attribute may hold the request's target, quoted, whole.
+    Name and attribute may differ. WSGI instrumentations use the unquoted path below the mount
+    point in the name, while the attribute may hold the whole, quoted request target.
     """
     before, slash, rest = name.partition("/")
     shown = slash + rest
@@ -144,17 +143,17 @@ def _before_path(name: str, attributes: Mapping[str, AttributeValue]) -> str | N
         if not path:
             continue
         is_known = True
-        # A path begins with its slash: "GET about/team" is a route of Django's.
+        # A path begins with a slash. "GET about/team" is a Django route.
         if before[-1:] in ("", " ") and _ends_with(path, shown):
             return before
         if name.endswith(path):
             return name[: -len(path)]
-    # No path is known. What looks like one in an HTTP span's name may be raw.
+    # No path is known, so anything that looks like one in an HTTP span's name may be raw.
     return None if is_known or _method(attributes) is None else before
 
 
 def _ends_with(path: str, shown: str) -> bool:
-    """Return whether a path ends with another, in whatever spelling of the two."""
+    """Return whether a path ends with another one, in any spelling of the two."""
     if path.endswith(shown):
         return True
     spellings = (shown, unquote(shown), _as_text(shown))
@@ -162,7 +161,7 @@ def _ends_with(path: str, shown: str) -> bool:
 
 
 def _as_text(path: str) -> str:
-    """Undo that WSGI hands over a path's bytes as if they were Latin-1."""
+    """Decode a WSGI path, whose bytes are passed as Latin-1 text."""
     try:
         return path.encode("latin-1").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""Which protocol an application speaks: ASGI or WSGI."""
+"""Tells whether an application speaks ASGI or WSGI."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _OTHER = {"asgi": "wsgi", "wsgi": "asgi"}
 
 
 def protocol_of(app: Any) -> str | None:
-    """Return "asgi" or "wsgi", by what an application takes; None if that does not tell.
+    """Return "asgi" or "wsgi" by an application's parameters, or None if they do not tell.
 
-    An ASGI application takes scope, receive and send, a WSGI application environ and
+    An ASGI application takes scope, receive and send. A WSGI application takes environ and
     start_response.
     """
-    call = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  its signature is wanted
+    call = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  only its signature matters
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
         return "asgi"
     try:
@@ -34,15 +34,15 @@ def protocol_of(app: Any) -> str | None:
 
 
 def refuse_other_protocol(app: Any, wanted: str) -> None:
-    """Refuse an application of the other protocol, as a middleware is made for it.
+    """Raise TypeError for an application of the wrong protocol.
 
     Args:
         app: The application.
-        wanted: The protocol of the middleware, "asgi" or "wsgi".
+        wanted: The middleware's protocol, "asgi" or "wsgi".
 
     Raises:
-        TypeError: If the application speaks the other one. The message says which
-            middleware it needs.
+        TypeError: If the application speaks the other protocol. The message names the
+            middleware that it needs.
     """
     spoken = protocol_of(app)
     if spoken != _OTHER[wanted]:

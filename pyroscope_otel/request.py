@@ -1,4 +1,7 @@
-"""What the adapters share: how a request is held, and who makes its root span."""
+"""Holds a request open and decides which instrumentation makes its root span.
+
+All adapters share this module.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,33 @@ from opentelemetry import trace
 
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import INHERITED, Hold, current_owner
-from pyroscope_otel.following.switch import follow_current, see_end
+from pyroscope_otel.following.switch import follow_current, note_end
 from pyroscope_otel.following.through_marks import run_as, run_as_async
 from pyroscope_otel.installing import pip_install
-from pyroscope_otel.thread_labels import something_happened
+from pyroscope_otel.thread_labels import note_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 
 _CONTRIB = "opentelemetry.instrumentation."
 _HOLD = "pyroscope_otel.hold"
-"""Where a request's scope or environ has the hold on it."""
+"""The key of the hold in a request's scope or environ."""
 
 
 def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     """Return a hold on the profile of a request that begins.
 
-    If the code runs inside a local root span already, it is that one's.
-    Otherwise it is the first that starts in the request's context, `run_held`.
+    If the code already runs inside a local root span, the hold takes that span's profile.
+    Otherwise it takes the first profile that starts in the request's context (`run_held`).
 
-    An ended span that the request before left behind is not such a one, though
-    its profile may be open: that request may still run a background task.
+    An ended span that the previous request left behind does not count, although its profile may
+    be open: that request may still run a background task.
 
     Args:
         request: The request's ASGI scope or WSGI environ.
 
     Returns:
-        The hold; None where the request is held further out already.
+        The hold, or None if an outer middleware already holds the request.
     """
     outer = held_by(request)
     if outer is not None and not outer.is_closed:
@@ -53,20 +56,20 @@ def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
 
 
 def held_by(request: MutableMapping[str, Any]) -> Hold | None:
-    """Return the hold on a request, None if there is none."""
+    """Return the hold on a request, or None if there is none."""
     hold: Hold | None = request.get(_HOLD)
     return hold
 
 
 def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call a function as part of a held request, also where its span is not current."""
+    """Call a function as part of a held request, even if the request's span is not current."""
     token = INHERITED.set(hold)
-    something_happened()
+    note_event()
     try:
         return run_as(hold.if_open(), call, *arguments)
     finally:
         INHERITED.reset(token)
-        something_happened()
+        note_event()
         follow_current()
 
 
@@ -75,35 +78,35 @@ async def run_held_async(
 ) -> Any:
     """Call a coroutine function as part of a held request, and await it."""
     token = INHERITED.set(hold)
-    something_happened()
+    note_event()
     try:
         return await run_as_async(hold, call, *arguments)
     finally:
-        # Refused where a coroutine that nobody finishes is destroyed: that is in
-        # another context than it ran in.
+        # Raised if an unfinished coroutine is destroyed, because that happens in another
+        # context than the one it ran in.
         with suppress(ValueError):
             INHERITED.reset(token)
-        something_happened()
+        note_event()
         follow_current()
 
 
 def release(hold: Hold) -> None:
-    """Let go of a request's profile: its response is closed."""
+    """Release a request's profile: its response is closed."""
     try:
         hold.close()
         if hold.profile is not None:
-            see_end(hold.profile.context)
+            note_end(hold.profile.context)
     except Exception:
-        failure.report("let go of a request's profile")
-    something_happened()
+        failure.report("release a request's profile")
+    note_event()
     follow_current()
 
 
 def is_traced_outside() -> bool:
-    """Return whether somebody further out made a span for this request.
+    """Return whether an outer instrumentation has made a span for this request.
 
-    A span that has ended is not one: it was left behind by the request before,
-    on the same keep-alive connection. One that the sampler dropped is.
+    A span that the sampler dropped counts. An ended span does not: the previous request on the
+    same kept-alive connection left it behind.
     """
     span = trace.get_current_span()
     context = span.get_span_context()
@@ -114,14 +117,14 @@ def is_traced_outside() -> bool:
 def no_leftover_span() -> Iterator[None]:
     """Run code without an ended span that an earlier request left current.
 
-    An instrumentation would take it for the parent of this request's span, and
-    would not look at the request's own headers.
+    Otherwise an instrumentation would use it as the parent of this request's span and ignore
+    the request's own headers.
     """
     span = trace.get_current_span()
     if getattr(span, "end_time", None) is None:
         yield
         return
-    # Not an empty one: in that, nothing belongs to the request that is held.
+    # Not an empty context: in one, nothing belongs to the held request.
     token = otel_context.attach(otel_context.set_value(_HOLD, True, otel_context.Context()))  # noqa: FBT003
     try:
         yield
@@ -130,10 +133,10 @@ def no_leftover_span() -> Iterator[None]:
 
 
 def is_contrib(app: Any) -> bool:
-    """Return whether an application is, or is marked by, an OpenTelemetry instrumentation.
+    """Return whether an OpenTelemetry instrumentation wraps or has marked an application.
 
-    Contrib's instrumentations wrap the application in a class or function of
-    theirs, or mark it with `_is_instrumented_by_opentelemetry`.
+    Contrib instrumentations wrap the application in their own class or function, or set
+    `_is_instrumented_by_opentelemetry` on it.
     """
     module = getattr(app, "__module__", None) or type(app).__module__
     owner = getattr(app, "__self__", app)
@@ -145,10 +148,10 @@ def is_contrib(app: Any) -> bool:
 
 
 def missing_instrumentation(kind: str, error: ImportError) -> ImportError:
-    """Return the error that says how to install a missing instrumentation.
+    """Return an error that says how to install a missing instrumentation.
 
     Args:
-        kind: "asgi" or "wsgi": the extra's name.
+        kind: The name of the extra: "asgi" or "wsgi".
         error: The failed import.
     """
     return ImportError(

@@ -1,8 +1,8 @@
-"""What a setting's value may be: one `Kind` for each sort of value.
+"""The types of settings: one `Kind` for each sort of value.
 
-A kind checks a value, reads one from an environment variable's text, and says
-in words what is allowed. It knows nothing of names and sources: the error is
-composed in `settings`, from the same words that the documentation is made of.
+A kind checks a value, parses it from an environment variable, and describes what is allowed. It
+does not know setting names or sources: `settings` composes the errors, and the documentation
+uses the same descriptions.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ class Kind:
     """A sort of value.
 
     Attributes:
-        allowed: What is allowed, to be read after "must be".
-        check: Returns the value as it is kept; raises ValueError to refuse it.
-        parse: Reads the value from an environment variable's text; raises
-            ValueError to refuse it. What it returns is checked as well.
-        allowed_as_text: What is allowed in an environment variable, where that
-            is written differently.
+        allowed: What is allowed, worded to follow "must be".
+        check: Returns the value to store. Raises ValueError for a wrong value.
+        parse: Parses an environment variable's text. Raises ValueError for wrong text. The
+            result goes through `check` as well.
+        allowed_as_text: What is allowed in an environment variable, if its notation differs.
         show: Returns the value as errors and `repr` may show it.
     """
 
@@ -53,7 +52,7 @@ class Kind:
 
 
 def _require(condition: object) -> None:
-    # The words of the refusal are the kind's: see `settings._refusal`.
+    # `settings._refusal` composes the message from the kind's description.
     if not condition:
         raise ValueError
 
@@ -88,7 +87,7 @@ def _flag_from_text(text: str) -> bool:
 
 def _whole(least: int, most: int | None = None) -> Callable[[Any], int]:
     def check(value: Any) -> int:
-        # bool is a subclass of int, and sample_rate=True is a mistake.
+        # bool is a subclass of int, but sample_rate=True is a mistake.
         _require(isinstance(value, int) and not isinstance(value, bool))
         _require(value >= least and (most is None or value <= most))
         return int(value)
@@ -125,9 +124,8 @@ def _address(value: Any) -> str:
     _require(not re.search(r"\s", address))
     parts = urlsplit(address)
     _require(parts.scheme in {"http", "https"} and parts.hostname)
-    _ = parts.port  # raises ValueError where it is no port
-    # The agent appends "/push..." to the path as it is: "/prefix/" would
-    # become "/prefix//push...".
+    _ = parts.port  # raises ValueError for an invalid port
+    # The agent appends "/push..." to the path: "/prefix/" would become "/prefix//push...".
     return address.rstrip("/")
 
 
@@ -136,12 +134,12 @@ def mask_address(value: object) -> str:
     if isinstance(value, (bytes, bytearray)) or not isinstance(
         value, (str, int, float, type(None))
     ):
-        # It may be the address in another form, with a password in it.
+        # The object may contain the address, with a password in it.
         return _show_type(value)
     if not isinstance(value, str):
         return repr(value)
-    # Not urlsplit: what is shown here may be what urlsplit could not read. The
-    # last @ of the whole text, as a password may hold a slash.
+    # Not urlsplit, which may have failed on this value. Up to the last @ of the whole text,
+    # because a password may contain a slash.
     masked = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
     return repr(re.sub(r"[?#].*", "?***", masked, flags=re.DOTALL))
 
@@ -192,7 +190,7 @@ def _sampler(value: Any) -> str:
 
 
 def _tracer_provider(value: Any) -> Any:
-    # One that makes no spans is how applications switch telemetry off.
+    # Applications use a no-op provider to switch telemetry off.
     is_no_op = isinstance(value, NoOpTracerProvider)
     _require(is_no_op or callable(getattr(value, "add_span_processor", None)))
     return value
@@ -203,7 +201,7 @@ def _show_type(value: Any) -> str:
 
 
 def choice(*words: str) -> Kind:
-    """Return the kind of one of some words."""
+    """Return a kind that allows only the given words."""
 
     def check(value: Any) -> str:
         _require(isinstance(value, str) and value in words)
@@ -213,19 +211,19 @@ def choice(*words: str) -> Kind:
 
 
 def whole(allowed: str, least: int, most: int | None = None) -> Kind:
-    """Return the kind of whole numbers from `least` to `most`."""
+    """Return a kind for whole numbers from `least` to `most`."""
     return Kind(allowed=allowed, check=_whole(least, most), parse=_whole_from_text)
 
 
 def member(enumeration: Any, name: str, refused: tuple[str, ...] = (), reason: str = "") -> Kind:
-    """Return the kind of the members of one of `pyroscope`'s enumerations.
+    """Return a kind for the members of an enumeration in `pyroscope`.
 
     Args:
-        enumeration: The enumeration's class; None in a release of pyroscope-io
-            that lacks it, where every value is refused.
-        name: What it is called there.
+        enumeration: The enumeration class. None in releases of pyroscope-io that lack it: every
+            value is refused then.
+        name: The enumeration's name in `pyroscope`.
         refused: Names of members that are not allowed.
-        reason: Why they are not, for the error.
+        reason: Why they are not allowed, for the error.
     """
 
     def check(value: Any) -> Any:

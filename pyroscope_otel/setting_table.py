@@ -1,13 +1,13 @@
-"""The table of settings: what the code, the errors and the documentation go by.
+"""The table of settings, used by the code, the errors and the documentation.
 
-Names are those of `pyroscope.configure`. Environment variables are called as in
-the other Pyroscope agents (Java, .NET, Node.js) where one of those has the
-setting, and after the setting where none has.
+Names match `pyroscope.configure`. Environment variables match other Pyroscope agents (Java,
+.NET, Node.js) where one has the setting. Otherwise they are named after the setting.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pyroscope
 
@@ -19,13 +19,13 @@ class Setting:
     """A row of the table.
 
     Attributes:
-        name: Its name as an argument.
-        kind: What its value may be.
-        default: Its value where nothing gives it one.
-        doc: What it does, in a line of Markdown.
-        environment: The environment variables that give it, first one first.
-        ours: Whether it is not an argument of `pyroscope.configure`.
-        default_doc: The default in words, where the value says too little.
+        name: The argument's name.
+        kind: The type of its value.
+        default: The default value.
+        doc: What it does, in one line of Markdown.
+        environment: Its environment variables, in order of precedence.
+        ours: Whether it is missing in `pyroscope.configure`.
+        default_doc: The default in words, if the value is not clear enough.
     """
 
     name: str
@@ -36,6 +36,10 @@ class Setting:
     ours: bool = False
     default_doc: str = ""
 
+
+# A process that never calls `configure` goes by these as well.
+MAX_SPAN_NAMES: Final = 500
+UPLOAD_BUFFER: Final = 32 * 2**20
 
 _LINE_NO = getattr(pyroscope, "LineNo", None)
 
@@ -91,7 +95,7 @@ TABLE: tuple[Setting, ...] = (
         "http_headers",
         kinds.HEADERS,
         default={},
-        doc="More headers for the requests to the server. Their values are never shown.",
+        doc="Additional headers for requests to the server. Their values are never shown.",
         environment=("PYROSCOPE_HTTP_HEADERS",),
     ),
     Setting(
@@ -108,14 +112,14 @@ TABLE: tuple[Setting, ...] = (
         "sample_rate",
         kinds.RATE,
         default=100,
-        doc="Samples per second. The environment variable has the time between two samples.",
+        doc="Samples per second. The environment variable is the time between two samples.",
         environment=("PYROSCOPE_PROFILING_INTERVAL",),
     ),
     Setting(
         "upload_interval",
         kinds.SECONDS,
         default=10,
-        doc="Seconds between two uploads. The environment variable has the unit, as in `10s`.",
+        doc="Seconds between two uploads. The environment variable includes the unit: `10s`.",
         environment=("PYROSCOPE_UPLOAD_INTERVAL",),
     ),
     Setting(
@@ -129,7 +133,7 @@ TABLE: tuple[Setting, ...] = (
         "gil_only",
         kinds.FLAG,
         default=True,
-        doc="Sample only threads that hold the GIL. With `False`, work that releases it is seen.",
+        doc="Sample only threads that hold the GIL. `False` includes code that releases it.",
         environment=("PYROSCOPE_GIL_ONLY",),
     ),
     Setting(
@@ -144,9 +148,9 @@ TABLE: tuple[Setting, ...] = (
         kinds.SAMPLER,
         default="auto",
         doc=(
-            "The sampler: `stack`, `pyspy`, or `auto`: `stack` where it has threads take their "
-            "own stack and can start (Linux, CPython 3.12 and later), else `pyspy`. "
-            "A `pyroscope.ProfilerImplementation` as well."
+            "The sampler: `stack`, `pyspy`, or `auto`. `auto` is `stack` where that is exact and "
+            "can start (Linux, CPython 3.12 and later), else `pyspy`. "
+            "Also accepts a `pyroscope.ProfilerImplementation`."
         ),
         environment=("PYROSCOPE_CPU_IMPLEMENTATION",),
     ),
@@ -161,21 +165,21 @@ TABLE: tuple[Setting, ...] = (
         "mem_enabled",
         kinds.FLAG,
         default=False,
-        doc="Take memory profiles as well. What a request allocated carries its labels.",
+        doc="Take memory profiles as well. A request's allocations carry its labels.",
         environment=("PYROSCOPE_MEM_ENABLED",),
     ),
     Setting(
         "mem_max_nframe",
         kinds.whole("a whole number of frames, 1 to 65535", 1, 65_535),
         default=128,
-        doc="Frames of a stack that memory profiles keep.",
+        doc="The maximum number of frames per stack in memory profiles.",
         environment=("PYROSCOPE_MEM_MAX_NFRAME",),
     ),
     Setting(
         "mem_heap_sample_size",
         kinds.whole("a whole number of bytes, 1 or more", 1),
         default=512 * 1024,
-        doc="Bytes allocated between two memory samples, on average.",
+        doc="Average number of bytes allocated between two memory samples.",
         environment=("PYROSCOPE_MEM_HEAP_SAMPLE_SIZE",),
     ),
     Setting(
@@ -217,7 +221,7 @@ TABLE: tuple[Setting, ...] = (
         "enabled",
         kinds.FLAG,
         default=True,
-        doc="With `False`, nothing is installed.",
+        doc="If `False`, nothing is installed.",
         environment=("PYROSCOPE_ENABLED", "PYROSCOPE_PROFILING_ENABLED"),
         ours=True,
     ),
@@ -226,8 +230,8 @@ TABLE: tuple[Setting, ...] = (
         kinds.SPAN_LABEL_NAMES,
         default=("span_id", "span_name"),
         doc=(
-            "The labels that samples carry: of `span_id`, `span_name`, `trace_id`. Servers before "
-            "June 2026 make a series of each `trace_id`."
+            "The labels that samples carry: `span_id`, `span_name` and `trace_id`. Servers before "
+            "June 2026 make each `trace_id` a series."
         ),
         environment=("PYROSCOPE_SPAN_LABELS",),
         ours=True,
@@ -237,8 +241,8 @@ TABLE: tuple[Setting, ...] = (
         kinds.choice("stack", "thread"),
         default="stack",
         doc=(
-            "What names a sample's request: its own `stack`, or the labels of its `thread`, which "
-            "the agent reads a moment too late, and sends to the server itself."
+            "What identifies a sample's request: its own `stack`, or the labels of its `thread`, "
+            "which the agent reads a moment too late and sends directly to the server."
         ),
         environment=("PYROSCOPE_ATTRIBUTION",),
         ours=True,
@@ -246,10 +250,10 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "max_span_names",
         kinds.whole("a whole number of names, 1 or more", 1),
-        default=500,
+        default=MAX_SPAN_NAMES,
         doc=(
-            "How many values the label `span_name` takes in a process. What is above goes under "
-            "one that says so: each is a series on the server."
+            "The maximum number of `span_name` values per process. Further names share one value: "
+            "each value is a series on the server."
         ),
         environment=("PYROSCOPE_MAX_SPAN_NAMES",),
         ours=True,
@@ -257,8 +261,8 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "upload_buffer",
         kinds.whole("a whole number of bytes, 65536 or more", 65_536),
-        default=32 * 2**20,
-        doc="Bytes of profiles that are kept while the server does not take them.",
+        default=UPLOAD_BUFFER,
+        doc="Bytes of profiles to keep while the server does not accept them.",
         environment=("PYROSCOPE_UPLOAD_BUFFER",),
         ours=True,
     ),
@@ -267,8 +271,8 @@ TABLE: tuple[Setting, ...] = (
         kinds.choice("lazy", "now"),
         default="lazy",
         doc=(
-            "When the agent starts: `lazy`, with the first request in each process, or `now`, "
-            "which is not for a process that forks its workers. A forked child is always `lazy`."
+            "When the agent starts: `lazy`, with the first request in each process, or `now`. Do "
+            "not use `now` in a process that forks its workers. A forked child is always `lazy`."
         ),
         environment=("PYROSCOPE_START",),
         ours=True,
@@ -279,7 +283,7 @@ TABLE: tuple[Setting, ...] = (
         default=None,
         doc="The OpenTelemetry tracer provider.",
         ours=True,
-        default_doc="the global one; if there is none, it is made",
+        default_doc="the global one, or a new one if there is none",
     ),
 )
 
@@ -287,7 +291,7 @@ BY_NAME = {setting.name: setting for setting in TABLE}
 
 
 def settings_table_markdown() -> str:
-    """Return the table of settings for the documentation, in Markdown."""
+    """Return the table of settings as Markdown, for the documentation."""
     lines = ["| Setting | Environment variable | Default | What it does |", "|-|-|-|-|"]
     for row in TABLE:
         variables = ", ".join(f"`{name}`" for name in row.environment)

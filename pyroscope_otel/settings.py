@@ -1,6 +1,6 @@
-"""How the settings are read, and what is refused.
+"""Reads and checks the settings.
 
-What each is called and may be says the table in `setting_table`.
+`setting_table` lists each setting, its type and its allowed values.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ logger = logging.getLogger("pyroscope_otel")
 
 
 class SettingsError(ValueError):
-    """A setting is wrong. The message names it, its source and what is allowed."""
+    """A setting is wrong. The message names the setting, its source and what is allowed."""
 
 
-_OUR_ENVIRONMENT = frozenset(name for setting in TABLE for name in setting.environment)
+_OUR_VARIABLES = frozenset(name for setting in TABLE for name in setting.environment)
 
-# What a near miss may have meant: our variables, and those that a setting's
-# name suggests though another agent's habit won (PYROSCOPE_SAMPLE_RATE).
-_MEANT = {
+# The intended variables for misspelt ones: our variables, and the names that a setting suggests
+# where another agent's convention won (PYROSCOPE_SAMPLE_RATE).
+_SUGGESTIONS = {
     f"PYROSCOPE_{setting.name.upper()}": setting.environment[0]
     for setting in TABLE
     if setting.environment
-} | {name: name for name in _OUR_ENVIRONMENT}
+} | {name: name for name in _OUR_VARIABLES}
 
-# Close to ours, and rightly there: variables of the Java, .NET and Node.js
-# agents, and what Kubernetes sets for services whose name begins with pyroscope.
-_OTHERS_ENVIRONMENT = re.compile(
+# Similar but legitimate variables: those of the Java, .NET and Node.js agents, and those that
+# Kubernetes sets for services whose name begins with pyroscope.
+_OTHER_AGENTS_VARIABLES = re.compile(
     r"PYROSCOPE_("
     r"AGENT_ENABLED|ADHOC_SERVER_ADDRESS|SAMPLING_(RATE|DURATION|EVENT_ORDER)|LOG_LEVEL"
     r"|PROFILER_\w+|PROFILING_\w+_ENABLED|PROFILING_(UPLOAD_PERIOD|LOG_DIR)"
@@ -50,7 +50,7 @@ _OTHERS_ENVIRONMENT = re.compile(
     r"|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)"
     r")"
 )
-_warned_environment: set[str] = set()
+_warned_variables: set[str] = set()
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,11 +58,11 @@ class Settings:
     """All settings, checked.
 
     Attributes:
-        sources: Where each value came from, in words, by the setting's name.
-        given: The names of those that came from an argument or a framework's
-            settings, that is from this call rather than from the process.
+        sources: The source of each value, in words, by setting name.
+        given: The names of settings that came from an argument or the framework, which means
+            from this call rather than from the process.
 
-    The other attributes are the table's settings, in its units.
+    The other attributes are the settings of the table, in its units.
     """
 
     application_name: str
@@ -103,7 +103,7 @@ class Settings:
         return f"Settings({shown})"
 
     def shown(self, name: str) -> str:
-        """Return a setting's value as it may be shown to anyone."""
+        """Return a setting's value in a form without secrets."""
         value = getattr(self, name)
         if value == BY_NAME[name].default:
             return repr(value)
@@ -111,10 +111,9 @@ class Settings:
         return "'***'" if kind is kinds.HIDDEN else kind.show(value)
 
     def agent_arguments(self) -> dict[str, Any]:
-        """Return the arguments for `pyroscope.configure`, but for the sampler.
+        """Return the arguments for `pyroscope.configure`, except the sampler.
 
-        Values that are the default there are left out, as older releases do not
-        know all of them.
+        Default values are omitted, because older releases do not know every argument.
         """
         arguments = {
             row.name: value
@@ -139,24 +138,22 @@ def read_settings(
 ) -> Settings:
     """Read and check the settings.
 
-    An argument comes before the framework's settings, these before the
-    environment, the environment before the OpenTelemetry resource, and that
-    before the default.
+    The order of precedence: arguments, the framework's settings, the environment, the
+    OpenTelemetry resource, defaults.
 
     Args:
         arguments: Settings by name. None counts as not given.
-        framework: The framework's settings, by name in lower case. None counts
-            as not given.
-        framework_name: What one of these is called, with `{}` where its name
-            goes in upper case, such as "Django setting PYROSCOPE['{}']".
-        environ: Environment variables; those of the process by default. Empty
-            ones count as not set.
-        resource: The attributes of the tracer provider's OpenTelemetry
-            resource, for `service.name` and `service.namespace`.
+        framework: The framework's settings, by name in lower case. None counts as not given.
+        framework_name: How errors name one of the framework's settings, with `{}` for its name
+            in upper case, such as "Django setting PYROSCOPE['{}']".
+        environ: Environment variables. Default: those of the process. Empty ones count as not
+            set.
+        resource: The attributes of the tracer provider's OpenTelemetry resource, for
+            `service.name` and `service.namespace`.
 
     Raises:
-        SettingsError: If a name is unknown, a value is not allowed or two
-            settings contradict each other.
+        SettingsError: If a name is unknown, a value is not allowed or two settings contradict
+            each other.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -181,7 +178,7 @@ def read_settings(
 
     _add_namespace(resource or {}, values)
     _refuse_contradictions(values, sources)
-    _refuse_what_the_agent_lacks(values, sources)
+    _refuse_unsupported(values, sources)
     _warn_of_near_misses(environ)
     return Settings(**values, sources=sources, given=frozenset(given))
 
@@ -217,19 +214,17 @@ def _known(name: str, called: Callable[[str], str]) -> Setting:
     row = BY_NAME.get(name)
     if row is not None:
         return row
-    nearest = _named_as_in_the_environment(name) or difflib.get_close_matches(
-        name.lower(), BY_NAME, n=1
-    )
+    nearest = _named_like_variable(name) or difflib.get_close_matches(name.lower(), BY_NAME, n=1)
     meant = (
         f"did you mean {called(nearest[0])}?"
         if nearest
         else f"the settings are {', '.join(BY_NAME)}"
     )
-    # Without its value: it may be a secret whose name is misspelt.
+    # The value is omitted: it may be a secret under a misspelt name.
     raise SettingsError(f"{called(name)} is not a setting; {meant}")
 
 
-def _named_as_in_the_environment(name: str) -> list[str]:
+def _named_like_variable(name: str) -> list[str]:
     variable = f"PYROSCOPE_{name.upper()}"
     return [row.name for row in TABLE if variable in row.environment]
 
@@ -249,8 +244,8 @@ def _refusal(row: Setting, value: object, source: str, allowed: str) -> Settings
 
 
 def _add_namespace(resource: Mapping[str, object], values: dict[str, Any]) -> None:
-    # Grafana's default link asks for both labels, and finds nothing where the
-    # resource has a namespace and the profiles have not.
+    # Grafana's default link queries both labels. It finds nothing if the resource has a
+    # namespace and the profiles do not.
     namespace = resource.get("service.namespace")
     if namespace:
         values["tags"] = {"service_namespace": str(namespace), **values["tags"]}
@@ -259,7 +254,7 @@ def _add_namespace(resource: Mapping[str, object], values: dict[str, Any]) -> No
 def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     headers = {name.lower() for name in values["http_headers"]}
     user, password = values["basic_auth_username"], values["basic_auth_password"]
-    _refuse_half_a_login(user, password, sources)
+    _refuse_incomplete_login(user, password, sources)
 
     ways = []
     if user:
@@ -280,7 +275,7 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
             f"tenant_id ({sources['tenant_id']}) and the header X-Scope-OrgID in http_headers "
             f"({sources['http_headers']}) are the same thing; only one is allowed"
         )
-    _refuse_where_stack_cannot_be(values, sources)
+    _refuse_stack_conflicts(values, sources)
     if not values["cpu_enabled"] and not values["mem_enabled"]:
         raise SettingsError(
             f"cpu_enabled ({sources['cpu_enabled']}) and mem_enabled ({sources['mem_enabled']}) "
@@ -288,21 +283,21 @@ def _refuse_contradictions(values: Mapping[str, Any], sources: Mapping[str, str]
         )
 
 
-def _refuse_where_stack_cannot_be(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+def _refuse_stack_conflicts(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     if values["cpu_implementation"] != sampler.STACK:
         return
     for name, value, reason in (
-        ("attribution", "thread", "it takes no labels of threads"),
-        ("oncpu", False, "it samples by the CPU's clock"),
+        ("attribution", "thread", "it does not read thread labels"),
+        ("oncpu", False, "it samples by CPU time"),
     ):
         if values[name] == value:
             raise SettingsError(
-                f"cpu_implementation ({sources['cpu_implementation']}) is 'stack' and {name} "
-                f"({sources[name]}) is {value!r}, which exclude each other: {reason}"
+                f"cpu_implementation 'stack' ({sources['cpu_implementation']}) cannot be used with "
+                f"{name} {value!r} ({sources[name]}): {reason}"
             )
 
 
-def _refuse_half_a_login(user: str, password: str, sources: Mapping[str, str]) -> None:
+def _refuse_incomplete_login(user: str, password: str, sources: Mapping[str, str]) -> None:
     if bool(user) == bool(password):
         return
     there, missing = "basic_auth_username", "basic_auth_password"
@@ -314,13 +309,13 @@ def _refuse_half_a_login(user: str, password: str, sources: Mapping[str, str]) -
     )
 
 
-def _refuse_what_the_agent_lacks(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+def _refuse_unsupported(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     known = inspect.signature(pyroscope.configure).parameters
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
-        return  # Someone has wrapped it: there is no telling.
+        return  # It is wrapped, so its parameters are unknown.
     for row in TABLE:
         if row.name == "cpu_implementation" and values[row.name] != sampler.STACK:
-            continue  # What an agent without a choice has is PySpy.
+            continue  # An agent without this argument uses PySpy.
         if not row.ours and values[row.name] != row.default and row.name not in known:
             raise SettingsError(
                 f"{row.name} ({sources[row.name]}) needs a newer release of pyroscope-io"
@@ -329,13 +324,15 @@ def _refuse_what_the_agent_lacks(values: Mapping[str, Any], sources: Mapping[str
 
 def _warn_of_near_misses(environ: Mapping[str, str]) -> None:
     for name in environ:
-        if not name.startswith("PYROSCOPE_") or name in _OUR_ENVIRONMENT:
+        if not name.startswith("PYROSCOPE_") or name in _OUR_VARIABLES:
             continue
-        if name in _warned_environment or _OTHERS_ENVIRONMENT.fullmatch(name):
+        if name in _warned_variables or _OTHER_AGENTS_VARIABLES.fullmatch(name):
             continue
-        nearest = difflib.get_close_matches(name, _MEANT, n=1, cutoff=0.85)
+        nearest = difflib.get_close_matches(name, _SUGGESTIONS, n=1, cutoff=0.85)
         if nearest:
-            _warned_environment.add(name)
+            _warned_variables.add(name)
             logger.warning(
-                "Environment variable %s is not read; did you mean %s?", name, _MEANT[nearest[0]]
+                "Environment variable %s is not read; did you mean %s?",
+                name,
+                _SUGGESTIONS[nearest[0]],
             )

@@ -1,9 +1,8 @@
 """The labels that the Pyroscope agent holds for the running OS thread.
 
-This module alone calls the agent's `add_thread_tag` and `remove_thread_tag`.
-Both change the *calling* thread only, and the agent knows a thread by an ident
-that the next thread may reuse, so that everything here is about one thread:
-what it carries now, and that it takes nothing into its grave.
+Only this module calls the agent's `add_thread_tag` and `remove_thread_tag`. Both change only
+the *calling* thread, and the agent knows a thread by an ident that a later thread may reuse. So
+this module tracks what each thread carries and removes its labels before it ends.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ if TYPE_CHECKING:
 
 
 class Labels(NamedTuple):
-    """What is put on a thread and taken off again, as one.
+    """Labels that are put on a thread and taken off together.
 
     Attributes:
-        on: Keys and values in the order in which they are put on. `span_id` comes last, so
-            that a sample taken in between lacks the link rather than having a wrong one.
+        on: Keys and values, in the order in which they are put on. `span_id` comes last, so
+            that a sample taken in between has no link rather than a wrong one.
         off: The same, in the order in which they are taken off.
-        under: The mark that the label speaks of, if it is ours (`marks.LABEL`).
-        owner: Whose the code under that mark is. Its number is not free before the label
-            is gone.
-        guest: The same, if it was made for this label, and leaves with it.
+        under: The mark that the label refers to, if it is ours (`marks.LABEL`).
+        owner: The owner of the code under that mark. Its number stays in use while the label
+            exists.
+        guest: The owner again, if it is a guest made for this label. It leaves with the label.
     """
 
     on: tuple[tuple[str, str], ...]
@@ -44,39 +43,39 @@ class Labels(NamedTuple):
 
 
 Conditions = list[Callable[[], bool]]
-"""What is asked before a thread is given labels: it stays without where one says no."""
+"""Conditions for giving a thread labels. If one returns False, the thread gets none."""
 
 conditions: Conditions = []
 step_conditions: Conditions = []
-"""Those that hold in a step of an event loop, too, of which that loop has told us."""
+"""The conditions that are also checked in steps of followed event loops."""
 
 
 class _Last:
-    """What happened last in this process. Each is another object after each time.
+    """What happened last in this process. Each event replaces an attribute by a new object.
 
-    Objects, as a number that several threads count up may come back to what it was.
+    Objects rather than a counter: several threads could set a counter back to an old value.
     """
 
     __slots__ = ("event", "reset")
 
     def __init__(self) -> None:
         self.event: object = []
-        """Of the events that may change what a thread should carry: a span or a
-        request ended, or another context became current. (Optimization: an empty
-        list is made faster than a plain object.)"""
+        """Replaced when the labels that a thread should carry may have changed: a span or a
+        request ended, or another context became current. (Optimization: an empty list is faster
+        to create than a plain object.)"""
         self.reset: object = object()
-        """Of those that may have cost the threads their labels."""
+        """Replaced when threads may have lost their labels."""
 
 
 last = _Last()
 
 
 def _unwrapped(function: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
-    """Return the compiled function of the agent that a public one calls.
+    """Return the agent's compiled function behind a public one.
 
-    Optimization: the public ones only pass their arguments on, and that is a tenth
-    of what a step of an event loop costs (CPython 3.11). Where one does more than
-    that, it is what we call.
+    Optimization: the public functions only pass their arguments on, which takes a tenth of the
+    time of an event loop's step (CPython 3.11). If a public function does more than that, it is
+    returned itself.
     """
     name = getattr(function, "__name__", "")
     code = getattr(function, "__code__", None)
@@ -91,11 +90,11 @@ remove_thread_tag = _unwrapped(pyroscope.remove_thread_tag)
 
 
 def _unpatched_thread_module() -> Any:
-    """Return the module `_thread` as the interpreter has it.
+    """Return the interpreter's own `_thread` module.
 
-    gevent and eventlet replace the functions of `_thread` by ones for
-    greenlets, and the agent's labels belong to OS threads. A second instance of
-    the built-in module, which does not go into `sys.modules`, has the originals.
+    gevent and eventlet replace functions in `_thread` by greenlet versions, but the agent's
+    labels belong to OS threads. A second instance of the built-in module, kept out of
+    `sys.modules`, has the originals.
     """
     spec = importlib.util.find_spec("_thread")
     if spec is None or spec.loader is None:  # pragma: no cover
@@ -106,17 +105,17 @@ def _unpatched_thread_module() -> Any:
 
 
 os_thread = _unpatched_thread_module()
-"""The module `_thread`, of OS threads whatever has been patched."""
+"""The module `_thread` for OS threads, regardless of monkey patching."""
 get_ident: Callable[[], int] = os_thread.get_ident
-"""Returns the ident of the running OS thread, by which the agent knows it."""
+"""Returns the ident of the running OS thread, which is how the agent knows it."""
 
 
 CHANGING = Labels((), ())
-"""In place of a thread's labels while they change."""
+"""Placeholder for a thread's labels while they change."""
 
 
 class Thread:
-    """What one OS thread carries, and what its stack says, as far as we know."""
+    """What one OS thread carries, and which mark its stack has, as far as we know."""
 
     __slots__ = ("greenlet", "ident", "labels", "outside_loop", "reset", "under")
 
@@ -125,19 +124,21 @@ class Thread:
         self.labels: Labels | None = None
         self.reset = last.reset
         self.under: Mark | None = None
-        """The mark nearest to the leaf of its stack: of the greenlet's that is named."""
+        """The mark nearest to the leaf of the stack, in the greenlet named below."""
         self.greenlet: weakref.ref[object] | None = None
         self.outside_loop: contextvars.Context | None = None
-        """What is outside the event loop that runs, where the loop cannot tell."""
+        """The context outside the running event loop, if the loop cannot restore it itself."""
 
 
 threads: dict[int, Thread] = {}
-"""By ident, as in the agent, until the thread dies. (A thread-local would do, were it not
-that the garbage collector can run while CPython makes a thread's part of it: a finaliser
-that follows there got a second record of the same thread.)"""
+"""The record of each live thread, by ident.
+
+A thread-local is not enough: the garbage collector can run while CPython creates a thread's
+part of it, and a finaliser that follows a context then would create a second record.
+"""
 
 os_thread_local: Callable[[], Any] = os_thread._local  # noqa: SLF001  the public name gets patched
-"""Makes a thread-local of OS threads. (`threading.local` may be one of greenlets.)"""
+"""Creates a thread-local for OS threads. (`threading.local` may be per greenlet.)"""
 
 _local = os_thread_local()
 
@@ -145,10 +146,10 @@ _local = os_thread_local()
 class _Farewell:
     """Removes a thread's labels when the thread dies.
 
-    The labels would be the successor's with the same ident. A thread-local's value
-    dies on its own thread, as the last thing there: the one place from which they
-    can be removed. It must be referred to from nowhere else. (A traceback that
-    somebody keeps refers to `Thread`, as frames of ours do.)
+    Otherwise the next thread with the same ident would inherit them. A thread-local's value is
+    destroyed on its own thread, as the last thing there, and only there can the labels be
+    removed. Nothing else may refer to this object. (A traceback that someone keeps refers to
+    `Thread` through our frames.)
     """
 
     __slots__ = ("_thread",)
@@ -157,33 +158,33 @@ class _Farewell:
         self._thread = thread
 
     def __del__(self) -> None:
-        # Not `failure.report`: logging here would enter the thread into
-        # `threading` once more. At the interpreter's end there is nobody to report
-        # to, and our own globals may be gone.
+        # Not `failure.report`: logging here would register the thread with `threading` again.
+        # At interpreter exit nothing can be reported, and our globals may be gone.
         thread = self._thread
         try:
             try:
-                # In a forked child the values of the threads that are no more die on
-                # the one that is. The agent must not be called then: whoever held its
-                # lock is gone too.
+                # In a forked child, the values of threads that no longer exist are destroyed on
+                # the only remaining thread. The agent must not be called then: a thread that
+                # held its lock is gone too.
                 is_own = thread.ident == get_ident() and not sys.is_finalizing()
                 if is_own and thread.labels is not None:
                     change(thread, None, None, conditions)
             finally:
-                # Not before: a finaliser that follows meanwhile must find it.
+                # Last, because a finaliser that follows a context meanwhile must find the
+                # record.
                 del threads[thread.ident]
         except Exception:  # noqa: S110  as above
             pass
 
 
 def this_thread() -> Thread:
-    """Return what the running thread carries."""
+    """Return the record of the running thread."""
     ident = get_ident()
     try:
         return threads[ident]
     except KeyError:
-        # The garbage collector may run where anything is made, and a finaliser may
-        # bring us here once more: there must be one record, and one farewell.
+        # Any allocation may run the garbage collector, and a finaliser may call this function
+        # again. There must be only one record and one farewell.
         made = Thread()
         thread = threads.setdefault(ident, made)
         if thread is made:
@@ -192,11 +193,11 @@ def this_thread() -> Thread:
 
 
 def require(condition: Callable[[], bool], *, in_steps: bool = True) -> None:
-    """Ask a condition before any thread is given labels.
+    """Add a condition for giving any thread labels.
 
     Args:
-        condition: Says whether the running thread may carry labels.
-        in_steps: Whether it is asked in steps of followed event loops as well.
+        condition: Returns whether the running thread may carry labels.
+        in_steps: Whether it is also checked in steps of followed event loops.
     """
     conditions.append(condition)
     if in_steps:
@@ -220,15 +221,14 @@ def carry(
 
     Args:
         thread: The running thread.
-        labels: The labels, or None for none. Compared by identity: the same
-            object again costs next to nothing.
-        since: What `last.event` was before the caller decided on these labels.
-        required: `conditions` or, where they are enough, `step_conditions`.
+        labels: The labels, or None for none. Compared by identity: passing the same object
+            again costs next to nothing.
+        since: The value of `last.event` before the caller decided on these labels.
+        required: `conditions`, or `step_conditions` where those are enough.
 
     Returns:
-        Whether to ask again. What the caller decided on may have changed since:
-        a span ended on another thread, or a signal handler or a finaliser ran
-        in between, at any point, and switched the context itself.
+        Whether the caller must decide again, because something may have changed since: a span
+        ended on another thread, or a signal handler or finaliser switched the context.
     """
     if thread.labels is labels and thread.reset is last.reset:
         return False
@@ -236,18 +236,18 @@ def carry(
 
 
 def change(thread: Thread, labels: Labels | None, since: object, required: Conditions) -> bool:
-    """Do what `carry` does where the running thread does not carry these labels."""
+    """Do the work of `carry` for a thread that does not carry these labels yet."""
     carried = thread.labels
     if carried is CHANGING:
-        # We are inside ourselves, on the same thread. The outer call finishes what
-        # it began, and its caller asks again if something happened meanwhile.
+        # This is a re-entrant call on the same thread. The outer call finishes, and its caller
+        # decides again if something happened meanwhile.
         return False
     reset = last.reset
     try:
         thread.labels = CHANGING
-        # `carried` names the old labels until all are gone, and the new ones from
-        # before the first is there: an exception in between (a signal handler's)
-        # leaves too much to remove, never too little.
+        # `carried` is the old labels until all are removed, and the new ones before the first
+        # is added. An exception in between (from a signal handler) then leaves too much to
+        # remove, never too little.
         if carried is not None:
             for key, value in carried[1]:
                 remove_thread_tag(key, value)
@@ -256,8 +256,8 @@ def change(thread: Thread, labels: Labels | None, since: object, required: Condi
             carried = labels
             for key, value in labels[0]:
                 if not add_thread_tag(key, value):
-                    # No agent is running. Believe nothing, so that the next
-                    # switch tries again.
+                    # No agent is running. Record no labels, so that the next switch tries
+                    # again.
                     carried = None
                     break
     finally:
@@ -267,7 +267,7 @@ def change(thread: Thread, labels: Labels | None, since: object, required: Condi
 
 
 def _all_hold(required: Conditions) -> bool:
-    for condition in required:  # noqa: SIM110  `all` would cost a generator at every switch
+    for condition in required:  # noqa: SIM110  `all` would create a generator at every switch
         if not condition():
             return False
     return True
@@ -279,21 +279,21 @@ def carried() -> Labels | None:
 
 
 def forget() -> None:
-    """Believe no longer that any thread carries what was put there.
+    """Assume that no thread carries its labels any more.
 
-    For an agent that was stopped or started. Each thread's labels are then put
-    there anew at its next switch.
+    Call it when an agent was stopped or started. Each thread gets its labels again at its next
+    switch.
     """
     last.reset = object()
 
 
-def something_happened() -> None:
-    """Have those who are just deciding on a thread's labels ask again."""
+def note_event() -> None:
+    """Make every thread that is deciding on its labels decide again."""
     last.event = []
 
 
 def agent_is_running() -> bool:
-    """Return whether an agent in this process takes labels."""
+    """Return whether an agent in this process accepts labels."""
     key, value = "pyroscope_otel", "probe"
     if not add_thread_tag(key, value):
         return False

@@ -1,4 +1,4 @@
-"""The tracer provider: the application's, or one made for it."""
+"""The tracer provider: the application's own, or one made for it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pyroscope_otel")
 
 _made: MadeProvider | None = None
-"""The provider made here, if there is one."""
+"""The provider made here, if any."""
 
 
 def provider_in_use(given: Any = None) -> Any | None:
-    """Return the provider given, else the global one, or None if there is none yet."""
+    """Return the given provider, else the global one, else None."""
     if given is not None:
         return given
     provider = trace.get_tracer_provider()
@@ -42,11 +42,11 @@ def provider_in_use(given: Any = None) -> Any | None:
 
 
 def resource_attributes(provider: Any | None, application_name: str = "") -> Mapping[str, Any]:
-    """Return the resource's attributes of a provider, or those one made here would have.
+    """Return a provider's resource attributes, or those of a provider yet to be made.
 
     Args:
-        provider: The provider; None for the one that is yet to be made.
-        application_name: The settings' application name, where it is known.
+        provider: The provider, or None for the provider yet to be made.
+        application_name: The application name from the settings, if known.
     """
     if provider is None:
         made = Resource.create()
@@ -55,29 +55,27 @@ def resource_attributes(provider: Any | None, application_name: str = "") -> Map
     return getattr(resource, "attributes", None) or {}
 
 
-def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = bool) -> Any:
-    """Return the provider to register with: given, else global, else made.
+def tracer_provider_for(settings: Settings, on_replaced: Callable[[], object] = bool) -> Any:
+    """Return the provider to register with: the given, the global, or a new one.
 
-    A provider made here becomes the global one, until the application sets its own
-    (`made_provider`). Its resource has the service
-    name of `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, else the
-    settings' application name, and its spans go where the environment says
-    (`exporters_asked_for`). A `NoOpTracerProvider` is returned as it is: telemetry is
-    switched off.
+    A new provider becomes the global one until the application sets its own (`made_provider`).
+    Its service name comes from `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, else from the
+    settings. The environment decides where it exports spans (`exporters_asked_for`). A
+    `NoOpTracerProvider` is returned unchanged: telemetry is off.
 
     Args:
         settings: The settings.
-        give_way: Called when the application has set its own in place of the one made.
+        on_replaced: Called when the application has replaced the new provider by its own.
 
     Raises:
         SettingsError: If the provider takes no span processors.
     """
-    global _made  # noqa: PLW0603  as the global provider is
+    global _made  # noqa: PLW0603  the global provider is process-wide too
     provider = provider_in_use(settings.tracer_provider)
     if provider is None:
         _made = _make_provider(settings.application_name)
-        make_global(_made, give_way)
-        # Not the one just made: another thread's may have come first.
+        make_global(_made, on_replaced)
+        # Not necessarily ours: another thread may have set its own first.
         provider = trace.get_tracer_provider()
     try:
         return TRACER_PROVIDER.check(provider)
@@ -89,10 +87,11 @@ def tracer_provider_for(settings: Settings, give_way: Callable[[], object] = boo
 
 
 def start_to_flush() -> threading.Thread | None:
-    """Begin to export the spans of the provider made here; None if there is none.
+    """Start exporting the spans of the provider made here.
 
     Returns:
-        The thread that does so. It does not keep the process alive.
+        The exporting thread, which does not keep the process alive. None if no provider was
+        made here.
     """
     if _made is None:
         return None
@@ -102,15 +101,15 @@ def start_to_flush() -> threading.Thread | None:
 
 
 def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> SpanProcessor | None:
-    """Register a span processor with a provider, unless it has one of ours.
+    """Register a span processor with a provider, unless it already has one of ours.
 
     Args:
         provider: The tracer provider.
         make: Makes the processor, if one is needed.
 
     Returns:
-        The processor; None where the application had registered one itself, or where
-        the provider makes no spans.
+        The processor, or None if the application has registered one itself or the provider
+        makes no spans.
     """
     if is_no_op(provider):
         return None
@@ -122,10 +121,10 @@ def register_processor(provider: Any, make: Callable[[], SpanProcessor]) -> Span
 
 
 def unregister_processor(provider: Any, processor: SpanProcessor) -> None:
-    """Take a span processor out of a provider and shut it down.
+    """Remove a span processor from a provider and shut it down.
 
-    OpenTelemetry has no way to do this. In a provider that is not built like
-    the SDK's it stays, and is idle without an agent.
+    OpenTelemetry has no public way to remove one. In a provider that is not built like the
+    SDK's, the processor stays registered and does nothing without an agent.
     """
     if processor in span_processors(provider):
         registered = provider._active_span_processor  # noqa: SLF001  it has no public name
@@ -136,14 +135,14 @@ def unregister_processor(provider: Any, processor: SpanProcessor) -> None:
 
 
 def name_service(provider: Any, application_name: str) -> None:
-    """Give the resource of a provider a service name, unless it has one.
+    """Give a provider's resource a service name, unless it has one.
 
-    OpenTelemetry has no way to do this. A provider that is not built like the
-    SDK's keeps what it has, and so do tracers that exist already.
+    OpenTelemetry has no public way to do this. A provider that is not built like the SDK's
+    keeps its resource, and so do existing tracers.
     """
     resource = getattr(provider, "_resource", None)
     if isinstance(resource, Resource):
-        provider._resource = _named(resource, application_name)  # noqa: SLF001  as it says
+        provider._resource = _named(resource, application_name)  # noqa: SLF001  see the docstring
 
 
 def _named(resource: Resource, application_name: str) -> Resource:
@@ -158,7 +157,7 @@ def _make_provider(application_name: str) -> MadeProvider:
     for exporter in asked.exporters.values():
         provider.add_span_processor(BatchSpanProcessor(exporter()))
     for finding in asked.findings:
-        # What is switched off, or was not asked for, is as the environment has it.
+        # An exporter that is off, or was never requested, is no problem.
         is_problem = finding.level is Level.PROBLEM
         logger.log(logging.WARNING if is_problem else logging.INFO, "%s", finding.line)
     return provider

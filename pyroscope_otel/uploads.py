@@ -1,8 +1,8 @@
-"""What is said of samples when they are uploaded, and whether there is anybody to say it.
+"""Connects the relay to marks and settings.
 
-A sample names its profile by a number. The relay, which the agent of this process pushes
-to, asks here what each number stands for. Where the agent pushes to its server directly,
-nobody could: requests are then told apart by span labels on threads (`labels_only`).
+A sample names its profile by a number. The relay, which this process's agent pushes to, calls
+this module to resolve numbers. If the agent pushes to its server directly, nothing resolves
+numbers, and thread labels identify requests instead (`labels_only`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pyroscope_otel import sampler, thread_labels
 from pyroscope_otel.findings.uploads import by_thread_labels
 from pyroscope_otel.following.switch import STATE
 from pyroscope_otel.marks import LABEL, MARKS
+from pyroscope_otel.setting_table import MAX_SPAN_NAMES, UPLOAD_BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,19 +26,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyroscope_otel")
 
-MAX_SPAN_NAMES: Final = 500
-UPLOAD_BUFFER: Final = 32 * 2**20
 OTHER_NAMES: Final = "(other names)"
-"""What spans are called whose names are more than `max_span_names`."""
+"""The label value for all span names beyond `max_span_names`."""
 
 
 class Uploads:
-    """What the relay of this process asks and tells.
+    """The callbacks of this process's relay.
 
     Attributes:
-        upload_buffer: How many bytes of profiles are kept while the server is away.
+        upload_buffer: How many bytes of profiles are kept while the server is unavailable.
         attribution: ``"stack"``, or ``"thread"`` for no relay.
-        sampler_is_ours: Whether the sampler was chosen here, so that another may be.
+        sampler_is_ours: Whether this package chose the sampler and may change it.
     """
 
     def __init__(self) -> None:
@@ -47,10 +46,10 @@ class Uploads:
         self._starts_stack = False
         self._max_span_names = MAX_SPAN_NAMES
         self._span_names: set[str] = set()
-        self._has_said_directly = False
+        self._has_logged_direct_mode = False
 
     def configure(self, settings: Settings) -> None:
-        """Go by these settings from the next start of the agent on."""
+        """Apply these settings from the agent's next start."""
         self.upload_buffer = settings.upload_buffer
         self.attribution = settings.attribution
         self.sampler_is_ours = settings.cpu_implementation == sampler.AUTO
@@ -58,15 +57,15 @@ class Uploads:
 
     @property
     def sampler(self) -> str:
-        """The sampler that was started last: ``"pyspy"`` or ``"stack"``."""
+        """The sampler that started last: ``"pyspy"`` or ``"stack"``."""
         return sampler.STACK if self._starts_stack else sampler.PYSPY
 
     def wants_relay(self) -> bool:
-        """Return whether an agent that starts now goes through a relay."""
+        """Return whether an agent that starts now should push to a relay."""
         return self.attribution == "stack"
 
     def labels_of(self, number: int) -> tuple[tuple[str, str], ...]:
-        """Return the span labels of what a number stands for at its samples' upload."""
+        """Return the span labels for a number, at the upload of its samples."""
         profile = MARKS.profile_of(number)
         if profile is None:
             return ()
@@ -76,22 +75,22 @@ class Uploads:
         )
 
     def pushed(self, until: Mapping[str, float], live: Collection[int]) -> None:
-        """Let numbers be used again whose samples have all been uploaded.
+        """Free the numbers whose samples have all been uploaded.
 
         Args:
-            until: When the last sample of each kind of profile was taken, in seconds since
-                the epoch.
-            live: The numbers that are in the stacks of memory that is in use.
+            until: When the last sample of each kind of profile was taken, in seconds since the
+                epoch.
+            live: The numbers in the stacks of live memory.
         """
         for kind, moment in until.items():
             MARKS.uploaded(kind, moment, live)
 
     def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:
-        """See to it that the sampler that is about to start fits.
+        """Prepare the sampler that is about to start, or replace it.
 
         Args:
-            arguments: What the agent is started with, to be changed.
-            through_relay: Whether it will push to the relay.
+            arguments: The agent's arguments. They may be changed.
+            through_relay: Whether the agent will push to the relay.
         """
         constant = arguments.get("cpu_implementation")
         self._starts_stack = sampler.name_of(constant) == sampler.STACK
@@ -100,34 +99,34 @@ class Uploads:
         if through_relay or not self.sampler_is_ours:
             sampler.prepare_stack()
         else:
-            # It takes no labels of threads, and nobody will read marks.
+            # Stack reads no thread labels, and nothing would read marks.
             arguments["cpu_implementation"] = sampler.implementation(sampler.PYSPY)
             self._starts_stack = False
 
     def agent_started(self, kinds: Collection[str]) -> None:
-        """Follow as it is read: by an agent that starts, whose stacks and labels are new.
+        """Adapt following to an agent that has just started.
 
         Args:
-            kinds: The kinds of profiles that come through the relay; none without one.
+            kinds: The kinds of profiles that come through the relay. Empty without one.
         """
         if self._starts_stack:
             sampler.stack_has_started()
         MARKS.upload_kinds = frozenset(kinds)
         STATE.labels_only = not kinds
         STATE.async_marks = bool(kinds) and not self._starts_stack
-        # What threads carried under an earlier agent, this one does not know.
+        # The new agent does not know the labels that threads carried before.
         thread_labels.forget()
         if not kinds:
-            self._say_directly()
+            self._log_direct_mode()
 
     def agent_stopped(self) -> None:
-        """Forget what was sampled: nobody uploads it any more."""
+        """Forget all samples: nothing uploads them any more."""
         MARKS.forget_samples()
         thread_labels.forget()
 
     def look_for_agent(self) -> None:
-        """Notice an agent that was started before this package was imported."""
-        # The compiled functions: what others put in place of the public ones is no agent.
+        """Detect an agent that was started before this package was imported."""
+        # Use the compiled functions: other tools may have replaced the public ones.
         if native.add_thread_tag(LABEL, "probe"):
             native.remove_thread_tag(LABEL, "probe")
             self.agent_started(())
@@ -142,21 +141,21 @@ class Uploads:
         if OTHER_NAMES not in names:
             names.add(OTHER_NAMES)
             logger.warning(
-                "Root spans of this process have more than %d names; further ones go under the "
-                "label span_name=%r, as each name is a series on the server. Name spans after "
-                "routes, not after what is asked for; max_span_names raises the limit",
+                "Root spans of this process have more than %d names; further names get the "
+                "label span_name=%r, because each name is a series on the server. Name spans after "
+                "routes rather than paths, or raise max_span_names",
                 self._max_span_names,
                 OTHER_NAMES,
             )
         return OTHER_NAMES
 
-    def _say_directly(self) -> None:
-        if self._has_said_directly:
+    def _log_direct_mode(self) -> None:
+        if self._has_logged_direct_mode:
             return
-        self._has_said_directly = True
+        self._has_logged_direct_mode = True
         finding = by_thread_labels(is_chosen=self.attribution == "thread")
         logger.info("%s", finding.line)
 
 
 UPLOADS: Final = Uploads()
-os.register_at_fork(after_in_child=MARKS.begin_anew_in_child)
+os.register_at_fork(after_in_child=MARKS.reset_in_child)

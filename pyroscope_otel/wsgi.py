@@ -1,4 +1,4 @@
-"""WSGI middleware: for Flask, Django, Bottle, Pyramid and any other WSGI application."""
+"""WSGI middleware for Flask, Django, Bottle, Pyramid and others."""
 
 from __future__ import annotations
 
@@ -32,20 +32,19 @@ __all__ = ("PyroscopeMiddleware",)
 class PyroscopeMiddleware:
     """Links the requests of a WSGI application with their profiles.
 
-    Each request gets a root span, made by OpenTelemetry's WSGI instrumentation,
-    unless it has one from an instrumentation of the application. Its profile is
-    held open until the response is closed, over a streaming body.
+    OpenTelemetry's WSGI instrumentation makes a root span for each request, unless the
+    application is already instrumented. The profile stays open until the response is closed,
+    which includes a streaming body.
 
     Args:
         app: The application.
-        **settings: Those of `pyroscope_otel.configure`.
+        **settings: The settings of `pyroscope_otel.configure`.
 
     Raises:
-        SettingsError: If a setting is unknown, has a wrong value, or contradicts
-            an earlier `configure`.
-        ImportError: If a root span has to be made and the instrumentation is not
-            installed.
-        TypeError: If it is an ASGI application.
+        SettingsError: If a setting is unknown, has a wrong value, or contradicts an earlier
+            `configure`.
+        ImportError: If a root span has to be made and the instrumentation is not installed.
+        TypeError: If the application is an ASGI application.
     """
 
     def __init__(self, app: WSGIApplication, **settings: Unpack[Arguments]) -> None:
@@ -58,7 +57,7 @@ class PyroscopeMiddleware:
             self._traced = _instrumented(app, tracing.tracer_provider_for(configured))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request, as PEP 3333 has it."""
+        """Serve one request as specified by PEP 3333."""
         if not self._enabled:
             return self._app(environ, start_response)
         return serve_held(self._serve, environ, start_response)
@@ -87,8 +86,7 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
         except Exception:
             raise
         except BaseException:
-            # A worker's timeout, a greenlet's end: the instrumentation does
-            # nothing about those.
+            # The instrumentation does not handle a worker timeout or a killed greenlet.
             trace.get_current_span().end()
             raise
         return body
@@ -104,7 +102,7 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
         except Exception:
             raise
         except BaseException:
-            # As above: it would leave the caller's span current, on this thread.
+            # As above: it would leave the span current on the calling thread.
             otel_context.attach(before)
             raise
 
@@ -112,7 +110,7 @@ def _instrumented(app: WSGIApplication, tracer_provider: TracerProvider) -> WSGI
 
 
 def _name_after_method(span: Span, environ: WSGIEnvironment) -> None:
-    """Name a root span after the method alone: WSGI knows no route."""
+    """Name a root span by its method alone: WSGI has no routes."""
     from opentelemetry.util.http import sanitize_method
 
     method = sanitize_method(environ.get("REQUEST_METHOD", ""))

@@ -1,20 +1,16 @@
-"""Set-up without code: what `opentelemetry-instrument` loads of this package.
+"""Sets up without code: `opentelemetry-instrument` loads this module.
 
-It runs in every Python process below `opentelemetry-instrument`, when the
-interpreter starts: in a server's master and its workers, in a reloader, in a shell.
-It is a guest in all of them:
+It runs at interpreter start in every Python process below `opentelemetry-instrument`: in a
+server's master and workers, in a reloader, in a shell. It behaves as a guest in all of them:
 
-* Where nothing of Pyroscope is configured, or it is switched off, it installs
-  nothing.
-* A wrong setting is one error in the log, and no profiles. It does not stop the
-  process, as `configure` does: an exception here would keep the other vendors' hooks
-  from running, and never reach the application, as `opentelemetry-instrument` logs
-  it and goes on. Leaving the interpreter would stop shells and `pip` as well.
-* It makes no tracer provider. Where OpenTelemetry has none when the interpreter
-  starts, the application may be about to set its own, which only works once.
+* If Pyroscope is not configured, or is switched off, it installs nothing.
+* A wrong setting logs one error, and there are no profiles. Unlike `configure`, it does not
+  stop the process. `opentelemetry-instrument` would log an exception and continue without the
+  hooks of other vendors, and exiting would stop shells and `pip` as well.
+* It makes no tracer provider. The application may be about to set its own, which works only
+  once.
 
-The agent starts with the first request, as always, so a master that only forks
-never has one.
+The agent starts with the first request, so a master process that only forks never has one.
 """
 
 from __future__ import annotations
@@ -35,27 +31,27 @@ from pyroscope_otel.settings import SettingsError, read_settings
 logger = logging.getLogger("pyroscope_otel")
 
 _ENTRY_POINT = "pyroscope_otel"
-_FOR_OTHERS = (
+_IGNORED_OPTIONS = (
     *("skip_dep_check", "raise_exception_on_conflict"),
     *("meter_provider", "logger_provider"),
 )
-"""What loaders and distributions tell every instrumentation, and is nothing to us."""
+"""Options that loaders and distributions pass to every instrumentation. We ignore them."""
 
 _has_started = False
 _waiting: Patch | None = None
-"""What waits for the application to set a tracer provider, where there is none."""
+"""The patch that waits until the application sets a tracer provider, if there is none yet."""
 
 
 def name_service() -> None:
-    """Call the service by its application name, where OpenTelemetry has no name for it.
+    """Name the service after the application name, if OpenTelemetry has no name for it.
 
-    The hook that runs before all instrumentations, which take the resource over
-    from the tracer provider. What the distribution has made carries the name of
-    `OTEL_SERVICE_NAME`; without one, Grafana's link would find no profile.
+    This hook runs before all instrumentations, which copy the resource from the tracer
+    provider. The distribution's provider has the name from `OTEL_SERVICE_NAME`. Without a name,
+    Grafana's link would find no profile.
     """
     try:
         provider = tracing.provider_in_use()
-        if provider is None or _reason_not_to({}):
+        if provider is None or _reason_to_skip({}):
             return
         settings = read_settings({})
         if settings.sources["application_name"] != "default":
@@ -67,35 +63,35 @@ def name_service() -> None:
 
 
 def start() -> None:
-    """Set up from the environment. The hook that runs after all instrumentations."""
+    """Set up from the environment. This hook runs after all instrumentations."""
     _start_once({})
 
 
 class PyroscopeInstrumentor:
-    """Sets up from the options of OpenTelemetry's configuration file (``OTEL_CONFIG_FILE``).
+    """Sets up from OpenTelemetry's configuration file (``OTEL_CONFIG_FILE``).
 
-    There, `instrumentation/development: python: pyroscope_otel:` has settings of
-    `pyroscope_otel.configure`, which come before the environment. It is loaded as an
-    instrumentation is, and is not one of their base class: that is in a package which
-    a configuration file does not need.
+    In that file, `instrumentation/development: python: pyroscope_otel:` holds settings of
+    `pyroscope_otel.configure`. They take precedence over the environment. The class is loaded
+    like an instrumentation but does not inherit from their base class, whose package a
+    configuration file does not need.
     """
 
     def instrument(self, **options: Any) -> None:
-        """Set up with these settings, once in a process.
+        """Set up with these settings, once per process.
 
-        Without settings it leaves it to `start`: `opentelemetry-instrument` calls all
-        instrumentations, in any order, and `start` after them.
+        Without settings, it leaves the set-up to `start`: `opentelemetry-instrument` calls all
+        instrumentations in any order, and `start` after them.
 
         Args:
-            **options: Settings, and what instrumentations are told besides.
+            **options: Settings, and the options that every instrumentation gets.
         """
-        settings = {name: options[name] for name in options if name not in _FOR_OTHERS}
+        settings = {name: options[name] for name in options if name not in _IGNORED_OPTIONS}
         if settings:
             _start_once(settings)
 
     def uninstrument(self, **_options: Any) -> None:
-        """Upload what there is, stop the agent and take out what was set up."""
-        global _has_started  # noqa: PLW0603  as the process has one agent
+        """Upload the remaining samples, stop the agent and undo the set-up."""
+        global _has_started  # noqa: PLW0603  the process has one agent
         _has_started = False
         if _waiting is not None:
             _waiting.remove()
@@ -116,20 +112,20 @@ def _start_once(options: dict[str, Any]) -> None:
 
 def _start(options: dict[str, Any]) -> None:
     try:
-        reason = _reason_not_to(options)
+        reason = _reason_to_skip(options)
         if reason is not None:
-            # What was switched off by name needs no warning. The rest may be an
-            # oversight, and at this time no other level is ever seen.
+            # Something switched off explicitly needs no warning. The rest may be a mistake, and
+            # warnings are the only level that is visible at this time.
             level = logging.INFO if reason.is_chosen else logging.WARNING
             logger.log(level, "No profiles: %s", reason.words)
         elif tracing.provider_in_use(options.get("tracer_provider")) is not None:
-            configuration.apply(options, gives_way=True)
+            configuration.apply(options, replaceable=True)
         else:
             logger.warning(
                 "No profiles until the application sets a tracer provider: OpenTelemetry has none. "
                 "To have one made: pip install opentelemetry-distro"
             )
-            _start_with_the_provider(options)
+            _start_when_provider_is_set(options)
     except SettingsError as error:
         logger.error("No profiles: %s", error)  # noqa: TRY400  a user's mistake, in one line
     except Exception:
@@ -139,11 +135,11 @@ def _start(options: dict[str, Any]) -> None:
 class _Reason(NamedTuple):
     words: str
     is_chosen: bool
-    """Whether somebody has switched this package off, and nothing else."""
+    """Whether the user has explicitly switched this package off."""
 
 
-def _reason_not_to(options: dict[str, Any]) -> _Reason | None:
-    """Return why nothing is to be installed, or None if it is.
+def _reason_to_skip(options: dict[str, Any]) -> _Reason | None:
+    """Return why nothing should be installed, or None to install.
 
     Raises:
         SettingsError: If a setting is wrong.
@@ -152,14 +148,14 @@ def _reason_not_to(options: dict[str, Any]) -> _Reason | None:
         return _Reason(
             f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names {_ENTRY_POINT}", is_chosen=True
         )
-    settings = read_settings(options)  # Warns of a misspelt variable, be it the only one.
-    # A distribution may give its tracer provider to every instrumentation.
+    settings = read_settings(options)  # Also warns of misspelt variables.
+    # A distribution may pass its tracer provider to every instrumentation.
     given = options.keys() - {"tracer_provider"}
     if not given and not any(_words(name) for row in TABLE for name in row.environment):
         return _Reason(
-            "nothing of Pyroscope is configured. Set PYROSCOPE_SERVER_ADDRESS to the server's "
-            "URL, or PYROSCOPE_ENABLED=false if there are to be none.",
-            # A file may list it as disabled, and does not tell us.
+            "Pyroscope is not configured. Set PYROSCOPE_SERVER_ADDRESS to the server's "
+            "URL, or PYROSCOPE_ENABLED=false if you want no profiles.",
+            # The file may list it as disabled, but does not tell us.
             is_chosen=bool(_words("OTEL_CONFIG_FILE")),
         )
     if not settings.enabled:
@@ -170,20 +166,20 @@ def _reason_not_to(options: dict[str, Any]) -> _Reason | None:
 
 
 def _words(variable: str) -> list[str]:
-    """Return what an environment variable lists, with commas between."""
+    """Return the comma-separated words of an environment variable."""
     words = os.environ.get(variable, "").split(",")
     return [word.strip() for word in words if word.strip()]
 
 
-def _start_with_the_provider(options: dict[str, Any]) -> None:
-    """Set up when the application sets the global tracer provider."""
+def _start_when_provider_is_set(options: dict[str, Any]) -> None:
+    """Set up once the application sets the global tracer provider."""
 
     def wrap(set_tracer_provider: Any) -> Any:
         @wraps(set_tracer_provider)
         def set_and_start(*arguments: Any, **named: Any) -> None:
             set_tracer_provider(*arguments, **named)
             waiting.remove()
-            # Held: it is our own `configure` that sets it, for whoever called that.
+            # If the lock is held, our own `configure` is setting the provider.
             if not configuration._process.lock.locked():  # noqa: SLF001  the package's own
                 _start(options)
 

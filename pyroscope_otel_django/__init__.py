@@ -1,4 +1,4 @@
-"""The Django app `pyroscope_otel_django`: profiles and traces of a project, linked."""
+"""The Django app `pyroscope_otel_django`: links a project's profiles and traces."""
 
 from pyroscope_otel_django.configuration import configure
 

@@ -1,4 +1,4 @@
-"""The app: what happens when Django has read the project's settings."""
+"""The app config: runs once Django has loaded the project's settings."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from pyroscope_otel_django.process import management_command
 class PyroscopeConfig(AppConfig):
     """Links a project's traces with its profiles.
 
-    In a management command, the reloader's included, only what must be done
-    before Django loads the middleware: nothing starts there, and wrong settings
-    are what `check` tells of. `runserver` is then configured by its middleware.
+    In a management command, including the reloader, it only prepares what Django needs before
+    it loads the middleware. Nothing starts there, and `check` reports wrong settings. In
+    `runserver`, the middleware does the configuration.
     """
 
     name = "pyroscope_otel_django"
     verbose_name = "Pyroscope and OpenTelemetry"
 
     def ready(self) -> None:
-        """Prepare this process, and configure it if it is no management command.
+        """Prepare this process, and configure it unless it runs a management command.
 
         Raises:
-            ImproperlyConfigured: If a setting is wrong, or OpenTelemetry's
-                instrumentation is missing, in a process that serves.
+            ImproperlyConfigured: If a setting is wrong, or OpenTelemetry's instrumentation is
+                missing, in a process that serves requests.
         """
-        from pyroscope_otel_django import checks  # noqa: F401  to be imported is to register
+        from pyroscope_otel_django import checks  # noqa: F401  importing registers the checks
 
         setting_changed.connect(follow_override, dispatch_uid="pyroscope_otel_django")
         is_command = management_command() is not None

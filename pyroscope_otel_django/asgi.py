@@ -20,11 +20,11 @@ __all__ = ("get_asgi_application",)
 
 
 def get_asgi_application() -> Application:
-    """Return the application, to be used in place of Django's function of this name.
+    """Return the application. Use it in place of Django's function of this name.
 
-    A server that was asked to end by a signal often ends by that signal, without
-    the interpreter's exit handlers: uvicorn does. The end of the lifespan is the
-    last chance to push what was sampled. All but the lifespan goes to Django.
+    A server that is stopped by a signal often ends by that signal, without running the
+    interpreter's exit handlers (uvicorn does). The end of the lifespan is the last chance to
+    push samples. Everything except the lifespan goes to Django.
     """
     serve: Any = asgi.get_asgi_application()
 

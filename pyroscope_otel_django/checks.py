@@ -1,4 +1,4 @@
-"""System checks: what `manage.py check` and `runserver` say of the set-up."""
+"""System checks: what `manage.py check` and `runserver` report about the set-up."""
 
 from __future__ import annotations
 
@@ -30,22 +30,21 @@ TAG = "pyroscope"
 _NEAR_THE_TOP = 3
 _OPENTELEMETRY = "opentelemetry."
 _CHOSEN_EXPORTERS = ("traces-stay-here", "traces-exporter-unknown")
-"""Findings about exporters that nobody has by mistake."""
+"""Exporter findings that are deliberate choices."""
 _MADE_AT_START_UP = (
-    "Where only the start-up of the server makes the tracer provider, put {} into "
-    "SILENCED_SYSTEM_CHECKS."
+    "If only the server's start-up makes the tracer provider, add {} to SILENCED_SYSTEM_CHECKS."
 )
 
 
 @register(TAG)
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Report settings with which no process would serve."""
+    """Report settings that keep every process from serving."""
     try:
         prepare()
     except SettingsError as error:
         hint = (
-            "No process serves requests with it. It is in PYROSCOPE in the project's settings, or "
-            "in the environment variable named."
+            "No process can serve requests with it. Fix PYROSCOPE in the project's settings, or "
+            "the named environment variable."
         )
         return [Error(str(error), hint=hint, id=f"{APP}.E001")]
     except ImportError as error:
@@ -55,7 +54,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def check_middleware(**_: Any) -> list[CheckMessage]:
-    """Report a middleware that is missing, or too far down."""
+    """Report a missing middleware, or one that is too far down."""
     if _settings_in_force() is None:
         return []
     listed = [one for one in django_settings.MIDDLEWARE if not one.startswith(_OPENTELEMETRY)]
@@ -64,7 +63,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
             Warning(
                 f"{MIDDLEWARE} is not in MIDDLEWARE.",
                 hint=(
-                    "Put it first. Without it runserver takes no profiles, and requests have no "
+                    "Put it first. Without it, runserver takes no profiles, and requests have no "
                     "pyroscope_profile_id."
                 ),
                 id=f"{APP}.W001",
@@ -75,7 +74,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"{MIDDLEWARE} stands below {len(above)} others in MIDDLEWARE.",
+            f"{MIDDLEWARE} is below {len(above)} others in MIDDLEWARE.",
             hint=f"Put it first. Above it: {', '.join(above)}.",
             id=f"{APP}.W002",
         )
@@ -84,7 +83,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def check_tracing(**_: Any) -> list[CheckMessage]:
-    """Report spans that are not made or go nowhere, and names that do not match."""
+    """Report spans that are missing or not exported, and names that do not match."""
     settings = _settings_in_force()
     if settings is None:
         return []
@@ -105,7 +104,7 @@ def check_tracing(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def check_visibility(**_: Any) -> list[CheckMessage]:
-    """Report what keeps profiles from being seen in Grafana."""
+    """Report what keeps profiles from showing up in Grafana."""
     settings = _settings_in_force()
     return [] if settings is None else _warnings(judge_visibility(settings), "W007")
 
@@ -118,12 +117,12 @@ def check_transport(**_: Any) -> list[CheckMessage]:
 
 
 def _warnings(findings: Iterable[Finding], number: str, unless: str = "") -> list[CheckMessage]:
-    """Return what is not fine as warnings with one id.
+    """Return the findings that are not fine, as warnings with one id.
 
     Args:
-        findings: What was found.
+        findings: The findings.
         number: The end of the id.
-        unless: When it is no fault, with `{}` for the id.
+        unless: When the warning does not apply, with `{}` for the id.
     """
     identity = f"{APP}.{number}"
     return [
@@ -138,7 +137,7 @@ def _warnings(findings: Iterable[Finding], number: str, unless: str = "") -> lis
 
 
 def _settings_in_force() -> Settings | None:
-    """Return the settings; None where they are wrong, or all is switched off."""
+    """Return the settings, or None if they are wrong or `enabled` is False."""
     try:
         settings = read()
     except SettingsError:

@@ -1,4 +1,4 @@
-"""The setting `PYROSCOPE` of a Django project, and what is done with it."""
+"""Reads the setting `PYROSCOPE` of a Django project and applies it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SETTING = "PYROSCOPE"
 INSTRUMENT = "INSTRUMENT"
-"""The one name in the dict that other adapters have not: whether to make root spans."""
+"""The only name that other adapters lack: whether to make root spans."""
 
 _NAMES = (*(name.upper() for name in BY_NAME), INSTRUMENT)
 
@@ -30,11 +30,11 @@ def _called(name: str) -> str:
 
 
 class Project(NamedTuple):
-    """What a project's settings say.
+    """A project's settings.
 
     Attributes:
         given: The settings of `pyroscope_otel.configure`, by name.
-        instrument: Whether OpenTelemetry's instrumentation is to be applied.
+        instrument: Whether to apply OpenTelemetry's instrumentation.
     """
 
     given: dict[str, object]
@@ -42,15 +42,15 @@ class Project(NamedTuple):
 
 
 def read_project() -> Project:
-    """Return what the project's `PYROSCOPE` says; without one, nothing.
+    """Return the project's `PYROSCOPE` setting, empty if it has none.
 
     Raises:
-        SettingsError: If it is no dict, has an unknown name, or has a value for
-            `INSTRUMENT` that is not allowed. The other values are not checked here.
+        SettingsError: If it is not a dict, has an unknown name, or has a wrong value for
+            `INSTRUMENT`. Other values are not checked here.
     """
     setting = getattr(django_settings, SETTING, {})
     if not isinstance(setting, Mapping):
-        # Without its value: it may have secrets in it.
+        # The value is omitted: it may contain secrets.
         raise SettingsError(
             f"Django setting {SETTING} must be a dict; it is of type {type(setting).__name__}"
         )
@@ -67,10 +67,10 @@ def read_project() -> Project:
 
 
 def read() -> Settings:
-    """Return the settings in force in a process that serves, changing nothing.
+    """Return the settings that apply in a serving process. Changes nothing.
 
     Raises:
-        SettingsError: As `pyroscope_otel.configure`.
+        SettingsError: See `pyroscope_otel.configure`.
     """
     given = read_project().given
     provider = tracing.provider_in_use(given.get("tracer_provider"))
@@ -83,11 +83,11 @@ def read() -> Settings:
 
 
 def prepare() -> None:
-    """Do what must be done before Django loads the middleware: see to it that there are root spans.
+    """Set up root spans, which must happen before Django loads the middleware.
 
     Raises:
-        SettingsError: As `pyroscope_otel.configure`.
-        ImportError: If OpenTelemetry's instrumentation of Django is not installed.
+        SettingsError: See `pyroscope_otel.configure`.
+        ImportError: If OpenTelemetry's Django instrumentation is not installed.
     """
     settings = read()
     if settings.enabled and read_project().instrument:
@@ -95,17 +95,17 @@ def prepare() -> None:
 
 
 def configure() -> bool:
-    """Link this process's traces with its profiles, as the project's settings say.
+    """Link this process's traces with its profiles, using the project's settings.
 
-    It is called for each process that serves. A worker of another kind that is
-    started as a management command calls it itself. Calling it again is fine.
+    Every process that serves requests calls it automatically. Other kinds of workers that start
+    as a management command must call it themselves. Calling it again is harmless.
 
     Returns:
-        Whether `ENABLED` is not False.
+        Whether the setting `ENABLED` is True.
 
     Raises:
-        SettingsError: As `pyroscope_otel.configure`.
-        ImportError: If OpenTelemetry's instrumentation of Django is not installed.
+        SettingsError: See `pyroscope_otel.configure`.
+        ImportError: If OpenTelemetry's Django instrumentation is not installed.
     """
     _state.is_wanted = True
     prepare()
@@ -120,24 +120,24 @@ def configure() -> bool:
 
 
 def withhold_agent() -> None:
-    """See to it that no agent runs in this process, also where it was set up without code."""
+    """Prevent an agent in this process, even if it was set up without code."""
     agent.disarm()
     agent.stop()
 
 
 class _State:
     is_wanted = False
-    """Whether this process has been asked to `configure`."""
+    """Whether `configure` has been called in this process."""
 
 
 _state = _State()
 
 
 def follow_override(*, setting: str, **_: object) -> None:
-    """Configure anew where a test overrides `PYROSCOPE`: a receiver of `setting_changed`.
+    """Reconfigure when a test overrides `PYROSCOPE` (a receiver of `setting_changed`).
 
-    Settings that are wrong leave it unconfigured, and are reported by who asks
-    next: the middleware, or the system checks.
+    Wrong settings leave the process unconfigured. The middleware or the system checks report
+    them later.
     """
     if setting == SETTING and _state.is_wanted:
         configuration.shutdown()

@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentation of Django, which makes the root spans."""
+"""Makes the root spans with OpenTelemetry's Django instrumentation."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 MIDDLEWARE = "pyroscope_otel_django.middleware.PyroscopeMiddleware"
 
-# Where it keeps what it has begun for a request, until it has a response.
+# Where the instrumentation stores its state for a request until the response.
 _ACTIVATION = "opentelemetry-instrumentor-django.activation_key"
 _SPAN = "opentelemetry-instrumentor-django.span_key"
 _REMOTE_CONTEXT = "opentelemetry-instrumentor-django.token"
 
 
 def instrument(tracer_provider: Any) -> None:
-    """Apply OpenTelemetry's instrumentation, unless the project did.
+    """Apply OpenTelemetry's instrumentation, unless the project has done so.
 
-    It puts a middleware into the setting `MIDDLEWARE`: right behind ours, so that
-    ours can finish what it leaves open.
+    It adds a middleware to the setting `MIDDLEWARE`, right behind ours, so that ours can finish
+    what it leaves open.
 
     Args:
-        tracer_provider: The provider of the spans; None for the global one.
+        tracer_provider: The provider of the spans. None for the global one.
 
     Raises:
-        ImportError: If it is not installed.
+        ImportError: If the instrumentation is not installed.
     """
     try:
         from opentelemetry.instrumentation.django import DjangoInstrumentor
     except ImportError as error:
         raise ImportError(
             "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
-            f"for each request. Install it with: {pip_install('django')}. Where "
+            f"for each request. Install it with: {pip_install('django')}. If "
             "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False",
             name=error.name,
         ) from error
@@ -52,11 +52,11 @@ def instrument(tracer_provider: Any) -> None:
 
 
 def finish_span(request: HttpRequest, error: BaseException) -> None:
-    """End the span of a request that has no response, and let it be current no more.
+    """End and detach the span of a request that has no response.
 
-    The instrumentation does so with the response, and there is none where an
-    exception passes by that Django makes no response of: a cancellation, a
-    worker's timeout, any under `DEBUG_PROPAGATE_EXCEPTIONS`.
+    The instrumentation ends the span with the response. Django makes no response for some
+    exceptions: a cancellation, a worker's timeout, or any exception under
+    `DEBUG_PROPAGATE_EXCEPTIONS`.
     """
     try:
         activation = request.META.pop(_ACTIVATION, None)
@@ -70,7 +70,7 @@ def finish_span(request: HttpRequest, error: BaseException) -> None:
 
 
 def end_span(request: HttpRequest, error: BaseException) -> None:
-    """End the span of such a request where it is another thread's context that has it."""
+    """End the span of such a request, if it is current in another thread's context."""
     try:
         span = request.META.get(_SPAN)
         if span is not None and span.is_recording():

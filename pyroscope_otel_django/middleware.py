@@ -1,4 +1,4 @@
-"""The middleware: it holds a request's profile open until its response is closed."""
+"""The middleware, which holds a request's profile open until its response is closed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,12 @@ APP = "pyroscope_otel_django"
 class PyroscopeMiddleware:
     """Links the requests of a Django project with their profiles.
 
-    Put it first in `MIDDLEWARE`: what stands above it is outside of the request's
-    profile. Each request has the id of its profile as `pyroscope_profile_id`; it
-    is None before there is a root span, where that is not sampled, and where samples
-    do not get the id.
+    Put it first in `MIDDLEWARE`: middleware above it is outside of the request's profile. Each
+    request has its profile's id as `pyroscope_profile_id`. The id is None before the root span
+    starts, if the span is not sampled, and if samples do not carry the id.
 
     Args:
-        get_response: What Django makes of the middleware below, and the view.
+        get_response: The rest of the middleware chain and the view, from Django.
 
     Raises:
         ImproperlyConfigured: If the app is not installed, or a setting is wrong.
@@ -62,8 +61,8 @@ class PyroscopeMiddleware:
                 f"{MIDDLEWARE} is in MIDDLEWARE, but its app is not installed: "
                 f"add {APP!r} to INSTALLED_APPS"
             )
-        # Only what serves requests loads the middleware: `runserver`, not its
-        # reloader; no other command.
+        # Only processes that serve requests load the middleware: `runserver` does, but not its
+        # reloader or other commands.
         try:
             is_enabled = configure()
         except (SettingsError, ImportError) as error:
@@ -76,7 +75,7 @@ class PyroscopeMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        """Serve one request, as Django has it."""
+        """Serve one request as Django middleware."""
         if self._is_async:
             return self._serve_async(request)
         hold = _hold(request)
@@ -105,7 +104,7 @@ class PyroscopeMiddleware:
                 return await self._respond_async(request)
             response: HttpResponseBase = await run_held_async(hold, self._respond_async, request)
         except BaseException as error:
-            # The instrumentation, which is never below us here, may be above.
+            # The instrumentation is never below us here, but may be above.
             end_span(request, error)
             if hold is not None:
                 release(hold)
@@ -119,20 +118,20 @@ class PyroscopeMiddleware:
 
 
 def _hold(request: HttpRequest) -> Hold | None:
-    """Return a hold on the request, None if it is held by who serves Django."""
-    # A mapping by its type only: it is the server's own dict.
+    """Return a hold on the request, or None if the server's side already holds it."""
+    # Typed as a mapping, but it is the server's own dict.
     place = cast("dict[str, Any]", getattr(request, "scope", request.META))
     ours = hold_request(place)
     hold = ours or held_by(place)
     if hold is not None:
         shown = hold.profile_id if is_followed_here() else None
         request.pyroscope_profile_id = shown  # type: ignore[attr-defined]
-        # Tasks that outlive the request may keep its hold, and must not keep it.
-        hold.when_taken = partial(_tell, weakref.ref(request))
+        # Weak: tasks that outlive the request may keep its hold, but must not keep the request.
+        hold.on_profile = partial(_set_profile_id, weakref.ref(request))
     return ours
 
 
-def _tell(request: weakref.ref[HttpRequest], profile: Profile) -> None:
-    told = request()
-    if told is not None and is_followed_here():
-        told.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]
+def _set_profile_id(request: weakref.ref[HttpRequest], profile: Profile) -> None:
+    target = request()
+    if target is not None and is_followed_here():
+        target.pyroscope_profile_id = profile.id  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Which process this is: one that serves, or a management command, or started by one."""
+"""Tells whether this process serves requests or runs a management command."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _VARIABLE = "_PYROSCOPE_OTEL_DJANGO_COMMAND"
-"""Where a command leaves its process's id and its name for the processes that it starts.
+"""Where a command stores its process id and name for the processes that it starts.
 
-Their own stacks do not show it: `multiprocessing` starts an interpreter of its own with
-the methods `spawn` and `forkserver`, as does `subprocess`.
+Their own stacks do not show it: `multiprocessing` starts a new interpreter with the methods
+`spawn` and `forkserver`, and so does `subprocess`.
 """
 
 _WITHOUT_AGENT = ("shell", "test")
@@ -23,12 +23,12 @@ _WITHOUT_AGENT = ("shell", "test")
 
 @cache
 def management_command() -> str | None:
-    """Return the name of the management command that this process runs, None if it runs none.
+    """Return the management command that this process runs, or None.
 
-    A child of `multiprocessing` runs what its parent does, however it was started.
+    A child of `multiprocessing` counts as running its parent's command, however it was started.
 
-    First called from `AppConfig.ready`, which a management command calls before
-    anything else. `sys.argv` would not do: its first word may be anything.
+    It is first called from `AppConfig.ready`, which a management command calls before anything
+    else. `sys.argv` is not enough: its first word may be anything.
     """
     command = _on_the_stack() or _of_the_parent()
     if command is not None:
@@ -38,9 +38,9 @@ def management_command() -> str | None:
 
 
 def is_without_agent() -> bool:
-    """Return whether requests in this process are no service: those of tests and shells.
+    """Return whether requests in this process are not real traffic, as in tests and shells.
 
-    So are those of all processes that a test or a shell starts, of whatever kind.
+    This also covers all processes that a test or a shell starts, of any kind.
     """
     return _inherited() in _WITHOUT_AGENT
 
@@ -49,7 +49,7 @@ def _on_the_stack() -> str | None:
     management = sys.modules.get("django.core.management")
     if management is None:
         return None
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001  documented, in spite of its name
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001  documented, despite its name
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, management.ManagementUtility):

@@ -1,8 +1,8 @@
 """Streaming responses: they belong to their request until they are closed.
 
-OpenTelemetry's instrumentation ends the span before Django asks for the first
-chunk. Under WSGI the server's thread does so, under ASGI the event loop, or for a
-sync iterator a worker thread.
+OpenTelemetry's instrumentation ends the span before Django requests the first chunk. Under WSGI
+the server's thread runs the iterator. Under ASGI the event loop does, or a worker thread for a
+sync iterator.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def hold_until_closed(
     request: HttpRequest, response: HttpResponseBase, hold: Hold
 ) -> HttpResponseBase:
-    """Return the response, and let go of its request's profile when it is closed.
+    """Return the response, and release its request's profile when it is closed.
 
-    Of one that does not stream nothing runs any more: that is now.
+    A body that does not stream runs no more code, so the request ends now.
     """
     if not getattr(response, "streaming", False) or hold.profile_id is None:
         release(hold)
@@ -44,12 +44,12 @@ def hold_until_closed(
 
 
 def _hold(response: Any, hold: Hold, *, is_closed_after_failure: bool) -> None:
-    # Not by way of `streaming_content` and an override of `close`: each would be a
-    # cycle, so that a response which nobody closes stayed. Nor would `FileResponse`
-    # know its file any more, which the server may send by itself.
+    # Not through `streaming_content` and an overridden `close`: both would create cycles, so an
+    # unclosed response would stay alive. `FileResponse` would also lose its file, which the
+    # server may send directly.
     kind = _AsyncContent if response.is_async else _Content
     response._iterator = kind(response._iterator, hold, is_closed_after_failure)  # noqa: SLF001  see above
-    closers = response._resource_closers  # noqa: SLF001  Django's handlers add to it as well
+    closers = response._resource_closers  # noqa: SLF001  Django's handlers append to it too
     closers[:] = [*(partial(_call, hold, closer) for closer in closers), partial(release, hold)]
 
 
@@ -58,10 +58,10 @@ def _call(hold: Hold, closer: Callable[[], object]) -> None:
 
 
 class _Held:
-    """What is left of a response's content.
+    """The remaining content of a response.
 
-    Where nobody closes the response, because another took its place or the client
-    was gone before it was sent, the request is over when the content is dropped.
+    If nothing closes the response, because another replaced it or the client left before it was
+    sent, the request is over when the content is dropped.
     """
 
     def __init__(self, iterator: Any, hold: Hold, is_closed_after_failure: bool) -> None:  # noqa: FBT001  passed on

@@ -1,4 +1,4 @@
-"""The Flask extension: profiles and traces of an application, linked."""
+"""The Flask extension: links an application's profiles and traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Pyroscope`: the extension."""
+"""The extension `Pyroscope`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ _PREFIX = "PYROSCOPE_"
 class Pyroscope:
     """Links the requests of a Flask application with their profiles.
 
-    Each request gets a root span, made by OpenTelemetry's Flask instrumentation,
-    which is applied unless the application is instrumented already. Its profile
-    is held open until the response is closed, over a streaming body. The agent
-    starts with the first request.
+    OpenTelemetry's Flask instrumentation makes a root span for each request. It is applied
+    unless the application is already instrumented. The profile stays open until the response is
+    closed, which includes a streaming body. The agent starts with the first request.
 
-    Either at once, `Pyroscope(app)`, or for an application factory:
+    Use `Pyroscope(app)`, or `init_app` in an application factory:
 
         pyroscope = Pyroscope()
 
@@ -39,13 +38,13 @@ class Pyroscope:
     The extension of an application is ``app.extensions["pyroscope"]``.
 
     Args:
-        app: The application; without it, call `init_app`.
-        **settings: Those of `pyroscope_otel.configure`. One that is not given
-            comes from ``app.config["PYROSCOPE_..."]``, with its name in upper
-            case, then from the environment.
+        app: The application. If omitted, call `init_app`.
+        **settings: The settings of `pyroscope_otel.configure`. A setting that is not given
+            comes from ``app.config["PYROSCOPE_..."]``, with its name in upper case, then from
+            the environment.
 
     Raises:
-        Exception: As `init_app`, if an application is given.
+        Exception: See `init_app`, if an application is given.
     """
 
     def __init__(self, app: Flask | None = None, **settings: Unpack[Arguments]) -> None:
@@ -54,27 +53,25 @@ class Pyroscope:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Link the requests of this application, too.
+        """Link the requests of an application.
 
-        Several applications in one process share the settings, as they share the
-        agent: what one of them leaves out is as it was set before.
+        All applications in a process share the agent and its settings. Settings that this
+        application omits keep their earlier values.
 
         Args:
-            app: The application, with its configuration read, and before its first
-                request.
+            app: The application, with its configuration loaded, before its first request.
 
         Raises:
-            SettingsError: If a setting is unknown, has a wrong value, or is another
-                than one that this process is configured with.
-            RuntimeError: If the application has the extension already.
+            SettingsError: If a setting is unknown, has a wrong value, or differs from this
+                process's configuration.
+            RuntimeError: If the application already has the extension.
             TypeError: If it is not a Flask application.
-            ImportError: If the instrumentation has to be applied and is not
-                installed.
+            ImportError: If the instrumentation is needed but not installed.
         """
         _refuse_other_frameworks(app)
         if _NAME in app.extensions:
             raise RuntimeError(
-                f"The Flask application {app.name!r} has the extension Pyroscope already: "
+                f"The Flask application {app.name!r} already has the Pyroscope extension: "
                 "initialise it once, with Pyroscope(app) or with init_app(app)"
             )
         settings = configuration.apply(
@@ -90,7 +87,7 @@ class Pyroscope:
 
 
 class _HeldApplication(PyroscopeMiddleware):
-    """The WSGI middleware, around what is configured and traced already."""
+    """The WSGI middleware, around an application that is already configured and traced."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = self._traced = app
@@ -98,8 +95,8 @@ class _HeldApplication(PyroscopeMiddleware):
 
 
 def _refuse_other_frameworks(app: object) -> None:
-    # Not flask.Flask: OpenTelemetry's instrumentation puts a subclass there, and
-    # applications made before would not be instances of it.
+    # Not flask.Flask: OpenTelemetry's instrumentation replaces it by a subclass, and
+    # applications made before are not instances of that.
     from flask.app import Flask
 
     if isinstance(app, Flask):

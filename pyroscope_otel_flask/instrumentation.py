@@ -1,4 +1,4 @@
-"""The root span of each request, made by OpenTelemetry's Flask instrumentation."""
+"""Makes the root span of each request with OpenTelemetry's Flask instrumentation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def instrument(app: Flask, tracer_provider: TracerProvider) -> None:
-    """Have OpenTelemetry make a root span for each request, unless it does.
+    """Make OpenTelemetry create a root span for each request, unless it already does.
 
     Args:
         app: The application.
-        tracer_provider: Where the spans go.
+        tracer_provider: The provider of the spans.
 
     Raises:
-        ImportError: If the instrumentation is needed and not installed.
+        ImportError: If the instrumentation is needed but not installed.
     """
-    # Itself, by `instrument_app` or by `instrument` on its class; or wrapped, by the
-    # WSGI instrumentation.
+    # Instrumented by `instrument_app` or by `instrument` on its class, or wrapped by the WSGI
+    # instrumentation.
     if is_contrib(app) or is_contrib(app.wsgi_app):
         return
     try:
@@ -45,14 +45,13 @@ def instrument(app: Flask, tracer_provider: TracerProvider) -> None:
 
 @contextmanager
 def _ahead(functions: dict[Any, list[Any]]) -> Iterator[None]:
-    """Put what is registered meanwhile ahead of what was registered before.
+    """Put functions that are registered meanwhile ahead of the earlier ones.
 
-    The instrumentation starts the span in a function of Flask's `before_request`,
-    and ends it in one of `teardown_request`, which run in reverse order. Ahead,
-    the span is around the application's own functions, also where these were
-    registered first. One of them that answers the request would keep the span
-    from being started; one that makes a span after the root has ended would
-    begin another trace.
+    The instrumentation starts the span in a `before_request` function and ends it in a
+    `teardown_request` function. Flask runs the latter in reverse order. Ahead of the others,
+    the span encloses the application's own functions, even those registered first. Otherwise a
+    function that answers the request would prevent the span, and a function that makes a span
+    after the root has ended would start another trace.
     """
     for_all_blueprints = functions.setdefault(None, [])
     before = len(for_all_blueprints)

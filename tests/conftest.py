@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -24,6 +25,21 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.fixture(autouse=True)
 def _reraise_failures(monkeypatch):
     monkeypatch.setattr(failure, "reraise", True)
+
+
+@pytest.fixture(autouse=True)
+def _background_tasks_are_nobodys():
+    """No test's tracer provider traces the background tasks of later tests.
+
+    Contrib's FastAPI instrumentation replaces the method of Starlette's class, for good, with
+    one that has the first application's tracer. A provider whose processor keeps spans then
+    keeps the requests of other tests, and their numbers.
+    """
+    yield
+    starlette = sys.modules.get("starlette.background")
+    if starlette is not None and hasattr(starlette.BackgroundTask, "_otel_original_call"):
+        starlette.BackgroundTask.__call__ = starlette.BackgroundTask._otel_original_call
+        del starlette.BackgroundTask._otel_original_call
 
 
 @pytest.fixture

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 
 from pyroscope_otel.attribution import INHERITED
 from pyroscope_otel.following.switch import follow_current
-from pyroscope_otel.thread_labels import something_happened
+from pyroscope_otel.thread_labels import note_event
 
 
 @contextmanager
 def held(hold):
     """Run code as part of a held request."""
     token = INHERITED.set(hold)
-    something_happened()
+    note_event()
     follow_current()
     try:
         yield
     finally:
         INHERITED.reset(token)
-        something_happened()
+        note_event()
         follow_current()

@@ -9,21 +9,21 @@ import pytest
 from held import held
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
+from span_profiles import profile_of_span
 
 from pyroscope_otel import attribution
 from pyroscope_otel.attribution import (
     INHERITED,
     Guest,
     current_owner,
+    current_span_ref,
     owner_in,
     owner_of_span,
-    profile_of_span,
-    weak_span,
 )
 from pyroscope_otel.following.switch import (
+    clear_label,
     follow_context,
     follow_current,
-    follow_nobody,
     run_in_context,
 )
 from pyroscope_otel.held_wsgi import serve_held
@@ -46,17 +46,13 @@ def _nothing_is_attached():
     otel_context.detach(outside)
 
 
-def of(span):
-    return profile_of_span(span)
-
-
 def name_of(owner):
     return None if owner is None else owner.profile.name
 
 
 def guest_of_the_running_code():
     """What a job that is submitted now has."""
-    return Guest(current_owner(), weak_span())
+    return Guest(current_owner(), current_span_ref())
 
 
 # The rule stands in four places, two of them, in `switch`, for speed.
@@ -150,21 +146,21 @@ def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, P
     def check():
         prepare()
         assert name_of(current_owner()) == right
-        follow_nobody()
+        clear_label()
         follow_current()
         assert now() == right
-        follow_nobody()
+        clear_label()
         assert run_in_context(None, now) == right
         leave()
 
     contextvars.Context().run(check)
     context = contextvars.Context()
     context.run(prepare)
-    follow_nobody()
+    clear_label()
     assert name_of(owner_in(context)) == right
     follow_context(context)
     assert now() == right
-    follow_nobody()
+    clear_label()
     assert run_in_context(context, context.run, now) == right
     context.run(leave)
 
@@ -189,7 +185,7 @@ def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
     with trace.use_span(child):
         guest = guest_of_the_running_code()
         root.end()
-        assert guest.profile is of(root)
+        assert guest.profile is profile_of_span(root)
         assert guest.if_open() is guest
         child.end()
         assert guest.if_open() is None
@@ -201,7 +197,7 @@ def test_a_guest_is_welcome_while_its_root_is_open(tracer):
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("child"):
             guest = guest_of_the_running_code()
-        assert guest.profile is of(root)
+        assert guest.profile is profile_of_span(root)
         assert guest.if_open() is guest
     assert guest.if_open() is None
 
@@ -232,7 +228,7 @@ def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
             return guest_of_the_running_code()
 
         inner = contextvars.Context().run(job)
-        assert inner.profile is of(root)
+        assert inner.profile is profile_of_span(root)
         assert inner.if_open() is inner
     assert inner.if_open() is None
 
@@ -258,14 +254,14 @@ def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
     assert now() == "first"
     with tracer.start_as_current_span("second"):
         assert now() == "second"
-    assert request_hold.profile is of(first)
-    assert request_hold.profile_id == of(first).id
+    assert request_hold.profile is profile_of_span(first)
+    assert request_hold.profile_id == profile_of_span(first).id
     assert now() == "first"
     release(request_hold)
     assert now() is None
     assert request_hold.if_open() is None
     # Which it was remains to be known.
-    assert request_hold.profile_id == of(first).id
+    assert request_hold.profile_id == profile_of_span(first).id
     with tracer.start_as_current_span("third"):
         assert now() == "third"
     assert now() is None
@@ -278,7 +274,7 @@ def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, req
         tracer.start_as_current_span("message", otel_context.Context()),
     ):
         assert now() == "message"
-    assert request_hold.profile is of(request)
+    assert request_hold.profile is profile_of_span(request)
     assert now() == "request"
 
 
@@ -287,7 +283,7 @@ def test_a_request_inside_a_span_is_that_one_s(tracer, now):
     with tracer.start_as_current_span("request", end_on_exit=False) as request:
         hold = hold_request({})
         request.end()
-        assert hold.profile is of(request)
+        assert hold.profile is profile_of_span(request)
         assert now() == "request"
         release(hold)
         assert now() is None
@@ -299,9 +295,9 @@ def test_closing_twice_is_closing_once(tracer, now):
         one, other = hold_request({}), hold_request({})
     one.close()
     one.close()
-    assert of(root).is_open()
+    assert profile_of_span(root).is_open()
     other.close()
-    assert not of(root).is_open()
+    assert not profile_of_span(root).is_open()
     assert now() is None
 
 
@@ -309,7 +305,7 @@ def test_a_closed_hold_takes_nothing(tracer, now, request_hold):
     release(request_hold)
     with tracer.start_as_current_span("late") as late:
         assert now() == "late"
-    assert not of(late).is_open()
+    assert not profile_of_span(late).is_open()
     assert request_hold.profile_id is None
     assert now() is None
 
@@ -321,7 +317,7 @@ def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
         assert now() == "request"
         # A child of a held request is no new root.
         with tracer.start_as_current_span("child") as child:
-            assert of(child) is of(request)
+            assert profile_of_span(child) is profile_of_span(request)
             assert now() == "request"
         release(request_hold)
         assert now() is None
@@ -335,7 +331,7 @@ def test_a_guest_of_a_held_request_is_welcome_while_it_is_held(tracer, now, requ
     with tracer.start_as_current_span("request") as request:
         pass
     guest = guest_of_the_running_code()
-    assert guest.profile is of(request)
+    assert guest.profile is profile_of_span(request)
     assert guest.if_open() is guest
     release(request_hold)
     assert guest.if_open() is None

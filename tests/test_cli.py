@@ -75,22 +75,25 @@ def test_each_part_explains_itself(command, capsys):
     [
         ([], "the following arguments are required: COMMAND"),
         (["dance"], "invalid choice: 'dance'"),
-        (["serve", "--port", "65536"], "'65536' is no port; allowed is 0 to 65535"),
-        (["serve", "--port", "-1"], "'-1' is no port"),
+        (["serve", "--port", "65536"], "'65536' is not a port; allowed: 0 to 65535"),
+        (["serve", "--port", "-1"], "'-1' is not a port"),
         (
             ["serve", "--keep", "12"],
-            "'12' is no time; allowed is a whole number with s, m, h or d, such as 12h",
+            "'12' is not a time; allowed: a whole number with s, m, h or d, such as 12h",
         ),
-        (["serve", "--keep", "0h"], "'0h' is no time"),
+        (["serve", "--keep", "0h"], "'0h' is not a time"),
         (
             ["serve", "--max-size", "2TB"],
-            "'2TB' is no size; allowed is a whole number with KB, MB or GB, such as 500MB",
+            "'2TB' is not a size; allowed: a whole number with KB, MB or GB, such as 500MB",
         ),
-        (["doctor", "--path", "x"], "'x' is no path; it begins with / and is quoted as in a URL"),
+        (
+            ["doctor", "--path", "x"],
+            "'x' is not a path; a path begins with / and is quoted as in a URL",
+        ),
         *[
             (
                 ["doctor", option, wrong],
-                f"{option}: not a URL; it begins with http:// or https:// and names a host",
+                f"{option}: not a URL; a URL begins with http:// or https:// and names a host",
             )
             for option in ("--server", "--read-from")
             for wrong in ("me:pw@localhost", "ftp://host", "http://", "http://a b", "http://a:x")

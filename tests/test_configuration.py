@@ -203,7 +203,7 @@ print(agent.AGENT._settings.sample_rate)
 """
     ) == [
         (
-            "pyroscope_otel is configured already, with other settings: "
+            "pyroscope_otel is already configured, with other settings: "
             "auth_token: '***' (argument auth_token) → '***' (argument auth_token); "
             "sample_rate: 100 (default) → 50 (argument sample_rate). "
             "Call pyroscope_otel.shutdown() first"
@@ -222,7 +222,7 @@ refused(tracer_provider=TracerProvider())
     )
     assert lines == [
         (
-            "pyroscope_otel is configured already, with other settings: tracer_provider: "
+            "pyroscope_otel is already configured, with other settings: tracer_provider: "
             "None (default) → a opentelemetry.sdk.trace.TracerProvider (argument tracer_provider). "
             "Call pyroscope_otel.shutdown() first"
         )
@@ -238,7 +238,7 @@ refused(enabled=False)
 """
     ) == [
         (
-            "pyroscope_otel is configured already, with other settings: "
+            "pyroscope_otel is already configured, with other settings: "
             "enabled: True (default) → False (argument enabled). "
             "Call pyroscope_otel.shutdown() first"
         )
@@ -323,7 +323,7 @@ def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
         BEGIN
         + """
 use(service_name="shop")
-apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, gives_way=True)
+apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, replaceable=True)
 later = apply({"sample_rate": 50, "tags": {"region": "us"}})
 print(later.server_address, later.tags, later.sample_rate)
 refused(sample_rate=60)
@@ -331,7 +331,7 @@ refused(sample_rate=60)
     ) == [
         "http://127.0.0.1:9 {'region': 'us'} 50",
         (
-            "pyroscope_otel is configured already, with other settings: sample_rate: 50 (argument "
+            "pyroscope_otel is already configured, with other settings: sample_rate: 50 (argument "
             "sample_rate) → 60 (argument sample_rate). Call pyroscope_otel.shutdown() first"
         ),
     ]
@@ -342,7 +342,7 @@ def test_what_gives_way_is_read_anew_for_another_provider():
         BEGIN
         + """
 use(service_name="old")
-apply({"server_address": "http://127.0.0.1:9"}, gives_way=True)
+apply({"server_address": "http://127.0.0.1:9"}, replaceable=True)
 provider = TracerProvider(resource=Resource.create({"service.name": "new"}))
 print(apply({"tracer_provider": provider}).application_name)
 """

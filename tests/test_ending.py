@@ -29,39 +29,39 @@ def clock(monkeypatch):
 
 def test_an_end_has_what_those_before_have_left(clock):
     ends = Ending()
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS
         clock(2)
         assert seconds_until(deadline) == SECONDS - 2
     clock(60)  # Nothing ends meanwhile.
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS - 2
         clock(10)
         assert seconds_until(deadline) == 0
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == 0
 
 
 def test_ends_that_overlap_use_the_time_up_once(clock):
     ends = Ending()
-    with ends.one() as outer:
+    with ends.step() as outer:
         clock(1)
-        with ends.one() as inner:
+        with ends.step() as inner:
             assert inner == outer
             clock(1)
         clock(1)
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS - 3
 
 
 def test_a_timeout_of_its_own_counts_against_the_rest(clock):
     ends = Ending()
-    with ends.one(2) as deadline:
+    with ends.step(2) as deadline:
         assert seconds_until(deadline) == 2
         clock(1.5)
-    with ends.one(60) as deadline:
+    with ends.step(60) as deadline:
         assert seconds_until(deadline) == 60
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS - 1.5
 
 
@@ -69,22 +69,22 @@ def test_an_end_that_fails_counts_as_well(clock):
     ends = Ending()
 
     def fail():
-        with ends.one():
+        with ends.step():
             clock(4)
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS - 4
 
 
 def test_it_begins_anew_with_an_agent(clock):
     ends = Ending()
-    with ends.one():
+    with ends.step():
         clock(4)
     ends.renew()
-    with ends.one() as deadline:
+    with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS
 
 

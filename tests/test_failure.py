@@ -199,10 +199,13 @@ INJECTIONS = {
     "key": ((switch, "SPAN_KEY"), {FOLLOW, STEP}),
     "change": ((switch, "change"), {FOLLOW, STEP, JOB, COROUTINE, LEAVE}),
     "_relabel": ((switch, "_relabel"), {FOLLOW, STEP}),
-    "says": ((switch, "says"), {FOLLOW, STEP}),
-    "says of a job": ((through_marks, "says"), {JOB, COROUTINE}),
-    "look_where_moved": ((switch, "look_where_moved"), {FOLLOW, STEP}),
-    "look_where_moved of a job": ((through_marks, "look_where_moved"), {JOB, COROUTINE}),
+    "names_owner": ((switch, "names_owner"), {FOLLOW, STEP}),
+    "names_owner of a job": ((through_marks, "names_owner"), {JOB, COROUTINE}),
+    "refresh_after_greenlet_switch": ((switch, "refresh_after_greenlet_switch"), {FOLLOW, STEP}),
+    "refresh_after_greenlet_switch of a job": (
+        (through_marks, "refresh_after_greenlet_switch"),
+        {JOB, COROUTINE},
+    ),
     "label_value": ((switch, "label_value"), {FOLLOW, STEP}),
     "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
     "remove": ((thread_labels, "remove_thread_tag"), ALL_FOLLOW),
@@ -210,7 +213,7 @@ INJECTIONS = {
     "rename": ((Profile, "rename"), {"follow the new name of a span"}),
     "Profile": ((processor, "Profile"), {START}),
     "owner_after_end": ((processor, "owner_after_end"), {START}),
-    "put_span_in": ((processor, "put_span_in"), {START}),
+    "set_owner": ((processor, "set_owner"), {START}),
     "Hold.take": ((Hold, "take"), {START}),
     "take": ((Marks, "take"), {START, "hold a request's profile"}),
     "current_owner": ((pool_jobs, "current_owner"), {"note who submits a job"}),
@@ -287,10 +290,10 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         ("stack", "key", event_loop),
         ("stack", "change", greenlets),
         ("stack", "_relabel", spans),
-        ("stack", "says", foreign_spans),
-        ("stack", "says of a job", held_request),
-        ("stack", "look_where_moved", greenlets),
-        ("stack", "look_where_moved of a job", thread_pool),
+        ("stack", "names_owner", foreign_spans),
+        ("stack", "names_owner of a job", held_request),
+        ("stack", "refresh_after_greenlet_switch", greenlets),
+        ("stack", "refresh_after_greenlet_switch of a job", thread_pool),
         ("stack", "label_value", spans),
         ("stack", "add", spans),
         ("stack", "remove", spans),
@@ -298,7 +301,7 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         ("stack", "rename", spans),
         ("stack", "Profile", spans),
         ("stack", "owner_after_end", still_current),
-        ("stack", "put_span_in", spans),
+        ("stack", "set_owner", spans),
         ("stack", "Hold.take", held_request),
         ("stack", "take", spans),
         ("stack", "current_owner", thread_pool),
@@ -319,7 +322,10 @@ def test_the_failure_is_logged(injection, application, tracer, log, broken):
 
 @pytest.mark.parametrize(
     ("attribution", "owner", "name", "where"),
-    [("stack", through_marks, "says", JOB), ("thread", labels_only, "carry", "follow a job")],
+    [
+        ("stack", through_marks, "names_owner", JOB),
+        ("thread", labels_only, "carry", "follow a job"),
+    ],
 )
 def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
     """Its result arrives, and so does its exception."""

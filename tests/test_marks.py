@@ -9,7 +9,7 @@ import pytest
 
 from pyroscope_otel import marks
 from pyroscope_otel.attribution import Owner
-from pyroscope_otel.marks import MARKS, NOBODY, Marks
+from pyroscope_otel.marks import MARKS, NO_PROFILE, Marks
 
 CPU, MEMORY = "process_cpu", "memory"
 
@@ -62,7 +62,7 @@ def test_numbers_are_small_and_one_after_the_other(numbers):
 def test_what_a_number_stands_for(numbers, profile):
     mark = take(numbers, profile)
     assert numbers.profile_of(mark.number) is profile
-    for nobody in (0, NOBODY, mark.number + 1, -1):
+    for nobody in (0, NO_PROFILE, mark.number + 1, -1):
         assert numbers.profile_of(nobody) is None
 
 
@@ -185,12 +185,12 @@ def test_more_at_a_time_than_there_are_numbers(numbers, profile, monkeypatch):
     """Missing, and not wrong: none of those that are in use, and nobody's."""
     monkeypatch.setattr(marks, "NUMBERS", 5)
     taken = [take(numbers, profile) for _ in range(6)]
-    assert [mark.number for mark in taken] == [2, 3, 4, NOBODY, NOBODY, NOBODY]
-    assert numbers.profile_of(NOBODY) is None
+    assert [mark.number for mark in taken] == [2, 3, 4, NO_PROFILE, NO_PROFILE, NO_PROFILE]
+    assert numbers.profile_of(NO_PROFILE) is None
     for mark in taken[3:]:
         numbers.give_back(mark)
     numbers.uploaded(CPU, 5_000.0)
-    assert numbers.take().number == NOBODY
+    assert numbers.take().number == NO_PROFILE
     assert numbers.count() == (3, 0)
     numbers.give_back(taken[1])
     numbers.uploaded(CPU, 5_000.0)

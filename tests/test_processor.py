@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 
 import pytest
+from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, TracerProvider
@@ -16,8 +17,8 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     SamplingResult,
 )
+from span_profiles import profile_of_span
 
-from pyroscope_otel.attribution import profile_of_span
 from pyroscope_otel.processor import PyroscopeSpanProcessor
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
 
@@ -578,15 +579,11 @@ def test_spans_that_never_end(tracer, recorder, now):
 
     request()
     recorder.log.clear()
-    gc.collect()
-    gc.disable()
-    try:
+    with collected_by_hand():
         for _ in range(10_000):
             request()
             recorder.log.clear()
         assert gc.collect() == 0
-    finally:
-        gc.enable()
 
 
 def test_nothing_grows(make_tracer, recorder, now):

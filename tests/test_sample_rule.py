@@ -7,7 +7,7 @@ import pytest
 from pyroscope_otel.attribution import Owner
 from pyroscope_otel.marks import (
     MARKS,
-    NOBODY,
+    NO_PROFILE,
     Mark,
     label_value,
     nearest_mark,
@@ -22,12 +22,12 @@ from pyroscope_otel.marks import (
     [
         pytest.param(0, [], 0, id="nothing"),
         pytest.param(7, [], 7, id="a mark"),
-        pytest.param(NOBODY, [], NOBODY, id="nobody's mark"),
+        pytest.param(NO_PROFILE, [], NO_PROFILE, id="nobody's mark"),
         pytest.param(0, ["0-9"], 9, id="a label where there is no mark"),
         pytest.param(7, ["7-9"], 9, id="a label under the mark"),
         pytest.param(7, ["7-0"], 0, id="a label that says nobody under the mark"),
         pytest.param(0, ["0-0"], 0, id="a label that says nobody where there is no mark"),
-        pytest.param(NOBODY, ["1-9"], 9, id="a label under nobody's mark"),
+        pytest.param(NO_PROFILE, ["1-9"], 9, id="a label under nobody's mark"),
         pytest.param(7, ["8-9"], 7, id="read too late: another request's"),
         pytest.param(7, ["0-9"], 7, id="read too late: from outside of requests"),
         pytest.param(0, ["7-9"], 0, id="read too late, or a torn stack"),
@@ -87,13 +87,13 @@ def test_the_nearest_of_several(two):
         seen.append(nearest_mark())
         other.run(inner)
         seen.append(nearest_mark())
-        MARKS.nobody.run(inner)
+        MARKS.no_profile.run(inner)
         one.run(inner)
         seen.append(nearest_mark())
 
     seen = []
     one.run(outer)
-    assert seen == [one, other, one, MARKS.nobody, one, one]
+    assert seen == [one, other, one, MARKS.no_profile, one, one]
     assert nearest_mark() is None
 
 

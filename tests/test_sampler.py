@@ -158,7 +158,7 @@ configure(cpu_implementation="stack")
 """
     )
     assert samplers(lines) == ["stack"]
-    assert "starts once in a process" in lines[-1]
+    assert "can start only once in a process" in lines[-1]
 
 
 @needs_stack

@@ -25,7 +25,7 @@ def refusal(arguments=None, **others):
 
 @pytest.fixture(autouse=True)
 def no_warning_was_given_yet(monkeypatch):
-    monkeypatch.setattr(settings_module, "_warned_environment", set())
+    monkeypatch.setattr(settings_module, "_warned_variables", set())
 
 
 # The table
@@ -549,17 +549,17 @@ def test_the_sampler_by_its_name_or_the_agents_constant(given, kept):
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"attribution": "thread"}, "it takes no labels of threads"),
-        ({"oncpu": False}, "it samples by the CPU's clock"),
+        ({"attribution": "thread"}, "it does not read thread labels"),
+        ({"oncpu": False}, "it samples by CPU time"),
     ],
 )
-def test_stack_beside_what_it_cannot(other, reason):
+def test_stack_is_refused_with_settings_it_cannot_honour(other, reason):
     """Scenario 48: it would label nothing, or not start, and say nothing of it."""
     ((name, value),) = other.items()
     message = refusal(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": "stack"})
     assert message == (
-        "cpu_implementation (environment variable PYROSCOPE_CPU_IMPLEMENTATION) is 'stack' and "
-        f"{name} (argument {name}) is {value!r}, which exclude each other: {reason}"
+        "cpu_implementation 'stack' (environment variable PYROSCOPE_CPU_IMPLEMENTATION) cannot be "
+        f"used with {name} {value!r} (argument {name}): {reason}"
     )
     for sampler in ("auto", "pyspy"):
         assert read_settings(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": sampler})

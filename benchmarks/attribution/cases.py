@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from benchmarks.attribution.programs import (
     CELERY,
+    DAPHNE,
     GUNICORN,
     HYPERCORN,
     RUNSERVER,
@@ -186,9 +187,10 @@ def _servers() -> list[Case]:
     for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
         cases.append(_wsgi(f"uwsgi-{start}", UWSGI, *uwsgi, workers=2))
-    celery = ("-A", _CELERY, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "INFO")
-    attributes = {"workers": 2, "zero_code": "celery"}
-    cases.append(Case("celery-prefork/prepare", CELERY, celery, "prepare", 4, **attributes))
+    for pool, workers in {"prefork": 2, "threads": 1, "gevent": 1, "solo": 1}.items():
+        celery = ("-A", _CELERY, "worker", "--pool", pool, "--concurrency", "2", "-l", "INFO")
+        attributes = {"workers": workers, "zero_code": "celery"}
+        cases.append(Case(f"celery-{pool}/prepare", CELERY, celery, "prepare", 4, **attributes))
     return cases
 
 
@@ -219,6 +221,8 @@ def _django() -> list[Case]:
         ways = ("async_view", "plain", "sync_to_async", "async_stream")
         uvicorn = ("--loop", loop, _DJANGO_ASGI)
         cases += [_asgi(f"django-{loop}", UVICORN, *uvicorn, way=way, **zero) for way in ways]
+    ways = ("async_view", "plain", "async_stream")
+    cases += [_asgi("django-daphne", DAPHNE, _DJANGO_ASGI, way=way, **zero) for way in ways]
     cases.append(_wsgi("django-runserver", RUNSERVER, "--settings", _DJANGO_SETTINGS, **zero))
     return cases
 

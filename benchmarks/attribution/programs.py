@@ -52,6 +52,11 @@ HYPERCORN = Program(
     ("--bind", "127.0.0.1:0", "--graceful-timeout", "20"),
     re.compile(r"Running on http://127\.0\.0\.1:(\d+)"),
 )
+DAPHNE = Program(
+    (sys.executable, "-m", "daphne"),
+    ("--bind", "127.0.0.1", "--port", "0"),
+    re.compile(r"Listening on TCP address 127\.0\.0\.1:(\d+)"),
+)
 UWSGI = Program(
     # Without the hook it takes SIGTERM for a request to reload, and with
     # --die-on-term a worker that is just done with a request runs no exit handlers.

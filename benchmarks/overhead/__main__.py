@@ -46,6 +46,7 @@ def main() -> int:
             memory=arguments.memory,
             only_variants=tuple(arguments.variant),
             groups=tuple(arguments.group),
+            requests=arguments.requests or (2_000 if arguments.quick else 100_000),
         )
         for name in [arguments.only] if arguments.only else list(_PARTS):
             results = _PARTS[name].measure(options)
@@ -91,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--group", nargs="+", choices=GROUPS, default=GROUPS, help="only these groups of micro"
+    )
+    parser.add_argument(
+        "--requests",
+        type=_positive,
+        metavar="N",
+        help="how many each variant of soak serves (default: 100000, with --quick 2000)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there as well")
     return parser

@@ -26,6 +26,7 @@ class Options:
         memory: Whether the agent takes memory profiles as well.
         only_variants: The variants to measure; all if there are none.
         groups: The groups of `micro` to measure.
+        requests: How many requests each variant of `soak` serves.
     """
 
     quick: bool
@@ -35,6 +36,7 @@ class Options:
     memory: bool = False
     only_variants: tuple[str, ...] = ()
     groups: tuple[str, ...] = GROUPS
+    requests: int = 100_000
     _begin: float = field(default_factory=time.monotonic)
 
     def setting(self, variant: str, server: str) -> dict[str, Any]:

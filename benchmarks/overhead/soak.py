@@ -24,9 +24,7 @@ def measure(options: Options) -> Results:
     for variant in options.variants(VARIANTS):
         options.say(f"soak: {VARIANTS[variant]}")
         with Sink() as sink:
-            setting = options.setting(variant, sink.address) | {
-                "requests": 2_000 if options.quick else 100_000
-            }
+            setting = options.setting(variant, sink.address) | {"requests": options.requests}
             results[variant] = child.run("soak_process", setting, timeout=1800)
     return results
 

@@ -24,12 +24,14 @@ class Result(NamedTuple):
         route: The name of its root span.
         profile_id: What its samples and its root span carry.
         cpu_ms: The CPU time of its samples in milliseconds; 0 without samples.
+        cpu_from: Where that is from, as the API has it.
     """
 
     trace_id: str
     route: str
     profile_id: str
     cpu_ms: float
+    cpu_from: str | None
 
 
 def results(url: str, sent: Iterable[Request]) -> list[Result]:
@@ -37,7 +39,13 @@ def results(url: str, sent: Iterable[Request]) -> list[Result]:
     traces = {one.trace_id for one in sent}
     found = ask(url, "requests", {"limit": str(_MOST_REQUESTS)})["requests"]
     return [
-        Result(one["trace_id"], one["route"], one["profile_id"], (one["cpu_ns"] or 0) / 1e6)
+        Result(
+            one["trace_id"],
+            one["route"],
+            one["profile_id"],
+            (one["cpu_ns"] or 0) / 1e6,
+            one["cpu_from"],
+        )
         for one in reversed(found)
         if one["trace_id"] in traces
     ]

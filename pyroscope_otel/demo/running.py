@@ -34,7 +34,13 @@ _ARRIVAL_SECONDS = 20.0
 _POLL_SECONDS = 0.2
 
 
-def run(*, port: int | None = None, data: str | None = None, once: bool = False) -> int:
+def run(
+    *,
+    port: int | None = None,
+    data: str | None = None,
+    once: bool = False,
+    memory: bool = False,
+) -> int:
     """Run the demo: the local server, an example service, and requests to it.
 
     It goes on until Ctrl-C, SIGTERM or SIGHUP, each of which is a success.
@@ -44,6 +50,7 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
             4040, or a free one where that is taken.
         data: The file to keep what was received in; by default a temporary one.
         once: Whether to send the requests once, print a table, and end.
+        memory: Whether memory profiles are taken.
 
     Returns:
         The exit status: 0, or 1 after an error, which is printed.
@@ -51,7 +58,7 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
     terminal = Terminal()
     try:
         with signals_as_interrupt():
-            _run(terminal, port, data, once=once)
+            _run(terminal, port, data, once=once, memory=memory)
     except KeyboardInterrupt:
         terminal.say("Stopped.")
     except (DemoFailed, Unanswered) as error:
@@ -61,20 +68,22 @@ def run(*, port: int | None = None, data: str | None = None, once: bool = False)
     return 0
 
 
-def _run(terminal: Terminal, port: int | None, data: str | None, *, once: bool) -> None:
+def _run(
+    terminal: Terminal, port: int | None, data: str | None, *, once: bool, memory: bool
+) -> None:
     require_packages()
     terminal.progress("Starting the local server ...")
     with _server(terminal, port, data) as server:
         terminal.say(f"Local server  {server.url}")
         terminal.progress("Starting the example shop ...")
-        with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url) as shop:
+        with ShopProcess(profiles_to=server.url, traces_to=server.otlp_url, memory=memory) as shop:
             terminal.say(f"Example shop  {shop.url}")
             try:
                 pair, mixed = pair_of_requests(), round_of_requests(1)
                 _send_first(terminal, shop, pair, mixed)
                 if not once:
                     first = _first_results(terminal, server.url, shop, [*pair, mixed[0]])
-                    terminal.say(words.look(server.url, shop.url, first))
+                    terminal.say(words.look(server.url, shop.url, first, memory=memory))
                     _send_on(terminal, shop)
             finally:
                 terminal.progress("Stopping the shop, which sends its last samples ...")

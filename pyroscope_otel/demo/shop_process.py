@@ -42,13 +42,14 @@ class ShopProcess:
     Args:
         profiles_to: The address for its profiles.
         traces_to: The address for its traces.
+        memory: Whether memory profiles are taken.
 
     Raises:
         DemoFailed: It does not start, or does not stop when it is asked to.
     """
 
-    def __init__(self, *, profiles_to: str, traces_to: str) -> None:
-        self._environment = _environment(profiles_to, traces_to)
+    def __init__(self, *, profiles_to: str, traces_to: str, memory: bool = False) -> None:
+        self._environment = _environment(profiles_to, traces_to, memory=memory)
         self._printed: deque[str] = deque(maxlen=_LAST_LINES)
         self.url = ""
 
@@ -143,7 +144,7 @@ def require_packages() -> None:
             )
 
 
-def _environment(profiles_to: str, traces_to: str) -> dict[str, str]:
+def _environment(profiles_to: str, traces_to: str, *, memory: bool) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -152,6 +153,7 @@ def _environment(profiles_to: str, traces_to: str) -> dict[str, str]:
     return kept | {
         "PYROSCOPE_SERVER_ADDRESS": profiles_to,
         "PYROSCOPE_UPLOAD_INTERVAL": "1s",
+        "PYROSCOPE_MEM_ENABLED": "true" if memory else "false",
         "OTEL_EXPORTER_OTLP_ENDPOINT": traces_to,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_BSP_SCHEDULE_DELAY": "500",  # milliseconds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroscope_otel.demo.results import table
 from pyroscope_otel.run.asking import hottest
+from pyroscope_otel.run.cpu_time import methods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ The same shop, for a Pyroscope (and a Tempo) of yours:
 """
 
 
-def look(server: str, shop: str, first: Sequence[Result]) -> str:
+def look(server: str, shop: str, first: Sequence[Result], *, memory: bool) -> str:
     """Return where to look, once the first profiles are there.
 
     Args:
@@ -42,6 +43,7 @@ def look(server: str, shop: str, first: Sequence[Result]) -> str:
         shop: The shop's URL.
         first: The two requests that share a trace, and one that is slower than others
             of its route.
+        memory: Whether there are memory profiles.
     """
     *pair, slow = first
     left, right = sorted(pair, key=lambda one: one.route)
@@ -52,6 +54,8 @@ def look(server: str, shop: str, first: Sequence[Result]) -> str:
             for one in (left, right)
         ),
         "",
+        *_methods(pair),
+        "",
         "Open it: both in time, and the flame graph of each",
         f"  {server}/#/request/{left.profile_id}",
         "",
@@ -59,6 +63,7 @@ def look(server: str, shop: str, first: Sequence[Result]) -> str:
         f"  {server}/#/difference?left={left.profile_id}&right={right.profile_id}",
         "A slow invoice against the usual one",
         f"  {server}/#/difference?left={slow.profile_id}&right=route",
+        *(_memory(server) if memory else ()),
         "All requests, as they come",
         f"  {server}/",
         "",
@@ -81,7 +86,17 @@ def once(server: str, requests: Sequence[Result], data: str | None) -> str:
         data: The file that they are kept in, if it is not a temporary one.
     """
     kept = f"See them as flame graphs:\n\n  pyroscope-otel serve --data {data}\n\n" if data else ""
-    return f"\n{table(server, requests)}\n{_ONCE}\n\n{kept}{_elsewhere()}"
+    below = "\n".join([_ONCE, *_methods(requests)])
+    return f"\n{table(server, requests)}\n{below}\n\n{kept}{_elsewhere()}"
+
+
+def _memory(server: str) -> tuple[str, str]:
+    address = "#/route?service=shop&route=GET+%2Fcatalog&type=alloc_space"
+    return "What the route that loads all products allocates", f"  {server}/{address}"
+
+
+def _methods(requests: Sequence[Result]) -> list[str]:
+    return methods(one.cpu_from for one in requests)
 
 
 def _elsewhere() -> str:

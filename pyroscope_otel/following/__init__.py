@@ -1,8 +1,8 @@
-"""Following: at every switch point, the stack is made to say whose code runs.
+"""Following: at every switch point, make the stack name the owner of the running code.
 
-A switch point is a place where the code that runs on a thread changes its
-context. Each module here hooks one kind of them, is put in once and can be
-taken out, and does the same there: `switch`.
+A switch point is a place where the code running on a thread changes its context. Each module in
+this package hooks one kind of switch point. A hook is installed once, can be removed, and calls
+`switch` or `through_marks`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pyroscope_otel.following.request_edges import (
     WsgiInstrumentation,
 )
 from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
+from pyroscope_otel.following.task_edges import CeleryTasks, RqJobs
 from pyroscope_otel.following.trio_steps import TrioSteps
-from pyroscope_otel.following.twisted_reactor import TwistedReactor
+from pyroscope_otel.following.twisted_reactor import TwistedOnAsyncio, TwistedReactor
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.following.worker_threads import AnyioJobs, TrioJobs
 
@@ -44,24 +45,27 @@ HOOKS: tuple[Hook, ...] = (
     TrioSteps(),
     TrioJobs(),
     TwistedReactor(),
+    TwistedOnAsyncio(),
     AsgiInstrumentation(),
     StarletteApplications(),
     DjangoUnderAsgi(),
     WsgiInstrumentation(),
     FlaskApplications(),
     DjangoUnderWsgi(),
+    CeleryTasks(),
+    RqJobs(),
 )
 
 
 def install() -> None:
-    """Put in every hook whose library is imported, and the others when it is."""
+    """Install every hook whose library is imported. Install the others on import."""
     for hook in HOOKS:
         if not hook.active:
             when_imported(hook.module, hook.install)
 
 
 def remove() -> None:
-    """Take out every hook."""
+    """Remove every hook."""
     forget_waiting()
     for hook in HOOKS:
         hook.remove()

@@ -1,4 +1,4 @@
-"""Calls back when a module is imported, so that no import order is required."""
+"""Calls back when a module is imported, so that the import order does not matter."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def when_imported(name: str, callback: Callable[[], None]) -> None:
-    """Call `callback` once the module is imported: now, if it is already.
+    """Call `callback` once the module is imported, or now if it already is.
 
     Args:
         name: The module's full name.
-        callback: What to call. Its exceptions are logged.
+        callback: The function to call. Its exceptions are logged.
     """
     if name in sys.modules:
         _call(name, callback)
@@ -31,7 +31,7 @@ def when_imported(name: str, callback: Callable[[], None]) -> None:
 
 
 def forget_waiting() -> None:
-    """Call nobody back any more."""
+    """Cancel all pending callbacks."""
     _waiting.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
@@ -45,7 +45,7 @@ def _call(name: str, callback: Callable[[], None]) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds what the others find, for the modules that are waited for."""
+    """Finds modules with pending callbacks, through the other finders."""
 
     def __init__(self) -> None:
         self._asking: set[str] = set()
@@ -70,21 +70,20 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Loads as the loader it stands for, then calls back and steps out of the way."""
+    """Delegates to the real loader, then runs the callbacks and steps aside."""
 
     def __init__(self, loader: importlib.abc.Loader) -> None:
         self._loader = loader
 
     def __getattr__(self, name: str) -> Any:
-        # Who looks for a module without importing it may use its loader (`runpy`).
+        # Code that finds a module without importing it may use its loader (`runpy`).
         return getattr(self._loader, name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        # The module must look as if we had never been there: resources and
-        # reloads go through these two.
+        # The module must show no trace of us: resources and reloads use these two attributes.
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

@@ -1,4 +1,4 @@
-"""Follows asyncio's own event loop: a callback or a task's step."""
+"""Follows asyncio's own event loop: callbacks and task steps."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 followed_loops: set[type[asyncio.AbstractEventLoop]] = set()
-"""Classes of event loops whose steps are followed, subclasses included."""
+"""Event loop classes whose steps are followed, including their subclasses."""
 
 _is_followed: dict[type[asyncio.AbstractEventLoop], bool] = {}
 
 
 def running_loop_is_followed() -> bool:
-    """Return False inside an event loop whose steps nobody tells us of.
+    """Return False inside an event loop whose steps are not followed.
 
-    A task there could take labels, and could not lose them when it is suspended.
+    A task there could take labels but not lose them when it is suspended.
     """
     loop = asyncio._get_running_loop()  # noqa: SLF001  documented for implementers
     if loop is None:
@@ -41,36 +41,36 @@ thread_labels.require(running_loop_is_followed, in_steps=False)
 
 
 def follow_loop(kind: type[asyncio.AbstractEventLoop]) -> None:
-    """Declare the steps of an event loop class followed."""
+    """Register an event loop class as followed."""
     followed_loops.add(kind)
     _is_followed.clear()
 
 
 def unfollow_loop(kind: type[asyncio.AbstractEventLoop]) -> None:
-    """Declare the steps of an event loop class no longer followed."""
+    """Unregister an event loop class."""
     followed_loops.discard(kind)
     _is_followed.clear()
 
 
 def wrap_create_task(hook: Hook) -> Callable[[Any], Any]:
-    """Make the wrapper of a loop's `create_task` that follows eager tasks.
+    """Return a wrapper factory for a loop's `create_task` that follows eager tasks.
 
-    An eager task takes its first step inside `create_task`: no switch point
-    tells of it. It may run in another context than its creator, and it may leave
-    a context of its own behind when it is suspended.
+    An eager task runs its first step inside `create_task`, which is not a switch point. The
+    step may run in a different context from its creator's, and may leave its own context
+    current when the task is suspended.
     """
 
     def wrap(original: Callable[..., Any]) -> Any:
         def create_task(self: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
-            # A task of the default factory is not eager unless the caller says so
+            # A task of the default factory is eager only if the caller asks for it
             # (`eager_start`, new in 3.14).
             eager = self.get_task_factory() is not None or "eager_start" in options
             if not (eager and hook.active):
                 return original(self, coro, **options)
-            # Without a context of its own it has a copy of the current one: the owner's is
-            # the same, and what it leaves behind is put right afterwards.
+            # A task without a given context gets a copy of the current one. A copy made here
+            # names the same owner, and the creator's label is corrected afterwards.
             context = options.get("context")
-            if context is None:  # An empty one is false.
+            if context is None:  # An empty context is falsy.
                 context = contextvars.copy_context()
             return run_in_context(context, partial(original, self, coro, **options))
 
@@ -82,7 +82,7 @@ def wrap_create_task(hook: Hook) -> Callable[[Any], Any]:
 class AsyncioSteps(Hook):
     """Wraps `asyncio.Handle._run`, through which asyncio runs everything.
 
-    It covers loops that are running already, and handles that exist already.
+    This covers loops and handles that already exist.
     """
 
     module = "asyncio"

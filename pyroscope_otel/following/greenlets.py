@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 
 class Greenlets(Hook):
-    """Traces the switches of greenlets with `greenlet.settrace`.
+    """Traces greenlet switches with `greenlet.settrace`.
 
-    A trace function belongs to one OS thread. It is put in when a thread is
-    about to carry labels for the first time, and again where another tool has
-    taken its place since.
+    A trace function belongs to one OS thread. It is set when a thread is about to carry labels
+    for the first time, and again if another tool has replaced it.
     """
 
     module = "greenlet"
@@ -33,7 +32,7 @@ class Greenlets(Hook):
         self._greenlet = greenlet
         STATE.current_greenlet = greenlet.getcurrent
         thread_labels.require(self._trace_this_thread)
-        # A thread that carries labels already would not be asked.
+        # A thread that already carries labels would not be asked.
         thread_labels.forget()
 
     def _remove(self) -> None:
@@ -46,8 +45,8 @@ class Greenlets(Hook):
     def _trace_this_thread(self) -> bool:
         tracer = self._greenlet.gettrace()
         if tracer is None or tracer is not getattr(self._thread, "tracer", None):
-            # A tool that took our place, and has gone, put back the one of ours
-            # that it found: to go around it would make the chain grow each time.
+            # A tool that replaced our tracer, and has gone, has restored it. Adding another one
+            # each time would make the chain grow.
             is_ours = isinstance(tracer, _Tracer) and tracer.is_of(self)
             self._thread.tracer = tracer if is_ours else _Tracer(self)
         return True
@@ -59,7 +58,7 @@ class Greenlets(Hook):
 
 
 class _Tracer:
-    """The trace function of one OS thread. Calls the one that was there before."""
+    """The trace function of one OS thread. It also calls the previous one."""
 
     __slots__ = ("_hook", "_previous")
 
@@ -68,14 +67,13 @@ class _Tracer:
         self._previous: Callable[..., Any] | None = hook.library.settrace(self)
 
     def is_of(self, hook: Greenlets) -> bool:
-        """Return whether it does the following for this hook."""
+        """Return whether this tracer belongs to a hook."""
         return self._hook is hook
 
     def __call__(self, event: str, args: Any) -> None:
-        # Called in the context of the greenlet that is switched to. A tool that
-        # took our place may still call us below a newer one of us: nothing is left
-        # to do then. (The thread's record is not kept here: a tool may put us back
-        # on another thread.)
+        # Called in the context of the greenlet that is switched to. A tool that replaced us may
+        # still call us below a newer tracer of ours. Nothing is left to do then. (The thread's
+        # record is not stored here, because a tool may restore us on another thread.)
         if self._hook.active:
             follow_current()
         else:
@@ -84,6 +82,6 @@ class _Tracer:
             self._previous(event, args)
 
     def step_out(self) -> None:
-        """Put back what was there before, unless another tool has come since."""
+        """Restore the previous trace function, unless another tool has set its own since."""
         if self._hook.library.gettrace() is self:
             self._hook.library.settrace(self._previous)

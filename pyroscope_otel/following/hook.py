@@ -1,4 +1,4 @@
-"""What the hooks have in common: how they are put in and taken out."""
+"""The base of all hooks: how they are installed and removed."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _ABSENT = object()
 
 
 class Patch:
-    """One attribute of a module, class or object, replaced by a wrapper of ours.
+    """One attribute of a module, class or object, replaced by our wrapper.
 
-    Another tool may have replaced it before, and is called by ours; or after,
-    and then ours stays where it is when it is removed, as taking it out would
-    take theirs out with it. The hook tells its wrappers to do nothing then.
+    If another tool has wrapped the attribute before, our wrapper calls that one. If another
+    tool wraps it later, our wrapper stays in place on removal, because taking it out would take
+    out theirs too. The hook then tells its wrappers to do nothing.
 
     Args:
         owner: The module, class or object.
         name: The attribute's name.
-        wrap: Makes the wrapper from what is there.
+        wrap: Returns the wrapper for the current value.
     """
 
     def __init__(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         self._owner = owner
         self._name = name
-        # The owner may only inherit what it is patched over.
+        # The owner may only inherit the attribute.
         self._own = vars(owner).get(name, _ABSENT)
         self._replacement = wrap(getattr(owner, name))
         setattr(owner, name, self._replacement)
 
     def remove(self) -> None:
-        """Put back what was there, unless another tool has replaced ours."""
+        """Restore the original, unless another tool has replaced our wrapper."""
         if vars(self._owner).get(self._name) is not self._replacement:
             return
         if self._own is _ABSENT:
@@ -46,18 +46,17 @@ class Hook(abc.ABC):
     """Follows one kind of switch point."""
 
     module: ClassVar[str]
-    """The module whose import makes the hook possible. It is not imported by us."""
+    """The module that the hook waits for. The hook never imports it first."""
 
     def __init__(self) -> None:
         self.active = False
         self._patches: list[Patch] = []
 
     def install(self) -> None:
-        """Put the hook in. Does nothing if it is in already.
+        """Install the hook. Does nothing if it is already installed.
 
         Raises:
-            Exception: If the library is not what the hook expects. The hook is
-                out then, as it was.
+            Exception: If the library is not as the hook expects. Nothing stays installed then.
         """
         if self.active:
             return
@@ -69,7 +68,7 @@ class Hook(abc.ABC):
         self.active = True
 
     def remove(self) -> None:
-        """Take the hook out. Does nothing if it is not in."""
+        """Remove the hook. Does nothing if it is not installed."""
         if self.active:
             self.active = False
             self._remove()

@@ -1,8 +1,8 @@
-"""Following where nobody reads marks: the span labels themselves are on the thread.
+"""Direct mode: follows with span labels on the thread, where nothing reads marks.
 
-An agent that was started before this package was imported pushes to its server directly,
-and so does any with ``attribution="thread"``. The agent reads a thread's labels later than
-its stack, so this is right for turns of 20 ms, and the shorter they are the more often wrong.
+An agent that started before this package was imported pushes to its server directly, and so
+does any agent with ``attribution="thread"``. The agent reads a thread's labels later than its
+stack. This is right for turns of 20 ms, and wrong more often the shorter they are.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def run_in_context(
         elif thread.outside_loop is not None:
             follow_context(thread.outside_loop)
         elif thread.labels is not None:
-            follow_nobody(thread)
+            clear_label(thread)
 
 
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """See `through_marks.run_as`. What the thread carries afterwards is the caller's affair."""
+    """See `through_marks.run_as`. The caller cleans up the labels afterwards."""
     thread = this_thread()
     try:
         while True:
@@ -68,7 +68,7 @@ def follow_current(thread: Thread | None = None, required: Conditions = conditio
         while True:
             since = last.event
             if CURRENT.get(None) is None and INHERITED.get(None) is None:
-                owner = None  # Optimization: nearly always so, after a step.
+                owner = None  # Optimization: nearly always true after a step.
             else:
                 owner = current_owner()
             if not carry(thread, _labels(owner), since, required):
@@ -91,8 +91,8 @@ def follow_context(context: contextvars.Context, required: Conditions = conditio
     return thread
 
 
-def follow_nobody(thread: Thread) -> None:
-    """See `switch.follow_nobody`."""
+def clear_label(thread: Thread) -> None:
+    """See `switch.clear_label`."""
     carry(thread, None)
 
 

@@ -1,7 +1,7 @@
 """Follows OpenTelemetry's own switch points.
 
-A span becomes current, or stops being so, through `attach` and `detach`; its
-name changes through `update_name`.
+A span becomes current through `attach`, stops being current through `detach`, and changes its
+name through `update_name`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from opentelemetry.sdk.trace import Span
 from pyroscope_otel import failure
 from pyroscope_otel.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import STATE, current_context, follow_current, is_said
-from pyroscope_otel.thread_labels import last, something_happened
+from pyroscope_otel.following.switch import (
+    STATE,
+    current_context,
+    follow_current,
+    stack_names_owner,
+)
+from pyroscope_otel.thread_labels import last, note_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +33,8 @@ if TYPE_CHECKING:
 class ContextSwitches(Hook):
     """Wraps the methods of OpenTelemetry's runtime context.
 
-    `opentelemetry.context.attach` and `detach` may have been imported by name
-    anywhere. Both go through this object, whatever its class.
+    Other modules may have imported `opentelemetry.context.attach` and `detach` by name, but
+    both call this object, whatever its class.
     """
 
     module = "opentelemetry.context"
@@ -41,23 +46,23 @@ class ContextSwitches(Hook):
 
     def _wrap_attach(self, original: Callable[[otel_context.Context], Any]) -> Any:
         hook = self
-        put = CURRENT.set if _is_opentelemetry_s(original) else original
+        put = CURRENT.set if _is_stock_method(original) else original
 
         def attach(context: otel_context.Context) -> Any:
             if not hook.active:
                 return original(context)
             owner: Owner | None = None
             try:
-                # Optimization: no more than this is asked of a span of ours.
+                # Optimization: a span of ours needs no other check.
                 span: Any = context.get(SPAN_KEY)
                 if span is not None:
                     owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
             except Exception:
                 _adopt(context)
             token = put(context)
-            # Optimization: `something_happened` without its call.
+            # Optimization: `note_event`, inlined.
             last.event = []
-            if owner is None or not is_said(owner, span):
+            if owner is None or not stack_names_owner(owner, span):
                 follow_current()
             return token
 
@@ -65,39 +70,39 @@ class ContextSwitches(Hook):
 
     def _wrap_detach(self, original: Callable[[Any], None]) -> Any:
         hook = self
-        reset = CURRENT.reset if _is_opentelemetry_s(original) else original
+        reset = CURRENT.reset if _is_stock_method(original) else original
 
         def detach(token: Any) -> None:
             try:
                 reset(token)
             finally:
-                # Also where the token was of another context and is refused:
-                # the context is then what it was, whoever's it is.
+                # Also if the token belongs to another context and is refused. The context is
+                # then unchanged, and its owner may be anyone.
                 if hook.active:
                     last.event = []
-                    if not _is_current_said():
+                    if not _stack_names_current_owner():
                         follow_current()
 
         return detach
 
 
-def _is_current_said() -> bool:
+def _stack_names_current_owner() -> bool:
     context = current_context(None)
     span: Any = None if context is None else context.get(SPAN_KEY)
     if span is None:
         return False
     try:
-        return is_said(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
+        return stack_names_owner(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
     except Exception:
-        # It may be of anybody's class.
+        # The span may be of any class.
         return False
 
 
-def _is_opentelemetry_s(method: Any) -> bool:
-    """Return whether this is a method of OpenTelemetry's own that does one thing.
+def _is_stock_method(method: Any) -> bool:
+    """Return whether this is an unmodified method of OpenTelemetry's.
 
-    Optimization: it sets or resets the context variable, which is then done without the
-    method's call, an eighth of what following costs a child span.
+    Optimization: it only sets or resets the context variable. Doing that directly saves an
+    eighth of the cost of following a child span.
     """
     kind = ContextVarsRuntimeContext
     return getattr(method, "__func__", None) in (kind.attach, kind.detach)
@@ -113,8 +118,8 @@ def _adopt(context: otel_context.Context) -> None:
 class Renames(Hook):
     """Wraps `update_name` of the SDK's spans.
 
-    Frameworks name the root after its route once they have found it. A sample has the
-    last name of its root, also where the root is gone when it is uploaded.
+    Frameworks rename the root span once they know its route. A sample gets its root's last
+    name, even if the root is gone at upload.
     """
 
     module = "opentelemetry.sdk.trace"
@@ -137,7 +142,7 @@ class Renames(Hook):
             except Exception:
                 failure.report("follow the new name of a span")
             if STATE.labels_only:
-                something_happened()
+                note_event()
                 follow_current()
 
         return update_name

@@ -1,7 +1,6 @@
-"""Follows a job into a thread pool of the standard library.
+"""Follows jobs into the standard library's thread pools.
 
-`asyncio.to_thread`, `run_in_executor` and most of asgiref's `sync_to_async`
-come this way.
+`asyncio.to_thread`, `run_in_executor` and most of asgiref's `sync_to_async` use them.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import current_owner, weak_span
+from pyroscope_otel.attribution import current_owner, current_span_ref
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.switch import (
+    clear_label,
     follow_current,
-    follow_nobody,
     run_in_context,
 )
 from pyroscope_otel.following.through_marks import run_as_guest
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 
 
 def job_of_current_owner(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls `fn` on another thread, for whom the running code works."""
+    """Return a function that runs `fn` on another thread for the current owner."""
     try:
         owner = current_owner()
         if owner is not None:
-            return partial(run_as_guest, owner, weak_span(), fn)
+            return partial(run_as_guest, owner, current_span_ref(), fn)
     except Exception:
         failure.report("note who submits a job")
-    # The worker may have what a job before left attached.
+    # An earlier job may have left a context attached in the worker.
     return partial(run_in_context, None, fn)
 
 
@@ -43,8 +42,8 @@ class PoolJobs(Hook):
     module = "concurrent.futures"
 
     def _install(self) -> None:
-        # The worker goes idle, whatever a job or a tool left in its context.
-        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, follow_nobody))
+        # The worker goes idle, whatever the job or a tool left in its context.
+        self._patch(ThreadPoolExecutor, "submit", partial(self._wrap_submit, clear_label))
 
     def _wrap_submit(self, leave: Callable[[], object], original: Callable[..., Any]) -> Any:
         hook = self
@@ -60,10 +59,10 @@ class PoolJobs(Hook):
 
 
 class AsgirefJobs(PoolJobs):
-    """Wraps asgiref's executor of jobs in the thread that waits for them.
+    """Wraps asgiref's executor for jobs in the waiting thread.
 
-    `async_to_sync` waits; what is synchronous below it runs in the waiting
-    thread, on top of the code that waits.
+    `async_to_sync` blocks a thread. Synchronous code below it runs in that thread, on top of
+    the blocked code.
     """
 
     module = "asgiref.current_thread_executor"
@@ -75,9 +74,9 @@ class AsgirefJobs(PoolJobs):
 
 
 def _runs_in_other_interpreters(executor: object) -> bool:
-    """Return whether this is an InterpreterPoolExecutor (3.14), a thread pool by inheritance.
+    """Return whether this is an InterpreterPoolExecutor (3.14), which inherits from the pool.
 
-    It pickles its jobs, and nothing of ours exists where they run.
+    It pickles its jobs, and this package is not loaded where they run.
     """
     module = sys.modules.get("concurrent.futures.interpreter")
     return module is not None and isinstance(executor, module.InterpreterPoolExecutor)

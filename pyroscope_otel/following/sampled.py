@@ -1,4 +1,4 @@
-"""What a sample that is taken here and now would be attributed to."""
+"""Predicts which profile a sample of the calling code would belong to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def profile_of_a_sample() -> Profile | None:
-    """Return the profile that a sample of the calling code would be of, or None.
+    """Return the profile that a sample of the calling code would belong to, or None.
 
-    By the rule that uploads go by, and not by what ought to be: where nothing follows the
-    code, the stack and the thread's label say nothing of its request.
+    This applies the rule of uploads (`number_of_sample`) rather than that of `attribution`.
+    Where nothing follows the code, neither the stack nor the label names its request.
     """
     thread = this_thread()
     labels = thread.labels
-    # Where the agent was stopped or started since, it knows nothing of them.
+    # An agent that was stopped or started since does not have these labels.
     carried = () if labels is None or thread.reset is not last.reset else labels.on
     if STATE.labels_only:
         owner = current_owner()
@@ -34,9 +34,9 @@ def profile_of_a_sample() -> Profile | None:
 
 
 def is_followed_here() -> bool:
-    """Return whether samples of a request that the running thread serves can name it.
+    """Return whether samples of a request on the running thread can name the request.
 
-    Its mark is on the stack wherever it runs. Span labels, which are all there is where nobody
-    reads marks, are refused on some threads.
+    Its mark is on the stack wherever it runs. Direct mode has only span labels, and some
+    threads may not carry them.
     """
     return not STATE.labels_only or all(condition() for condition in conditions)

@@ -1,7 +1,7 @@
-"""Follows the greenlets in which SQLAlchemy's asyncio extension runs its synchronous code.
+"""Follows the greenlets in which SQLAlchemy's asyncio extension runs synchronous code.
 
-Such a greenlet has a stack of its own, with none of the frames below the switch, so its
-first function is run through the mark of whoever made it.
+Such a greenlet has its own stack, without the frames below the switch. So its first function
+runs through the mark of the owner that created it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class SqlalchemyGreenlets(Hook):
     """Wraps the constructor of SQLAlchemy's greenlets.
 
-    The class has no public name, and another private one in SQLAlchemy 2.1 than in 2.0.
+    The class has no public name, and its private names differ between SQLAlchemy 2.0 and 2.1.
     """
 
-    # Not where the class is: to look for it there would import the library greenlet, whose
-    # switches are then followed, also in programs that never asked for it (2.1).
+    # Not the module of the class: looking the class up there imports the library greenlet
+    # (2.1). Its switches would then be followed even in programs that never use it.
     module = "sqlalchemy.ext.asyncio"
 
     def _install(self) -> None:

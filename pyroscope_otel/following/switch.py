@@ -1,13 +1,13 @@
-"""The act of following: what every switch point does.
+"""What every switch point does: make the stack or the label name the owner of the code.
 
-Where a switch point can run the code that it switches to, it runs it through the mark of
-whose code it is (`run_in_context`; `through_marks`), unless the stack says that already. Where
-it cannot, or where the context changes in the middle of a function, the thread's label says
-what the stack cannot (`follow_current`). Nothing is done where both agree with the rule of
-`attribution`, which is nearly always.
+A switch point that can run the code it switches to runs it through the mark of the code's owner
+(`run_in_context`; `through_marks`), unless the stack already names that owner. A switch point
+that cannot, or whose context changes in the middle of a function, sets the thread's label
+instead (`follow_current`). In nearly all cases both already agree with the rule in
+`attribution`, and nothing is done.
 
-None of these raises into the scheduler that calls it, and each asks again for as long as
-the answer may have changed while the label did (`thread_labels.change`).
+No function here raises into the scheduler that calls it. Each repeats its decision while events
+may have changed the answer (`thread_labels.change`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pyroscope_otel.attribution import (
     Guest,
     Hold,
     current_owner,
+    current_span_ref,
     owner_after_end,
     owner_in,
-    weak_span,
 )
 from pyroscope_otel.following import labels_only
 from pyroscope_otel.marks import LABEL, MARKS, Mark, label_value, nearest_mark
@@ -50,52 +50,52 @@ if TYPE_CHECKING:
     from pyroscope_otel.attribution import Owner
     from pyroscope_otel.thread_labels import Conditions, Thread
 
-# Optimization: bound once. As methods of an imported name they would be bound at each
-# call, for 0.03 of the 0.15 µs that following takes where nothing changes (CPython 3.11).
+# Optimization: bound once. Binding them at each call costs 0.03 of the 0.15 µs that following
+# takes where nothing changes (CPython 3.11).
 current_context = CURRENT.get
 current_inherited = INHERITED.get
 
-NOBODY: Final = MARKS.nobody
-UNSURE: Final = Mark(0)
-"""In place of the mark nearest to the leaf, where it has to be looked for."""
-UNSURE.profile = Profile.__new__(Profile)  # Nobody's: it is like no other.
+NO_PROFILE: Final = MARKS.no_profile
+UNKNOWN: Final = Mark(0)
+"""Stands for a nearest mark that has to be looked up on the stack."""
+UNKNOWN.profile = Profile.__new__(Profile)  # A sentinel: no real profile equals it.
 
 
 class _State:
-    """How this process follows."""
+    """How this process attributes samples."""
 
     __slots__ = ("async_marks", "current_greenlet", "labels_only")
 
     def __init__(self) -> None:
         self.async_marks = False
-        """Whether a request's own coroutine has its mark on its stack at each step.
+        """Whether each step of a request's own coroutine runs through the request's mark.
 
-        It is nearer to the leaf than the mark of the step, so that a sampler that reads
-        stacks frame by frame misses it less often. Only labels can say there that the code
-        is another owner's than the request's: not where the sampler reads no labels.
+        That mark is nearer to the leaf than the mark of the step, so a sampler that reads
+        stacks frame by frame misses it less often. Only a label can then name a different
+        owner, so this is off where the sampler reads no labels.
         """
         self.labels_only = False
-        """Whether nobody reads marks, so that span labels on the thread are all there is."""
+        """Whether nothing reads marks, so that threads carry span labels instead."""
         self.current_greenlet: Callable[[], object] | None = None
-        """Tells which stack a thread runs on, where the library greenlet is imported."""
+        """Returns the current greenlet, if the library greenlet is imported."""
 
 
 STATE: Final = _State()
 _NO_CONDITIONS: Final[Conditions] = []
 
 
-# Optimization: the next two have the rule of `attribution.current_owner` in them, as one of
-# them runs in every step of an event loop, and both for each span.
+# Optimization: the next two functions inline `attribution.current_owner`. The first runs in
+# every step of an event loop, and both run for each span.
 
 
-def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
+def run_in_context(  # noqa: C901, PLR0912  inlined to save calls
     context: contextvars.Context | None, call: Callable[..., Any], /, *arguments: Any
 ) -> Any:
-    """Call a function as the code of a context's owner.
+    """Call a function through the mark of a context's owner.
 
     Args:
-        context: The context that the function enters at once. None is the current one, in a
-            step of an event loop that has entered it already.
+        context: The context that the function enters immediately. None means the current
+            context, for a step of an event loop that has already entered it.
         call: The function.
         *arguments: Its arguments.
     """
@@ -110,7 +110,7 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
     held: Hold | None = None
     mark: Mark | None = None
     try:
-        # Entering the context to ask would be dearer, and impossible where it is entered already.
+        # Entering the context would be slower, and fails if it is already entered.
         current = current_context(None) if context is None else context.get(CURRENT)
         span: Any = None if current is None else current.get(SPAN_KEY)
         if span is not None:
@@ -122,18 +122,18 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
                 if not span.is_recording():
                     owner = owner_after_end(owner, context)
             if STATE.async_marks and owner.__class__ is not Hold:
-                held = _held_otherwise(context, owner)
+                held = _hold_of_another_profile(context, owner)
         elif current is None or current:
             inherited = current_inherited(None) if context is None else context.get(INHERITED)
             if inherited is not None:
                 owner = inherited.if_open()
         if STATE.current_greenlet is not None:
-            look_where_moved(thread, STATE.current_greenlet)
+            refresh_after_greenlet_switch(thread, STATE.current_greenlet)
         mark = thread.under
         if labels is not None:
-            mark = mark_despite_label(thread, owner)
+            mark = mark_beside_label(thread, owner)
         elif owner is None:
-            mark = None if mark is None else NOBODY
+            mark = None if mark is None else NO_PROFILE
         elif mark is owner.mark:
             mark = None
         else:
@@ -143,7 +143,7 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
     under, greenlet = thread.under, thread.greenlet
     try:
         if held is not None:
-            return _run_despite_hold(held, owner, thread, context, call, *arguments)
+            return _run_inside_hold(held, owner, thread, context, call, *arguments)
         if mark is None:
             return call(*arguments)
         thread.under = mark
@@ -151,18 +151,23 @@ def run_in_context(  # noqa: C901, PLR0912  calls are what it saves
     finally:
         thread.under, thread.greenlet = under, greenlet
         if labels is not None or thread.labels is not None:
-            _leave_step(thread, context)
+            _relabel_after_step(thread, context)
 
 
-def _held_otherwise(context: contextvars.Context | None, owner: Owner | None) -> Hold | None:
-    """Return the hold whose mark may be on the stack of code that is not its request's."""
+def _hold_of_another_profile(
+    context: contextvars.Context | None, owner: Owner | None
+) -> Hold | None:
+    """Return the context's open hold, if its profile is not the owner's.
+
+    The hold's mark may then be on the stack of code that does not belong to the hold.
+    """
     inherited = current_inherited(None) if context is None else context.get(INHERITED)
     if not isinstance(inherited, Hold) or inherited.is_closed:
         return None
     return None if inherited.profile is (owner and owner.profile) else inherited
 
 
-def _run_despite_hold(
+def _run_inside_hold(
     held: Hold,
     owner: Owner | None,
     thread: Thread,
@@ -171,7 +176,7 @@ def _run_despite_hold(
     /,
     *arguments: Any,
 ) -> Any:
-    """Call a function as an owner's code, also if a hold's mark is above its own."""
+    """Call a function as an owner's code, even if a hold's mark is above the owner's."""
     try:
         while True:
             since = last.event
@@ -180,27 +185,29 @@ def _run_despite_hold(
                 break
     except Exception:
         failure.report("follow a context")
-    # Whether it is, only the stack itself tells.
-    thread.under = UNSURE
-    mark = NOBODY if owner is None else owner.mark
+    # Only the stack itself shows which mark is nearest.
+    thread.under = UNKNOWN
+    mark = NO_PROFILE if owner is None else owner.mark
     return mark.run(call, *arguments)
 
 
-def _leave_step(thread: Thread, context: contextvars.Context | None) -> None:
-    """Have the thread's label say whose the code outside of a step is."""
+def _relabel_after_step(thread: Thread, context: contextvars.Context | None) -> None:
+    """Update the thread's label for the code outside of a step."""
     if context is not None:
         follow_current(thread)
     elif thread.outside_loop is not None:
         follow_context(thread.outside_loop)
     else:
-        follow_nobody(thread)
+        clear_label(thread)
 
 
 def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912  as above
-    """Have the thread's label say whose the running code is, if the stack does not.
+    """Update the thread's label so that it names the owner of the running code.
+
+    Does nothing if the stack already names that owner.
 
     Args:
-        thread: The running thread, if the caller knows it.
+        thread: The running thread, if the caller has it.
     """
     if STATE.labels_only:
         labels_only.follow_current(thread)
@@ -225,15 +232,15 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                     if not span.is_recording():
                         owner = owner_after_end(owner, None)
             else:
-                # In an empty context nothing is inherited. But instrumentations attach one
-                # around the root span, where there is no remote parent: that is the request's.
+                # An empty context inherits nothing, except from a hold: instrumentations attach
+                # an empty context around a root span without a remote parent.
                 inherited = current_inherited(None)
                 if inherited is not None and (
                     context is None or context or isinstance(inherited, Hold)
                 ):
                     owner = inherited.if_open()
             if STATE.current_greenlet is not None:
-                look_where_moved(thread, STATE.current_greenlet)
+                refresh_after_greenlet_switch(thread, STATE.current_greenlet)
             if thread.labels is None:
                 under = thread.under
                 if under is None:
@@ -242,7 +249,7 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
                 elif owner is None:
                     if under.profile is None:
                         break
-                elif under is owner.mark or says(under, owner):
+                elif under is owner.mark or names_owner(under, owner):
                     break
             if not _relabel(thread, thread.under, owner, since):
                 break
@@ -250,10 +257,10 @@ def follow_current(thread: Thread | None = None) -> None:  # noqa: C901, PLR0912
         failure.report("follow the current context")
 
 
-def is_said(owner: Owner, span: Any) -> bool:
-    """Return whether the stack says already that the code under an owner's span is its.
+def stack_names_owner(owner: Owner, span: Any) -> bool:
+    """Return whether the stack already names the owner of a span.
 
-    Optimization: nearly always it does, and this is half of what `follow_current` costs.
+    Optimization: nearly always it does, and this check takes half the time of `follow_current`.
     """
     if STATE.labels_only or STATE.current_greenlet is not None:
         return False
@@ -263,40 +270,40 @@ def is_said(owner: Owner, span: Any) -> bool:
     return thread.under is owner.mark and bool(span.is_recording())
 
 
-def see_end(span_context: SpanContext) -> bool:
+def note_end(span_context: SpanContext) -> bool:
     """Note on the running thread that a local root span, or the hold on it, has just ended.
 
-    What a guest did here until now counts; from now on it is nobody's.
+    Samples that a guest has taken here so far count. Later ones belong to no profile.
 
     Returns:
-        Whether the thread's stack or label says anything at all.
+        Whether the thread's stack or label names anything.
     """
     thread = this_thread()
     under, labels = thread.under, thread.labels
     if under is not None and under.guest is not None:
-        _tell_end(under.guest, span_context)
+        _end_guest(under.guest, span_context)
     if labels is not None and isinstance(labels.owner, Guest):
-        _tell_end(labels.owner, span_context)
+        _end_guest(labels.owner, span_context)
     return STATE.labels_only or under is not None or labels is not None
 
 
-def _tell_end(guest: Guest, span_context: SpanContext) -> None:
+def _end_guest(guest: Guest, span_context: SpanContext) -> None:
     is_its_end = guest.profile is not None and guest.profile.context is span_context
     if is_its_end and not guest.is_in_time():
         guest.leave(in_time=True)
 
 
-def follow_nobody(thread: Thread | None = None) -> None:
-    """Have the thread's label say nothing: it goes idle.
+def clear_label(thread: Thread | None = None) -> None:
+    """Remove our label from the running thread, which goes idle.
 
     Args:
-        thread: The running thread, if the caller knows it.
+        thread: The running thread, if the caller has it.
     """
     if thread is None:
         thread = this_thread()
     try:
         if STATE.labels_only:
-            labels_only.follow_nobody(thread)
+            labels_only.clear_label(thread)
         elif thread.labels is not None:
             _put(thread, None, None)
     except Exception:
@@ -304,7 +311,7 @@ def follow_nobody(thread: Thread | None = None) -> None:
 
 
 def follow_context(context: contextvars.Context) -> None:
-    """Have the label say whose code runs next, in a context that is about to be entered."""
+    """Update the label for code that is about to run in a context."""
     thread = this_thread()
     if STATE.labels_only:
         labels_only.follow_context(context)
@@ -318,31 +325,31 @@ def follow_context(context: contextvars.Context) -> None:
         failure.report("follow a context")
 
 
-def says(under: Mark | None, owner: Owner) -> bool:
-    """Return whether code under a mark is known to be the owner's."""
+def names_owner(under: Mark | None, owner: Owner) -> bool:
+    """Return whether code under a mark is known to belong to an owner."""
     if under is None or under is owner.mark:
         return under is not None
-    # A guest's may be too late by now, though what is asked here is under a span of its own.
+    # A guest's mark may be too late by now, while the code runs under a span of its own.
     return under.profile is owner.profile is not None and (
         under.guest is None or under.guest.is_in_time()
     )
 
 
-def look_where_moved(thread: Thread, current_greenlet: Callable[[], object]) -> None:
-    """Look for the nearest mark, where the thread runs on another stack than it did last."""
+def refresh_after_greenlet_switch(thread: Thread, current_greenlet: Callable[[], object]) -> None:
+    """Look up the nearest mark again if the thread now runs on another greenlet's stack."""
     greenlet = current_greenlet()
     if thread.greenlet is None or thread.greenlet() is not greenlet:
         thread.under = nearest_mark()
         thread.greenlet = weakref.ref(greenlet)
 
 
-def mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
+def mark_beside_label(thread: Thread, owner: Owner | None) -> Mark:
     """Return the mark to run code through on a thread that has a label.
 
-    The label speaks of the code below, under whatever mark that is. Were the code above to
-    run through the same mark, it would speak of that too.
+    The label describes the code below, under its mark. If the code above ran through the same
+    mark, the label would apply to it too, so the label is removed in that case.
     """
-    mark = NOBODY if owner is None else owner.mark
+    mark = NO_PROFILE if owner is None else owner.mark
     labels = thread.labels
     if labels is not None and labels.under is mark:
         _put(thread, None, None)
@@ -350,31 +357,31 @@ def mark_despite_label(thread: Thread, owner: Owner | None) -> Mark:
 
 
 def _relabel(thread: Thread, under: Mark | None, owner: Owner | None, since: object) -> bool:
-    """Have the label say whose the code under a mark is; return whether to ask again."""
+    """Set the label that names the owner of code under a mark. Return whether to repeat."""
     labels = thread.labels
     if labels is CHANGING:
-        # We are inside ourselves, on the same thread. The outer call finishes what it
-        # began, and its caller asks again if something happened meanwhile.
+        # This is a re-entrant call on the same thread. The outer call finishes, and its caller
+        # repeats the decision if something happened meanwhile.
         return False
-    if under is UNSURE:
+    if under is UNKNOWN:
         under = nearest_mark()
     if owner is None:
         if under is None or under.profile is None:
             return _put(thread, None, since)
-    elif says(under, owner):
+    elif names_owner(under, owner):
         return _put(thread, None, since)
     if labels is not None and labels.under is under and thread.reset is last.reset:
-        said = labels.owner
-        if said is owner:
+        named = labels.owner
+        if named is owner:
             return False
         if labels.guest is not None and owner is not None and labels.guest.still_serves(owner):
             return False
     guest = None
-    if owner is not None and owner.home != thread.ident:
-        # Nobody may tell this thread when the request ends.
-        owner = guest = Guest(owner, weak_span())
+    if owner is not None and owner.thread_ident != thread.ident:
+        # This thread may never learn that the request has ended.
+        owner = guest = Guest(owner, current_span_ref())
     pairs = ((LABEL, label_value(under, None if owner is None else owner.mark)),)
-    # Optimization: a third of what the named tuple's own constructor takes.
+    # Optimization: takes a third of the time of the named tuple's constructor.
     return _put(thread, tuple.__new__(Labels, (pairs, pairs, under, owner, guest)), since)
 
 
@@ -383,7 +390,7 @@ def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
     try:
         if before is labels and thread.reset is last.reset:
             return False
-        # A label that names nobody needs no following of whoever comes after.
+        # A label without an owner attributes nothing, so no condition has to hold.
         names_nobody = labels is not None and labels.owner is None
         return change(thread, labels, since, _NO_CONDITIONS if names_nobody else conditions)
     finally:

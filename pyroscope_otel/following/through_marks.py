@@ -1,7 +1,7 @@
 """Runs code through the mark of an owner that the caller knows.
 
-A held request, a job on another thread, a greenlet: each is run as somebody's code, whatever
-its context says.
+Used for held requests, jobs on other threads, and greenlets. The code runs as the given
+owner's, whatever its context says.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import INHERITED, Guest, weak_span
+from pyroscope_otel.attribution import INHERITED, Guest, current_span_ref
 from pyroscope_otel.following import labels_only
 from pyroscope_otel.following.switch import (
-    NOBODY,
+    NO_PROFILE,
     STATE,
     follow_current,
-    look_where_moved,
-    mark_despite_label,
-    says,
+    mark_beside_label,
+    names_owner,
+    refresh_after_greenlet_switch,
 )
 from pyroscope_otel.thread_labels import this_thread
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 
 def run_as(owner: Owner | None, call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call a function as an owner's code, or as nobody's."""
+    """Call a function as an owner's code, or as code with no owner."""
     thread = this_thread()
     if STATE.labels_only:
         return labels_only.run_as(owner, call, *arguments)
     mark: Mark | None = None
     try:
         if STATE.current_greenlet is not None:
-            look_where_moved(thread, STATE.current_greenlet)
+            refresh_after_greenlet_switch(thread, STATE.current_greenlet)
         under = thread.under
         if thread.labels is not None:
-            mark = mark_despite_label(thread, owner)
+            mark = mark_beside_label(thread, owner)
         elif owner is None:
-            mark = None if under is None else NOBODY
-        elif not says(under, owner):
+            mark = None if under is None else NO_PROFILE
+        elif not names_owner(under, owner):
             mark = owner.mark
     except Exception:
         failure.report("run code through its mark")
@@ -68,23 +68,23 @@ def _run_through(mark: Mark, thread: Thread, call: Callable[..., Any], /, *argum
 def run_as_guest(
     host: Owner, span: weakref.ref[Any] | None, call: Callable[..., Any], /, *arguments: Any
 ) -> Any:
-    """Call a function that works for an owner elsewhere, and maybe longer than that is open.
+    """Call a function that works for an owner on another thread and may outlive its request.
 
     Args:
-        host: Whose request it works for.
-        span: The span that it was begun under.
+        host: The owner that the function works for.
+        span: The span that the work began under.
         call: The function.
         *arguments: Its arguments.
     """
     try:
         guest = Guest(host, span)
-        whose = guest.if_open()
+        guest_owner = guest.if_open()
     except Exception:
         failure.report("follow a job")
         return call(*arguments)
     token = INHERITED.set(guest)
     try:
-        return run_as(whose, call, *arguments)
+        return run_as(guest_owner, call, *arguments)
     finally:
         INHERITED.reset(token)
         guest.leave()
@@ -93,10 +93,10 @@ def run_as_guest(
 def run_on_new_stack(
     owner: Owner, call: Callable[..., Any], /, *arguments: Any, **named: Any
 ) -> Any:
-    """Call a function as an owner's code, with nothing of ours below it on its stack.
+    """Call a function as an owner's code, on a stack that has no mark yet.
 
     Args:
-        owner: Whose code it is.
+        owner: The owner of the code.
         call: The function.
         *arguments: Its arguments.
         **named: Its keyword arguments.
@@ -106,8 +106,8 @@ def run_on_new_stack(
     if named:
         call = partial(call, **named)
     try:
-        # It may be switched to again after the request's end.
-        guest = Guest(owner, weak_span())
+        # The greenlet may be resumed after the request has ended.
+        guest = Guest(owner, current_span_ref())
     except Exception:
         failure.report("follow a greenlet")
         return call(*arguments)
@@ -123,12 +123,12 @@ def run_as_async(
 ) -> Generator[Any, Any, Any]:
     """Call a coroutine function as an owner's code, and await it.
 
-    Where labels are not read, what is run through the mark is its first step alone: each
-    further one is a step of an event loop, in a context that says whose it is (see
+    Where the sampler reads no labels, only the first step runs through the mark. Each later
+    step is a step of an event loop, in a context that names the owner (see
     `STATE.async_marks`).
     """
     if STATE.labels_only or asyncio._get_running_loop() is None:  # noqa: SLF001  documented
-        # A scheduler that is followed by labels, or not at all.
+        # Labels follow this scheduler, or nothing does.
         follow_current()
         return (yield from _await(call, *arguments))
     try:
@@ -141,14 +141,14 @@ def run_as_async(
         while True:
             try:
                 sent = yield awaited
-            except GeneratorExit:  # noqa: PERF203  whatever is awaited may raise
+            except GeneratorExit:  # noqa: PERF203  the awaited object may raise
                 coroutine.close()
                 raise
             except BaseException as error:
                 awaited = coroutine.throw(error)
             else:
                 if sent is None:
-                    # Event loops send nothing else. From here on nobody is in between.
+                    # Event loops only send None. From here on, this function is out of the way.
                     return (yield from coroutine)
                 awaited = coroutine.send(sent)
     except StopIteration as stop:

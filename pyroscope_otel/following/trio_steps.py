@@ -1,4 +1,4 @@
-"""Follows trio: a task's step."""
+"""Follows trio: task steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import UNSURE, follow_context, follow_current
+from pyroscope_otel.following.switch import UNKNOWN, follow_context, follow_current
 from pyroscope_otel.thread_labels import this_thread
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class TrioSteps(Hook):
-    """Adds an instrument to each trio run, when it starts.
+    """Adds an instrument to each trio run when it starts.
 
-    To a run that is under way already, or was started by a function imported by
-    name earlier, it is added when code in it is about to get labels.
+    A run that has already started, or was started through a function imported by name earlier,
+    gets the instrument when code in it is about to carry labels.
     """
 
     module = "trio"
@@ -33,8 +33,8 @@ class TrioSteps(Hook):
 
         hook = self
 
-        # trio's instruments belong to a run, maybe on another thread, so one that
-        # cannot be removed becomes inert.
+        # An instrument belongs to a run, maybe on another thread. One that cannot be removed
+        # does nothing.
         class Steps(trio.abc.Instrument):
             def __init__(self) -> None:
                 self._under: Mark | None = None
@@ -43,9 +43,9 @@ class TrioSteps(Hook):
                 thread = this_thread()
                 if hook.active:
                     follow_context(task.context)
-                # A coroutine of the task's may be run through a mark: that is known when
-                # its frames are there.
-                self._under, thread.under = thread.under, UNSURE
+                # The task's coroutine may run through a mark. That is known only once its
+                # frames are on the stack.
+                self._under, thread.under = thread.under, UNKNOWN
 
             def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
                 thread = this_thread()
@@ -81,7 +81,7 @@ class TrioSteps(Hook):
     def _instrument_this_run(self) -> bool:
         lowlevel = self._trio.lowlevel
         if lowlevel.in_trio_run() and not self._added.get():
-            # It does nothing where the instrument is there.
+            # Does nothing if the instrument is already there.
             lowlevel.add_instrument(self._steps)
             self._added.set(True)
         return True

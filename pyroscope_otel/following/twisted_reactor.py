@@ -1,23 +1,27 @@
-"""Twisted's reactor is not followed: code on its thread belongs to none.
+"""Twisted's own steps are not followed: code of them belongs to none.
 
 `inlineCallbacks` enters and leaves contexts without telling anybody. Code there
 could be given labels, and could not be relieved of them when it is suspended.
-Work handed to Twisted's threads is right again.
+Work handed to Twisted's threads is right again, and so are the tasks of asyncio
+where that runs the reactor: under Daphne, they are the application.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.following.switch import run_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class TwistedReactor(Hook):
-    """Gives no labels to the thread on which Twisted's reactor runs."""
+    """Gives no labels to the thread on which Twisted's reactor runs, but for asyncio's tasks."""
 
     module = "twisted.python.threadable"
 
@@ -25,11 +29,40 @@ class TwistedReactor(Hook):
         from twisted.python.threadable import isInIOThread
 
         self._is_reactor_thread: Callable[[], bool] = isInIOThread
-        thread_labels.require(self._is_other_thread)
+        thread_labels.require(self._is_followed, in_steps=False)
         thread_labels.forget()
 
     def _remove(self) -> None:
-        thread_labels.require_no_longer(self._is_other_thread)
+        thread_labels.require_no_longer(self._is_followed)
 
-    def _is_other_thread(self) -> bool:
-        return not self._is_reactor_thread()
+    def _is_followed(self) -> bool:
+        if not self._is_reactor_thread():
+            return True
+        loop = asyncio._get_running_loop()  # noqa: SLF001  documented for implementers
+        return loop is not None and asyncio.current_task(loop) is not None
+
+
+class TwistedOnAsyncio(Hook):
+    """Runs what asyncio runs for Twisted as nobody's.
+
+    A timer of asyncio's has the context of whoever set it, and calls what others wait for too.
+    """
+
+    module = "twisted.internet.asyncioreactor"
+
+    def _install(self) -> None:
+        from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+
+        self._patch(AsyncioSelectorReactor, "runUntilCurrent", self._wrap)
+        self._patch(AsyncioSelectorReactor, "_readOrWrite", self._wrap)
+
+    def _wrap(self, original: Callable[..., Any]) -> Any:
+        hook = self
+
+        @wraps(original)
+        def run(*arguments: Any) -> Any:
+            if hook.active:
+                return run_as(None, original, *arguments)
+            return original(*arguments)
+
+        return run

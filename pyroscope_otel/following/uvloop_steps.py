@@ -1,7 +1,7 @@
-"""Follows uvloop: a callback or a task's step.
+"""Follows uvloop: callbacks and task steps.
 
-uvloop's handles are compiled, so a callback is wrapped where it is handed over.
-Tasks hand over their steps in the same way.
+uvloop's handles are compiled, so each callback is wrapped when it is passed to the loop. Tasks
+pass their steps in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class UvloopSteps(Hook):
     """Wraps the methods of `uvloop.Loop` that take a callback.
 
-    What uvloop dispatches itself, the methods of a protocol, is not followed.
+    Calls that uvloop dispatches itself, to the methods of a protocol, are not followed.
     """
 
     module = "uvloop"
@@ -33,7 +33,7 @@ class UvloopSteps(Hook):
     def __init__(self) -> None:
         super().__init__()
         self.debugs = False
-        """Whether an event loop in debug mode has run."""
+        """Whether an event loop has run in debug mode."""
 
     def _install(self) -> None:
         import uvloop
@@ -69,11 +69,11 @@ class UvloopSteps(Hook):
             if not hook.active:
                 return original(self, callback, *args, context=context)
             if hook.debugs:
-                # The loop's messages then name the callback as well.
+                # This way the loop's debug messages also name the callback.
                 step = partial(run_in_context, None, callback, *args)
                 return original(self, step, context=context)
-            # Optimization: without a partial, and unpacking nothing where there is
-            # nothing, a step outside of any request costs two thirds (CPython 3.11).
+            # Optimization: avoiding the partial, and the unpacking of no arguments, cuts a step
+            # outside of any request to two thirds (CPython 3.11).
             if args:
                 return original(self, run_in_context, None, callback, *args, context=context)
             return original(self, run_in_context, None, callback, context=context)
@@ -102,7 +102,7 @@ class UvloopSteps(Hook):
         def add_callback(self: Any, *args: Any, **named: Any) -> Any:
             if not hook.active:
                 return original(self, *args, **named)
-            # Whatever the methods call their arguments, `callback` is the second.
+            # `callback` is the second parameter, whatever its name.
             if "callback" in named:
                 named["callback"] = _wrapped(named["callback"])
             elif len(args) > 1:
@@ -111,7 +111,7 @@ class UvloopSteps(Hook):
             return original(self, *args, **named)
 
         def _wrapped(callback: Any) -> Any:
-            # uvloop refuses a coroutine function as a signal's handler: let it see one.
+            # uvloop rejects a coroutine function as a signal handler, so pass it on unwrapped.
             if inspect.iscoroutinefunction(callback):
                 return callback
             return partial(run_in_context, None, callback)
@@ -122,8 +122,8 @@ class UvloopSteps(Hook):
         hook = self
 
         def call_exception_handler(self: Any, context: Any) -> None:
-            # Where a callback raised (the context names its handle), we are past
-            # `step` but still in the callback's context.
+            # If a callback raised (the context names its handle), its step is over but its
+            # context is still entered.
             if not hook.active or "handle" not in context:
                 return original(self, context)
             run_in_context(None, original, self, context)
@@ -137,13 +137,13 @@ class UvloopSteps(Hook):
         def run_forever(self: Any) -> None:
             hook.debugs = hook.debugs or self.get_debug()
             thread = this_thread()
-            # uvloop returns from a callback inside the callback's context, so the
-            # one outside is kept from when the loop started to run.
+            # uvloop returns from a callback inside the callback's context, so the context
+            # outside is saved when the loop starts.
             before = thread.outside_loop
             context = contextvars.copy_context()
-            # Optimization: mostly there is nothing, and nothing to ask then.
-            says_nothing = CURRENT not in context and INHERITED not in context
-            thread.outside_loop = None if says_nothing else context
+            # Optimization: usually this context names no owner and need not be checked.
+            has_no_owner = CURRENT not in context and INHERITED not in context
+            thread.outside_loop = None if has_no_owner else context
             try:
                 original(self)
             finally:

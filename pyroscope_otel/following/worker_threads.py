@@ -1,7 +1,7 @@
-"""Follows a function into a worker thread of AnyIO or trio.
+"""Follows functions into worker threads of AnyIO and trio.
 
-Starlette and FastAPI run synchronous endpoints, dependencies and streaming
-bodies there. Both libraries run the function in a copy of the caller's context.
+Starlette and FastAPI run synchronous endpoints, dependencies and streaming bodies there. Both
+libraries run the function in a copy of the caller's context.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.pool_jobs import job_of_current_owner
-from pyroscope_otel.following.switch import follow_nobody, run_in_context
+from pyroscope_otel.following.switch import clear_label, run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,9 +42,9 @@ class AnyioJobs(Hook):
 
 
 class TrioJobs(AnyioJobs):
-    """Wraps `trio.to_thread.run_sync`, and `trio.from_thread.run_sync` back.
+    """Wraps `trio.to_thread.run_sync`, and `trio.from_thread.run_sync` in the other direction.
 
-    The latter runs a function in the worker's context, inside a step of a task.
+    The latter runs a function in the worker's context, inside a task step.
     """
 
     module = "trio"
@@ -70,6 +70,6 @@ def _run_and_go_idle(job: Callable[..., Any], *args: Any) -> Any:
     try:
         return job(*args)
     finally:
-        # The copied context is still entered here, and the worker goes idle (or
-        # trio waits for the worker's next word).
-        follow_nobody()
+        # The copied context is still entered here, and the worker goes idle (or trio waits for
+        # the worker's next message).
+        clear_label()

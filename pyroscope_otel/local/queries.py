@@ -25,6 +25,7 @@ __all__ = (
     "first_of_route",
     "name_of_profile",
     "profile_stacks",
+    "profiler",
     "request",
     "route_stacks",
     "status",
@@ -143,11 +144,11 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
         "spans": [_span(row) for row in spans[:_MOST_SPANS]],
         "truncated": len(spans) > _MOST_SPANS,
         "profiles": [{name: as_request(row)[name] for name in kept} for row in roots],
-        "profiler": _profiler(db, found["service"]),
+        "profiler": profiler(db, found["service"]),
     }
 
 
-def _profiler(db: sqlite3.Connection, service: str) -> dict[str, Any]:
+def profiler(db: sqlite3.Connection, service: str) -> dict[str, Any]:
     """Return what a service's pushes tell of its profiler."""
     row = db.execute("SELECT memory, cpu_clock FROM services WHERE name = ?", (service,)).fetchone()
     memory, cpu_clock = row or (0, None)

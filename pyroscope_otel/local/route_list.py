@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyroscope_otel.local.queries import profiler
 from pyroscope_otel.local.refusal import Refused
 from pyroscope_otel.local.schema import from_key
 
@@ -99,7 +100,9 @@ def _profiles(db: sqlite3.Connection, rows: list[int]) -> dict[int, str]:
 
 
 def durations(db: sqlite3.Connection, service: str, route: str) -> dict[str, Any]:
-    """Return how a route's durations are spread: bars whose bounds grow by the same factor.
+    """Return how a route's durations are spread, and what is known of its service's profiler.
+
+    The bounds of the bars grow by the same factor.
 
     Raises:
         Refused: 404 if no request of it is stored.
@@ -128,6 +131,7 @@ def durations(db: sqlite3.Connection, service: str, route: str) -> dict[str, Any
         "requests": len(rows),
         "slowest": _profiles(db, [rows[-1][2]])[rows[-1][2]],
         "bars": bars,
+        "profiler": profiler(db, service),
     }
 
 

@@ -38,7 +38,7 @@ _MEBIBYTE = 1024 * 1024
 _MOST_BODY_BYTES = 8 * _MEBIBYTE
 _MOST_BODIES_BYTES = 32 * _MEBIBYTE
 _BODY_SECONDS = 10.0
-_MOST_CONNECTIONS = 512
+_MAX_CONNECTIONS = 512
 _GRACE_SECONDS = 5
 # uvicorn's 5 are the pause of OpenTelemetry's exporters, who would send on a
 # connection that is just being closed.
@@ -186,7 +186,7 @@ class LocalServer:
                     log_config=None,
                     lifespan="off",
                     ws="none",
-                    limit_concurrency=_MOST_CONNECTIONS,
+                    limit_concurrency=_MAX_CONNECTIONS,
                     timeout_graceful_shutdown=_GRACE_SECONDS,
                     timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                     server_header=False,

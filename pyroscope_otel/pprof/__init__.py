@@ -1,1 +1,1 @@
-"""The wire format of profiles: the messages of a push, and gzip from anyone on the network."""
+"""The wire format of profiles: push messages, and gzip from untrusted senders."""

@@ -1,4 +1,4 @@
-"""Inflating gzip from anyone on the network: never more of it than is allowed."""
+"""Inflates gzip from untrusted senders, up to a size limit."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ __all__ = ("MalformedGzip", "TooLarge", "inflate")
 
 
 class MalformedGzip(ValueError):  # noqa: N818 -- reads better where it is raised and caught
-    """The bytes are not one whole gzip stream. The message completes "the body ..."."""
+    """The bytes are not one complete gzip stream. The message completes "the body ..."."""
 
 
 class TooLarge(ValueError):  # noqa: N818 -- same
-    """The stream inflates to more than is allowed."""
+    """The stream inflates to more than the limit."""
 
 
 def inflate(data: bytes, max_bytes: int) -> bytes:
     """Inflate one gzip stream.
 
     Args:
-        data: The stream, and nothing after it.
-        max_bytes: The most bytes that may come out.
+        data: The stream, with nothing after it.
+        max_bytes: The maximum number of inflated bytes.
 
     Raises:
-        TooLarge: More would come out. The rest is not inflated.
-        MalformedGzip: It is no gzip, truncated, or something follows it.
+        TooLarge: If the stream inflates to more. The rest is not inflated.
+        MalformedGzip: If it is not gzip, is truncated, or has data after it.
     """
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: gzip, nothing else
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: gzip only
     try:
-        # One byte more than allowed is enough to know.
+        # One byte over the limit is enough to detect it.
         inflated = decompressor.decompress(data, max_bytes + 1)
     except zlib.error as error:
         raise MalformedGzip("is not gzip") from error

@@ -1,12 +1,10 @@
-"""The protobuf messages of a push and of a trace export, as far as they are read.
+"""The protobuf messages of a push and a trace export, as far as we read them.
 
-Field names and numbers follow public schemas: `push.v1` and `types.v1` of
-Grafana Pyroscope (the push request), `profile.proto` of google/pprof (the
-profile inside), `status.proto` of google/rpc, and OTLP's `trace_service.proto`
-(the layers around the spans; what is in them stays bytes, to be parsed one by
-one). The classes are built here from a table rather than generated, so there is
-no generated code to keep in step with the protobuf runtime. A message that is
-parsed keeps the fields that are not listed, and has them again where it is serialized.
+Field names and numbers follow public schemas: `push.v1` and `types.v1` of Grafana Pyroscope
+(the push request), `profile.proto` of google/pprof (the profile), `status.proto` of google/rpc,
+and OTLP's `trace_service.proto` (the layers around spans; spans stay bytes and are parsed one
+by one). The classes are built from a table instead of generated, so no generated code has to
+match the protobuf runtime. A parsed message keeps unlisted fields and serializes them again.
 """
 
 from __future__ import annotations
@@ -37,8 +35,8 @@ __all__ = (
     "TracesRequest",
 )
 
-# Package and message names are not on the wire. Ours live in a package and a
-# pool of their own, so they never collide with another library's copy.
+# Package and message names are not on the wire. Ours live in their own package and pool, so
+# they never collide with another library's copy.
 _PACKAGE = "pyroscope_otel.pprof"
 
 _PPROF = (
@@ -65,7 +63,7 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
     "LabelPair": ("string name = 1", "string value = 2"),
     "RawSample": ("bytes raw_profile = 1",),
     "PprofProfile": _PPROF,
-    # The same, with the locations unparsed: there are many, and few have to be looked at.
+    # The same with unparsed locations: there are many, and few are needed.
     "PprofRows": tuple(
         "repeated bytes location = 4" if declaration.endswith("location = 4") else declaration
         for declaration in _PPROF
@@ -137,13 +135,13 @@ _pool = _build_pool()
 
 
 _classes: dict[str, Any] = {
-    # All of them, and for good: one that nobody refers to is made anew when a message of it is
-    # met, and the one before is garbage in cycles.
+    # All classes, permanently: protobuf recreates an unreferenced class whenever it meets such
+    # a message, and the old class becomes cyclic garbage.
     name: message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
     for name in _MESSAGES
 }
 
-# Any: the fields exist at run time only. What leaves this package is typed in profiles.py.
+# Any: the fields exist only at run time. profiles.py has typed results.
 PushRequest = _classes["PushRequest"]
 PushResponse = _classes["PushResponse"]
 PprofProfile = _classes["PprofProfile"]

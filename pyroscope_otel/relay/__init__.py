@@ -1,6 +1,6 @@
-"""The relay: what the agent pushes to, and what sends the profiles on, with links.
+"""The relay: takes the agent's pushes, adds the links, and sends them to the server.
 
-What it needs (protobuf, TLS) is imported when an agent is about to start, and not before.
+Its dependencies (protobuf, TLS) are imported only when an agent is about to start.
 """
 
 from pyroscope_otel.relay.agent_start import install, state, uninstall

@@ -1,8 +1,8 @@
-"""The agent goes through a relay, however it is started.
+"""Makes every agent push to a relay, however it is started.
 
-`pyroscope.configure` and `pyroscope.shutdown` look up `initialize_agent` and
-`drop_agent` of the compiled module `pyroscope._native` when they are called, so
-that these two are the place, whoever imported what before.
+`pyroscope.configure` and `pyroscope.shutdown` look up `initialize_agent` and `drop_agent` in
+the compiled module `pyroscope._native` at each call. Replacing these two therefore works
+regardless of who imported what before.
 """
 
 from __future__ import annotations
@@ -33,39 +33,39 @@ __all__ = ("Link", "hand_over", "install", "state", "uninstall")
 
 logger = logging.getLogger("pyroscope_otel")
 
-_LEAST_SECONDS = 0.2
-"""What the relay has at its end at the least, where others have used the time up. It had
-that time as well, on threads of its own."""
+_MIN_SECONDS = 0.2
+"""The minimum time for the relay to finish, if other shutdown steps have used up the shared
+time. It sends on its own threads, so it could use that time too."""
 
 
 class Link(Protocol):
-    """What the relay of this process asks and tells the rest of the package."""
+    """The callbacks from this process's relay to the rest of the package."""
 
     @property
     def upload_buffer(self) -> int:
-        """How many bytes of profiles are kept while the server does not take them."""
+        """How many bytes of profiles are kept while the server does not accept them."""
 
     def wants_relay(self) -> bool:
-        """Return whether an agent that starts now goes through a relay."""
+        """Return whether an agent that starts now should push to a relay."""
 
     def labels_of(self, number: int) -> tuple[tuple[str, str], ...]:
         """Return the span labels of the profile that a number stands for."""
 
     def pushed(self, until: dict[str, float], live: frozenset[int]) -> None:
-        """Take note of a push; see `Relay`."""
+        """Handle a push; see `Relay`."""
 
     def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:
-        """Take note of what an agent is about to be started with, and change it at will."""
+        """Handle the arguments of an agent that is about to start. They may be changed."""
 
     def agent_started(self, kinds: Collection[str]) -> None:
-        """Take note that an agent runs, and which kinds of profiles come through a relay."""
+        """Handle the start of an agent, given the kinds of profiles that a relay gets."""
 
     def agent_stopped(self) -> None:
-        """Take note that the agent does not run any more."""
+        """Handle the stop of the agent."""
 
 
 class _Hook:
-    """The function of ours that stands in the place of one of the agent's."""
+    """Replaces one of the agent's functions with ours."""
 
     def __init__(self, name: str, ours: Callable[..., bool]) -> None:
         self._name = name
@@ -74,7 +74,7 @@ class _Hook:
 
     @property
     def original(self) -> Callable[..., bool]:
-        """What was there before."""
+        """The replaced function."""
         return self._original or getattr(_native, self._name)
 
     def put_in(self) -> None:
@@ -83,19 +83,19 @@ class _Hook:
             setattr(_native, self._name, functools.update_wrapper(self._ours, self._original))
 
     def take_out(self) -> None:
-        # Where somebody came after us, it stays, and only passes calls on.
+        # If another tool has replaced it since, ours stays and only passes calls on.
         if getattr(_native, self._name) is self._ours and self._original is not None:
             setattr(_native, self._name, self._original)
             self._original = None
 
 
 class _Process:
-    """What this process has: at most one link, one agent, and its relay."""
+    """The state of this process: at most one link, one agent, and its relay."""
 
     link: Link | None = None
     relay: Relay | None = None
     handed_over: Relay | None = None
-    """The relay whose agent has given it the last that it had."""
+    """The relay that has received its agent's last push."""
     is_hooked_to_ends = False
 
 
@@ -103,43 +103,44 @@ _process = _Process()
 
 
 def install(link: Link) -> None:
-    """From now on, an agent that starts goes through a relay. Installing again is harmless.
+    """Make every agent that starts from now on push to a relay. Repeating it is harmless.
 
     Args:
-        link: What the relays of this process ask and tell.
+        link: The callbacks for the relays of this process.
     """
     _process.link = link
     _initialize.put_in()
     _drop.put_in()
     if not _process.is_hooked_to_ends:
         _process.is_hooked_to_ends = True
-        os.register_at_fork(after_in_child=_begin_anew_in_child)
-        # After the agent's own, which its import registered, and so before it at the end.
+        os.register_at_fork(after_in_child=_reset_in_child)
+        # Registered after the agent's own handler (on import), so it runs before that one at
+        # exit.
         atexit.register(_at_exit)
 
 
 def uninstall() -> None:
-    """Undo `install`. An agent that runs goes on as it is."""
+    """Undo `install`. A running agent is not affected."""
     _process.link = None
     _initialize.take_out()
     _drop.take_out()
 
 
 def prepare() -> None:
-    """Import what a relay needs, so that the request that starts the agent need not."""
+    """Import the relay's dependencies, so that the request that starts the agent need not."""
     importlib.import_module("pyroscope_otel.relay.relay")
 
 
 def state() -> RelayState | None:
-    """Return what the relay of this process has done so far; None where there is none."""
+    """Return the state of this process's relay, or None if there is none."""
     relay = _process.relay
     return None if relay is None else relay.state()
 
 
 def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
-    """Start the agent, through a relay."""
+    """Start the agent through a relay."""
     link = _process.link
-    if link is None or not _asks_for_relay(link):
+    if link is None or not _wants_relay(link):
         return _start_directly(link, arguments, keywords)
     failed: Exception | None = None
     try:
@@ -149,8 +150,8 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
     except Exception as error:
         failed = error
     if failed is not None:
-        # Not while it is handled: what the agent raises is the application's, and is shown
-        # without what we tried before.
+        # Outside the except block: an exception of the agent is the application's, and should
+        # not show our failed attempt as its context.
         started = _start_directly(link, arguments, keywords)
         if started:
             _warn(failed)
@@ -170,12 +171,12 @@ def _initialize_agent(*arguments: Any, **keywords: Any) -> bool:
 
 
 def _kinds(arguments: dict[str, Any]) -> list[str]:
-    """Return the kinds of profiles that an agent started like this pushes."""
+    """Return the kinds of profiles that an agent with these arguments pushes."""
     enabled = {"process_cpu": "cpu_enabled", "memory": "mem_enabled"}
     return [kind for kind, argument in enabled.items() if arguments.get(argument, False)]
 
 
-def _asks_for_relay(link: Link) -> bool:
+def _wants_relay(link: Link) -> bool:
     try:
         return link.wants_relay()
     except Exception:
@@ -202,7 +203,7 @@ def _start_directly(
 
 
 def _start_relay(arguments: dict[str, Any], link: Link) -> Relay:
-    """Start a relay to the server that these arguments name, and have them name the relay."""
+    """Start a relay to the server in these arguments, and point the arguments to the relay."""
     _refuse_server_without_threads()
     from pyroscope_otel.relay.destination import Destination
     from pyroscope_otel.relay.relay import Relay
@@ -226,17 +227,17 @@ def _start_relay(arguments: dict[str, Any], link: Link) -> Relay:
     for credential in ("basic_auth_username", "basic_auth_password", "tenant_id"):
         arguments[credential] = ""
     if arguments["line_no"] == _native.LineNo.NoLine:
-        # The number of a mark is its line: the relay leaves the lines out.
+        # A mark's number is its line number, so the relay removes the lines instead.
         arguments["line_no"] = _native.LineNo.LastInstruction
     return relay
 
 
 _ALWAYS_THREADED = (2, 0, 31)
-"""uWSGI has threads in any case: the oldest release that was seen to."""
+"""From this release on, uWSGI always has threads (the oldest release that was checked)."""
 
 
 def _refuse_server_without_threads() -> None:
-    """Refuse uWSGI without threads: one that is started there never runs."""
+    """Raise RuntimeError under uWSGI without threads: a new thread would never run there."""
     uwsgi = sys.modules.get("uwsgi")
     options = getattr(uwsgi, "opt", {})
     if tuple(getattr(uwsgi, "version_info", ()))[:3] >= _ALWAYS_THREADED:
@@ -248,11 +249,11 @@ def _refuse_server_without_threads() -> None:
 
 
 def _warn(error: Exception) -> None:
-    remedy = "; let the process use 127.0.0.1" if isinstance(error, OSError) else ""
+    remedy = "; allow the process to use 127.0.0.1" if isinstance(error, OSError) else ""
     logger.warning(
-        "The relay did not start (%s%s). So the agent sends to the server itself: requests are "
-        "told apart by labels of threads, which is right for turns of about 20 ms and more, and "
-        "profiles are lost while the server is away",
+        "The relay did not start (%s%s). The agent sends to the server directly: requests are "
+        "identified by thread labels, which is accurate for turns of about 20 ms and more, and "
+        "profiles are lost while the server is unavailable",
         error,
         remedy,
     )
@@ -260,7 +261,7 @@ def _warn(error: Exception) -> None:
 
 @contextlib.contextmanager
 def _around_proxies() -> Iterator[None]:
-    """Have what is built meanwhile reach 127.0.0.1 without a proxy.
+    """Make HTTP clients that are created meanwhile reach 127.0.0.1 without a proxy.
 
     The agent's client reads the environment once, when the agent starts.
     """
@@ -279,10 +280,10 @@ def _around_proxies() -> Iterator[None]:
 
 
 def hand_over() -> bool:
-    """Flush and stop the agent. Its relay sends what it was given while the caller goes on.
+    """Flush and stop the agent. Its relay sends the last push while the caller continues.
 
     Returns:
-        Whether an agent ran, and nobody else is at it.
+        Whether this call stopped an agent. False if none ran or another caller is stopping it.
     """
     relay = _process.relay
     dropped = _drop.original()
@@ -296,9 +297,9 @@ def hand_over() -> bool:
 
 
 def _drop_agent() -> bool:
-    """Flush and stop the agent, and the relay after it."""
+    """Flush and stop the agent, then the relay."""
     relay = _process.relay
-    with ENDING.one() as deadline:
+    with ENDING.step() as deadline:
         dropped = hand_over()
         if dropped and relay is not None:
             _end_relay(relay, deadline)
@@ -306,15 +307,15 @@ def _drop_agent() -> bool:
 
 
 def _end_relay(relay: Relay, deadline: float) -> None:
-    if not relay.flush(max(_LEAST_SECONDS, seconds_until(deadline))):
-        _say_what_is_lost(relay.state())
-    # Where the server lets us wait, the sending thread is left behind.
-    relay.stop(max(_LEAST_SECONDS, seconds_until(deadline)))
+    if not relay.flush(max(_MIN_SECONDS, seconds_until(deadline))):
+        _log_lost_pushes(relay.state())
+    # If the server does not answer, the sending thread is abandoned.
+    relay.stop(max(_MIN_SECONDS, seconds_until(deadline)))
     if _process.relay is relay:
         _process.relay = None
 
 
-def _say_what_is_lost(state: RelayState) -> None:
+def _log_lost_pushes(state: RelayState) -> None:
     if state.waiting:
         logger.warning(
             "Pushes of profiles that %s did not take before the end: %d. Its last answer: %s",
@@ -328,17 +329,17 @@ def _at_exit() -> None:
     relay = _process.relay
     if relay is None:
         return
-    with ENDING.one() as deadline:
+    with ENDING.step() as deadline:
         if hand_over() or _process.handed_over is relay:
             _end_relay(relay, deadline)
-        # Else another thread is at it.
+        # Otherwise another thread is stopping it.
         while _process.relay is relay and seconds_until(deadline):
             unpatched.sleep(0.01)
 
 
-def _begin_anew_in_child() -> None:
+def _reset_in_child() -> None:
     ENDING.renew()
-    log.begin_anew_in_child()
+    log.reset_in_child()
     relay, _process.relay = _process.relay, None
     if relay is not None:
         relay.stop()

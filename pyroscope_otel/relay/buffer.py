@@ -1,4 +1,4 @@
-"""The pushes that wait to be sent: bounded by their bytes and their age."""
+"""Buffers the pushes that wait to be sent, limited by size and age."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 __all__ = ("Buffer", "Push")
 
 MAX_AGE_SECONDS = 3600.0
-"""How long a push is kept: a Pyroscope server refuses older profiles."""
+"""How long a push is kept. Pyroscope servers refuse older profiles."""
 
 
 @dataclass(eq=False, slots=True)
 class Push:
-    """One push on its way.
+    """A push that waits to be sent.
 
     Attributes:
         body: Its body.
-        headers: What is said about the body.
-        received: When it came, by `time.monotonic`.
-        attempts: How often it was tried in vain.
+        headers: The headers that describe the body.
+        received: When it was received, by `time.monotonic`.
+        attempts: The number of failed attempts.
     """
 
     body: bytes
@@ -35,13 +35,13 @@ class Push:
 
 
 class Buffer:
-    """What the receiving thread puts in and the sending thread takes out.
+    """The pushes that the receiving thread adds and the sending thread removes.
 
     Args:
-        max_bytes: How many bytes it holds. The oldest pushes give way to new ones.
+        max_bytes: The maximum size. New pushes displace the oldest ones.
 
     Attributes:
-        dropped: How many pushes were given up.
+        dropped: The number of discarded pushes.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -60,10 +60,10 @@ class Buffer:
                 self.dropped += 1
 
     def next(self) -> Push | None:
-        """Return the push to try next. It stays until it is removed.
+        """Return the push to try next. It stays in the buffer until it is removed.
 
-        It is the oldest of those that were tried least: one that a server fails on must
-        not keep the others from it.
+        It is the oldest of the pushes with the fewest attempts, so that a push that makes the
+        server fail does not block the others.
         """
         with self._lock:
             too_old = time.monotonic() - MAX_AGE_SECONDS
@@ -73,9 +73,10 @@ class Buffer:
             return min(young, key=lambda push: push.attempts, default=None)
 
     def remove(self, push: Push, *, dropped: bool = False) -> None:
-        """Remove a push that was sent or, if `dropped`, given up."""
+        """Remove a push that was sent or, if `dropped`, discarded."""
         with self._lock:
-            # It may have given way to others meanwhile, and counts as dropped already.
+            # A newer push may have displaced it meanwhile. It is then already counted as
+            # dropped.
             if push in self._pushes:
                 self._pushes.remove(push)
                 self.dropped += dropped
@@ -83,6 +84,6 @@ class Buffer:
                 self.dropped -= 1
 
     def waiting(self) -> tuple[int, int]:
-        """Return how many pushes wait, and their bytes. It takes no lock."""
+        """Return the number of waiting pushes and their size in bytes. Takes no lock."""
         pushes = self._pushes.copy()
         return len(pushes), sum(len(push.body) for push in pushes)

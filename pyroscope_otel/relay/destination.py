@@ -1,4 +1,4 @@
-"""Where profiles go in the end, and with which credentials."""
+"""The server that profiles are sent to, and its credentials."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ("Destination",)
 _HOST = re.compile(r"[0-9a-z._:%-]+")
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # and letters, digits, "_.-" (RFC 3986, 3.3)
 
-_SHORTEST_SECRET = 4  # a shorter value is in any text, and replacing it hides nothing
+_SHORTEST_SECRET = 4  # masking shorter values would garble any text and hide nothing
 
 _PATH = "/push.v1.PusherService/Push"
 
-# They say how the request itself is sent, which is not for the application to say.
+# These headers control how the request is sent, so the application cannot set them.
 _FRAMING = frozenset(
     ("connection", "content-encoding", "content-length", "content-type", "transfer-encoding")
 )
@@ -28,20 +28,20 @@ _FRAMING = frozenset(
 
 @dataclass(frozen=True)
 class Destination:
-    """A Pyroscope server. Its repr has no secrets.
+    """A Pyroscope server. Its repr contains no secrets.
 
     Attributes:
-        address: Its URL, such as `https://profiles.example.com/prefix`. It may have a
-            user and a password in it.
-        basic_auth_username: With `basic_auth_password`, what basic authentication is
-            made from; either empty: what the address has.
-        basic_auth_password: See there.
-        tenant_id: The value of `X-Scope-OrgID`; empty for none.
-        http_headers: Further headers. One of these names replaces ours.
+        address: Its URL, such as `https://profiles.example.com/prefix`. It may contain a user
+            and a password.
+        basic_auth_username: The user for basic authentication. If this or the password is
+            empty, the credentials come from the address.
+        basic_auth_password: The password for basic authentication.
+        tenant_id: The value of `X-Scope-OrgID`. Empty for none.
+        http_headers: Additional headers. They override ours.
 
     Raises:
-        ValueError: The address is no http(s) URL, or a header cannot be sent. The
-            message has no secrets.
+        ValueError: If the address is not an http(s) URL, or a header cannot be sent. The
+            message contains no secrets.
     """
 
     address: str = field(repr=False)
@@ -56,8 +56,8 @@ class Destination:
         try:
             object.__setattr__(self, "url", _url(self._parts))
         except ValueError:
-            # Not with the standard library's message, which may quote the password.
-            raise ValueError("the server's address is no valid http or https URL") from None
+            # The standard library's message may quote the password.
+            raise ValueError("the server's address is not a valid http or https URL") from None
         for name, value in self.headers().items():
             if not _can_be_sent(name, value):
                 raise ValueError(f"the header {name!r} cannot be sent")
@@ -68,11 +68,11 @@ class Destination:
 
     @property
     def push_url(self) -> str:
-        """Where pushes are sent to."""
+        """The URL that pushes are sent to."""
         return self.url + _PATH
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that authenticate a push, and the application's own."""
+        """Return the authentication headers and the application's own headers."""
         headers: dict[str, str] = {}
         parts = self._parts
         if self.basic_auth_username and self.basic_auth_password:
@@ -93,7 +93,7 @@ class Destination:
         return headers
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not be shown, also where the server sends it back; longest first."""
+        """Return the values to mask even in the server's answers, longest first."""
         parts = self._parts
         values = {self.basic_auth_password, unquote(parts.password or "")}
         for name, value in self.headers().items():
@@ -107,7 +107,7 @@ def _url(parts: SplitResult) -> str:
     """Return an http(s) URL without user, password, query and fragment.
 
     Raises:
-        ValueError: It is none.
+        ValueError: If it is not an http(s) URL.
     """
     host = (parts.hostname or "").encode("idna").decode("ascii")
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
@@ -120,7 +120,7 @@ def _url(parts: SplitResult) -> str:
 
 
 def basic_auth(user: str, password: str) -> str:
-    """Return the value of a header for basic authentication (RFC 7617, in UTF-8)."""
+    """Return a header value for basic authentication (RFC 7617, in UTF-8)."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
@@ -128,7 +128,7 @@ _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 
 
 def _can_be_sent(name: str, value: str) -> bool:
-    """Return whether a header is one by RFC 9110, 5.5 and 5.6.2."""
+    """Return whether a header is valid by RFC 9110, 5.5 and 5.6.2."""
     return (
         bool(name)
         and _TOKEN.issuperset(name)

@@ -1,4 +1,4 @@
-"""Turns the marks of one pprof profile into span labels."""
+"""Replaces the marks of one pprof profile by span labels."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 __all__ = ("LinkedProfile",)
 
-_NO_STRING = -1  # no index of the string table
+_NO_STRING = -1  # not an index into the string table
 
 _SAMPLES_IN_A_ROW = 50  # 0.3 ms
 
 
 class LinkedProfile:
-    """A pprof profile with span labels in place of its marks.
+    """A pprof profile with span labels instead of marks.
 
     Args:
         raw: The profile, as the agent sends it.
         labels_of: Returns the span labels of the profile that a number stands for.
-        without_lines: Whether every line is set to 0.
+        without_lines: Whether to set every line number to 0.
 
     Attributes:
-        raw: The profile now.
-        samples: How many samples it has now.
-        linked: How many of them were given span labels.
-        live: The numbers whose samples stand for memory that is still in use.
+        raw: The new profile.
+        samples: The number of samples in it.
+        linked: The number of samples that got span labels.
+        live: The numbers of samples that stand for live memory.
         until: When the last sample was taken, in seconds since the epoch.
 
     Raises:
-        DecodeError: It is no pprof profile.
-        IndexError: It refers to a string that it does not contain.
+        DecodeError: If it is not a pprof profile.
+        IndexError: If it refers to a string that it does not contain.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LinkedProfile:
         self._profile = PprofRows.FromString(raw)
         self.until = (self._profile.time_nanos + self._profile.duration_nanos) / 1e9
         self._table = self._profile.string_table
-        # Each string is in the table once: the agent makes it from a set.
+        # Each string occurs once: the agent builds the table from a set.
         self._strings = {string: i for i, string in enumerate(self._table)}
         self._label_key = self._strings.get(LABEL, _NO_STRING)
         file = self._strings.get(FILENAME, _NO_STRING)
@@ -70,7 +70,7 @@ class LinkedProfile:
         self.samples = len(self._profile.sample)
 
     def _link(self, locations: Locations) -> None:
-        """Give each sample the labels of its profile, and merge those that are equal then."""
+        """Give each sample its profile's labels, and merge samples that become equal."""
         samples = self._profile.sample
         numbers, replaced = locations.numbers, locations.replaced
         of_interest = (numbers.keys() | replaced.keys()).intersection
@@ -80,10 +80,10 @@ class LinkedProfile:
         merged: list[int] = []
         for index, sample in enumerate(samples):
             if not index % _SAMPLES_IN_A_ROW:
-                # A request that waits for the GIL would have it from us after 5 ms only.
+                # Yield the GIL: otherwise a waiting request gets it only after 5 ms.
                 unpatched.sleep(0)
             location_ids = sample.location_id
-            # Optimization: a slice is made in C, twenty times faster than item by item.
+            # Optimization: a slice copies in C, twenty times faster than item by item.
             stack = location_ids[:]
             mark = 0
             if found := of_interest(stack):
@@ -94,8 +94,8 @@ class LinkedProfile:
                     stack = [left for i in stack if (left := replaced.get(i, i)) != GONE]
                     location_ids[:] = stack
                 else:
-                    # Optimization: one mark, once, is what nearly every stack has, and this
-                    # takes a fifth of the time.
+                    # Optimization: nearly every stack has exactly one mark. This takes a fifth
+                    # of the time.
                     mark = numbers[location]
                     del stack[position], location_ids[position]
             number, others = self._take_label(sample.label, mark) if sample.label else (mark, ())
@@ -120,11 +120,11 @@ class LinkedProfile:
         return [column for column, name in enumerate(names) if name.startswith("inuse_")]
 
     def _take_label(self, labels: Any, mark: int) -> tuple[int, tuple[object, ...]]:
-        """Take our label off a sample.
+        """Remove our label from a sample.
 
         Returns:
-            The number of the profile that the sample belongs to, and the labels that
-            are left, in the same order for each sample.
+            The number that the sample belongs to, and the remaining labels in a canonical
+            order.
         """
         others = []
         values: list[str] = []
@@ -140,7 +140,7 @@ class LinkedProfile:
         return number_of_sample(mark, values), tuple(sorted(others))
 
     def _encoded_labels(self, number: int) -> bytes:
-        """Return the span labels of a number, as a sample that has nothing else."""
+        """Return a number's span labels, encoded as a sample with nothing else."""
         labels = self._labels_of(number) if number else ()
         encoded: bytes = Sample(
             label=[
@@ -158,7 +158,7 @@ class LinkedProfile:
         return index
 
     def _blank_unused_strings(self) -> None:
-        """Empty what only marks used in the string table; the other strings keep their places."""
+        """Empty the strings that only marks used. The other strings keep their indexes."""
         profile, used = self._profile, self._used
         for function in profile.function:
             used.update((function.name, function.system_name, function.filename))

@@ -1,4 +1,4 @@
-"""The locations of a pprof profile: which of them are marks, and what they become."""
+"""Finds the marks among a pprof profile's locations, and removes them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from pyroscope_otel.pprof.messages import Line, Location
 __all__ = ("GONE", "Locations")
 
 GONE = 0
-"""In place of a location's id, which is never 0."""
+"""Replaces the id of a removed location. Ids are never 0."""
 
 
 class Locations:
-    """What becomes of a profile's locations. Its tables are changed at once, its samples not.
+    """The changes to a profile's locations.
+
+    The profile's tables are changed immediately, its samples are not.
 
     Args:
         profile: A `PprofRows`.
-        file: The string of the file that marks have; -1 for none.
+        file: The string index of the marks' file name, or -1 if there is none.
 
     Attributes:
-        numbers: The number of the mark by location: of the one nearest to the leaf,
-            where a location stands for several functions.
-        replaced: What a location's id has to be replaced by in the samples, `GONE`
-            where it has to be taken out.
-        strings: The strings of what is gone.
+        numbers: The mark's number by location. If a location stands for several functions, the
+            one nearest to the leaf counts.
+        replaced: The new id for a location's id in the samples, or `GONE` to remove it.
+        strings: The indexes of strings that removed functions used.
     """
 
     def __init__(self, profile: Any, file: int) -> None:
@@ -40,8 +41,8 @@ class Locations:
                 profile.function.remove(function)
 
     def _take_marks(self, functions: set[int]) -> None:
-        # Optimization: what is a mark has one of these in its bytes. To look for them takes
-        # a tenth of the time that it takes to parse every location.
+        # Optimization: the encoded location of a mark contains one of these byte strings.
+        # Searching for them takes a tenth of the time of parsing every location.
         signs = [Line(function_id=function).SerializeToString() for function in functions]
         kept = []
         for raw in self._locations:
@@ -54,7 +55,7 @@ class Locations:
         self._locations[:] = kept
 
     def _without_marks(self, raw: bytes, functions: set[int]) -> list[bytes]:
-        """Return what is left of a location: nothing, where it is a mark and nothing else."""
+        """Return a location without its marks, or nothing if it has only marks."""
         location = Location.FromString(raw)
         marks = [line for line in location.line if line.function_id in functions]
         if not marks:
@@ -68,7 +69,7 @@ class Locations:
         return [location.SerializeToString()]
 
     def forget_lines(self) -> None:
-        """Set every line to 0, and have one location where several are equal then."""
+        """Set every line number to 0, and merge locations that become equal."""
         kept: dict[bytes, int] = {}
         for raw in self._locations:
             location = Location.FromString(raw)

@@ -1,7 +1,7 @@
-"""What the relay has to say, said on a thread of its own.
+"""Writes the relay's log lines on a separate thread.
 
-A handler of the application's may block, on a full pipe or on a lock that a greenlet
-holds. Then a line of ours is late, and the profiles are not.
+A log handler of the application may block, on a full pipe or on a lock that a greenlet holds.
+Then our log line is late, but the profiles are not.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from pyroscope_otel.relay import unpatched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("begin_anew_in_child", "report", "say", "wait_until_said")
+__all__ = ("report", "reset_in_child", "wait_until_logged", "write")
 
 logger = logging.getLogger("pyroscope_otel")
 
-_MOST_WAITING = 100
+_MAX_WAITING = 100
 
-_waiting: collections.deque[Callable[[], object]] = collections.deque(maxlen=_MOST_WAITING)
+_waiting: collections.deque[Callable[[], object]] = collections.deque(maxlen=_MAX_WAITING)
 _lock = unpatched.allocate_lock()
-"""Held by the thread that speaks."""
+"""Held by the thread that writes."""
 
 
-def say(level: int, message: str, *arguments: object) -> None:
-    """Log a line, soon."""
+def write(level: int, message: str, *arguments: object) -> None:
+    """Log a line soon."""
     _put(lambda: logger.log(level, message, *arguments))
 
 
 def report(where: str) -> None:
-    """Report the exception being handled, soon, as `failure.report` does.
+    """Report the exception being handled soon, like `failure.report`.
 
     Args:
-        where: What was being done, in words for the log.
+        where: What the code was doing, as a verb phrase for the log.
 
     Raises:
         Exception: The exception being handled, if `failure.reraise` is set.
@@ -47,50 +47,50 @@ def report(where: str) -> None:
         raise  # noqa: PLE0704  the caller's except block holds the exception
     error = sys.exc_info()[1]
 
-    def say_it() -> None:
+    def raise_again() -> None:
         try:
             if error is not None:
-                raise error  # noqa: TRY301  `failure.report` wants it handled
+                raise error  # noqa: TRY301  `failure.report` needs a handled exception
         except Exception:
             failure.report(where)
 
-    _put(say_it)
+    _put(raise_again)
 
 
 def _put(line: Callable[[], object]) -> None:
     _waiting.append(line)
-    # By position: _thread's lock of Python 3.10 takes no keyword.
+    # Positional: in Python 3.10, locks of `_thread` take no keyword.
     if _lock.acquire(False):  # noqa: FBT003
         try:
-            unpatched.start_thread(_speak, ())
+            unpatched.start_thread(_write_lines, ())
         except RuntimeError:
-            # At the interpreter's end no thread can be started, and nobody listens.
+            # At interpreter exit no thread can start, and nothing reads the log.
             _lock.release()
 
 
-def _speak() -> None:
+def _write_lines() -> None:
     while True:
         try:
             while _waiting:
                 _waiting.popleft()()
-        except Exception:  # noqa: S110  a handler that raises has nowhere to say so
+        except Exception:  # noqa: S110  a failing handler cannot be reported
             pass
         finally:
             _lock.release()
-        # Somebody may have put a line while we were leaving.
+        # Another thread may have added a line before the lock was released.
         if not _waiting or not _lock.acquire(False):  # noqa: FBT003  by position, as above
             return
 
 
-def begin_anew_in_child() -> None:
-    """Begin anew in a forked child: whoever held the lock is not there."""
+def reset_in_child() -> None:
+    """Reset in a forked child, where the thread that held the lock does not exist."""
     global _lock  # noqa: PLW0603
     _lock = unpatched.allocate_lock()
     _waiting.clear()
 
 
-def wait_until_said(timeout: float) -> bool:
-    """Wait until nothing is left to say; return whether it came to that in these seconds."""
+def wait_until_logged(timeout: float) -> bool:
+    """Wait until all lines are written. Return whether that happened in time."""
     end = time.monotonic() + timeout
     while _waiting or _lock.locked():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""Posts one body over HTTP: through a proxy or not, over TLS or not, in a bounded time."""
+"""Posts one body over HTTP within a time limit, with or without proxy and TLS."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(Exception):  # noqa: N818  reads better where it is raised and caught
-    """No HTTP answer came from the server. The message says why."""
+    """The server gave no HTTP answer. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered.
+    """A server's answer.
 
     Attributes:
         status: The HTTP status.
         text: The beginning of the body.
-        retry_after: The header of that name.
-        location: The header of that name.
+        retry_after: The header `Retry-After`.
+        location: The header `Location`.
     """
 
     status: int
@@ -47,19 +47,18 @@ class Answer:
 
 
 class Route:
-    """The way to a URL, with the proxy that the environment names for it.
+    """The way to a URL, through the proxy that the environment names, if any.
 
-    The variables are those of other Python programs: `HTTPS_PROXY`, `HTTP_PROXY`,
-    `ALL_PROXY` and `NO_PROXY`, in either case, as `urllib` reads them. The CA
-    certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    The proxy comes from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or
+    lower case, as in `urllib`. The CA certificates are the system's, or come from
+    `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
     Args:
         url: An http or https URL without user and password.
 
     Raises:
-        ValueError: The proxy is not one that HTTP can go through. The message has no
-            secrets.
-        OSError: The CA certificates cannot be read.
+        ValueError: If the proxy is not an HTTP proxy. The message contains no secrets.
+        OSError: If the CA certificates cannot be read.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,7 +86,7 @@ class Route:
         except ValueError:
             host = None
         if not host or parts.scheme != "http":
-            # Without the value, which may have a password in it.
+            # The value is omitted: it may contain a password.
             raise ValueError("the proxy of the environment is no http URL") from None
         self._has_proxy = True
         self._next = (host, port)
@@ -102,10 +101,10 @@ class Route:
         Args:
             body: The body.
             headers: Its headers.
-            timeout: Seconds in all.
+            timeout: The total time limit in seconds.
 
         Raises:
-            Unreachable: No HTTP answer came.
+            Unreachable: If no HTTP answer came.
         """
         deadline = time.monotonic() + timeout
         try:
@@ -119,7 +118,7 @@ class Route:
         except OSError as error:
             raise Unreachable(error.strerror or type(error).__name__) from None
         except (http.client.HTTPException, ValueError) as error:
-            raise Unreachable(f"what it answers is not HTTP ({type(error).__name__})") from None
+            raise Unreachable(f"its answer is not HTTP ({type(error).__name__})") from None
 
     def _post(self, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
         self._stream = stream = wire.connect(*self._next, deadline)
@@ -134,7 +133,7 @@ class Route:
             self.close()
 
     def close(self) -> None:
-        """Close the connection: at its end, or in a forked child, where nobody uses it."""
+        """Close the connection, after its use or in a forked child."""
         if self._stream is not None:
             self._stream.close()
 
@@ -149,7 +148,7 @@ class Route:
         connection.endheaders()
         response = http.client.HTTPResponse(stream, method="CONNECT")  # type: ignore[arg-type]
         response.begin()
-        if not 200 <= response.status < 300:  # noqa: PLR2004  the meaning of HTTP statuses
+        if not 200 <= response.status < 300:  # noqa: PLR2004  HTTP status classes
             raise OSError(0, f"the proxy refused with {response.status}")
 
     def _exchange(self, stream: wire.Plain, body: bytes, headers: Mapping[str, str]) -> Answer:

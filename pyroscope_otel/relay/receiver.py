@@ -1,4 +1,4 @@
-"""Takes the pushes of the agent of this process, on an OS thread of its own."""
+"""Receives the pushes of this process's agent on a separate OS thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ("Receiver",)
 _REQUEST_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 _REACH_SECONDS = 2.0
-_MOST_CONNECTIONS = 16
+_MAX_CONNECTIONS = 16
 _BACKLOG = 128
 _CHUNK_BYTES = 256 * 1024
 
@@ -34,15 +34,14 @@ _CHUNK_BYTES = 256 * 1024
 class Receiver:
     """A server on a port of 127.0.0.1, for one client that knows a secret.
 
-    One thread serves every connection as its bytes come, so that a client that stalls
-    keeps nobody waiting.
+    One thread serves all connections as bytes arrive, so a stalled client blocks no other.
 
     Args:
-        take: Called with the body and the head of each push, on the receiving thread.
-            The client gets its answer afterwards.
+        take: Called on the receiving thread with the body and the head of each push. The client
+            gets its answer afterwards.
 
     Attributes:
-        url: Its address.
+        url: The server's address.
     """
 
     def __init__(self, take: Callable[[bytes, Head], object]) -> None:
@@ -57,15 +56,15 @@ class Receiver:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the client has to send along: the secret is in it."""
+        """The headers that the client must send. They contain the secret."""
         return {SECRET_HEADER: self._secret.decode()}
 
     def start(self) -> None:
         """Bind, and start the thread.
 
         Raises:
-            OSError: 127.0.0.1 cannot be bound, or not be reached.
-            RuntimeError: No thread can be started.
+            OSError: If 127.0.0.1 cannot be bound or reached.
+            RuntimeError: If no thread can start.
         """
         try:
             for sock in (self._listening, self._wake, self._woken):
@@ -74,14 +73,14 @@ class Receiver:
             self._listening.listen(_BACKLOG)
             host, port = self._listening.getsockname()
             self.url = f"http://{host}:{port}"
-            self._reach_oneself(host, port)
+            self._check_reachable(host, port)
             unpatched.start_thread(self._run, ())
         except BaseException:
             self.close()
             raise
 
-    def _reach_oneself(self, host: str, port: int) -> None:
-        """Connect once: where the loopback device is down, binding succeeds all the same."""
+    def _check_reachable(self, host: str, port: int) -> None:
+        """Connect once: binding succeeds even if the loopback device is down."""
         sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         try:
             sock.settimeout(_REACH_SECONDS)
@@ -90,14 +89,14 @@ class Receiver:
             sock.close()
 
     def stop(self, timeout: float) -> bool:
-        """End the thread; return whether it has ended within these seconds."""
+        """Stop the thread. Return whether it has ended in time."""
         self._is_stopping = True
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
         return self._ended.stays_set(timeout)
 
     def close(self) -> None:
-        """Close the sockets: after the thread, or in a forked child, where it is not."""
+        """Close the sockets, after the thread has ended or in a forked child without it."""
         for sock in (
             self._listening,
             self._wake,
@@ -124,7 +123,7 @@ class Receiver:
             self._ended.set()
 
     def _milliseconds_left(self) -> float | None:
-        """Return the time until a connection is overdue; None for no end."""
+        """Return the time until a connection is overdue, or None for no limit."""
         deadlines = [open_.deadline for open_ in self._connections.values() if open_.deadline]
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 if deadlines else None
 
@@ -138,12 +137,13 @@ class Receiver:
         try:
             descriptor, _ = self._listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except OSError:
-            # It has gone again. Or the process has too many files open: the connection waits,
-            # and asking for it without a pause would take all of a core.
+            # The client has gone, or the process has too many open files. In that case the
+            # connection keeps waiting, and retrying without a pause would use a whole core.
             unpatched.sleep(_PAUSE_SECONDS)
             return
-        if len(self._connections) == _MOST_CONNECTIONS:
-            # The agent has one. The others are strangers', and the oldest has had its time.
+        if len(self._connections) == _MAX_CONNECTIONS:
+            # The agent has one connection. The others are strangers', and the oldest has waited
+            # longest.
             strangers = [open_ for open_ in self._connections.values() if not open_.is_known]
             self._drop(next(iter(strangers or self._connections.values())), poll)
         connection = _Connection(_socket.socket(fileno=descriptor))
@@ -151,7 +151,7 @@ class Receiver:
         poll.register(descriptor, unpatched.select.POLLIN)
 
     def _serve(self, connection: _Connection, poll: Any) -> None:
-        """Read what has come, and answer the requests that are whole."""
+        """Read the available bytes, and answer complete requests."""
         try:
             received = connection.sock.recv(_CHUNK_BYTES)
             is_open = bool(received) and self._answer(connection, received)
@@ -166,7 +166,7 @@ class Receiver:
             self._drop(connection, poll)
 
     def _answer(self, connection: _Connection, received: bytes) -> bool:
-        """Return whether the connection stays open."""
+        """Answer complete requests. Return whether the connection stays open."""
         stays_open = True
         while stays_open:
             status = 200
@@ -191,13 +191,13 @@ class Receiver:
 
 
 class _Connection:
-    """A connection, and what came of its next request.
+    """A connection and its partly received request.
 
     Attributes:
-        sock: Its socket, which does not block.
-        is_known: Whether it has shown the secret.
-        deadline: When the request has to be whole, by `time.monotonic`; 0 for never:
-            the agent keeps its connection between two pushes.
+        sock: Its non-blocking socket.
+        is_known: Whether the client has sent the secret.
+        deadline: When the request must be complete, by `time.monotonic`. 0 for no limit: the
+            agent keeps its connection open between pushes.
     """
 
     def __init__(self, sock: _socket.socket) -> None:
@@ -209,10 +209,10 @@ class _Connection:
         self._head: Head | None = None
 
     def next_request(self, received: bytes, secret: bytes) -> tuple[Head, bytes] | None:
-        """Return a request, if with what was received it is whole.
+        """Return the next request if it is complete with these bytes.
 
         Raises:
-            Refused: It is none that is taken.
+            Refused: If the request is not accepted.
         """
         buffer = self._buffer
         buffer += received

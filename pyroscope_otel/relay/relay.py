@@ -1,4 +1,4 @@
-"""What the agent of this process pushes to, in this process."""
+"""The relay, which this process's agent pushes to."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ if TYPE_CHECKING:
     from pyroscope_otel.relay.destination import Destination
     from pyroscope_otel.relay.request import Head
 
-__all__ = ("UPLOAD_BUFFER_BYTES", "Relay", "RelayState")
-
-UPLOAD_BUFFER_BYTES = 32 * 1024 * 1024
+__all__ = ("Relay", "RelayState")
 
 
 @dataclass(frozen=True)
 class RelayState:
-    """What a relay has done so far.
+    """The state of a relay.
 
     Attributes:
         server: The address of the server that it sends to, without credentials.
-        taken: How many pushes it took from the agent.
-        sent: How many the server took.
-        waiting: How many wait to be sent.
-        waiting_bytes: How many bytes they are.
-        dropped: How many were given up: refused by the server, too old, or too much.
-        untranslated: How many went on as they came, without links.
-        last_answer: What the server answered last, or why it did not, in words.
+        taken: The number of pushes received from the agent.
+        sent: The number of pushes that the server accepted.
+        waiting: The number of pushes that wait to be sent.
+        waiting_bytes: Their size in bytes.
+        dropped: The number of discarded pushes: refused by the server, too old, or too many.
+        untranslated: The number of pushes passed on without links.
+        last_answer: The server's last answer, or why there was none, in words.
         last_answer_at: When, in seconds since the epoch.
     """
 
@@ -52,24 +50,23 @@ class RelayState:
 
 
 class Relay:
-    """Takes the pushes of this process's agent, translates them, and sends them on.
+    """Receives this process's pushes, translates them, and sends them to the server.
 
-    It has two threads of the operating system, which do not keep the process alive. In a
-    forked child it is dead, as they are not there; `stop` there closes what was inherited.
+    It has two OS threads, which do not keep the process alive. They do not exist in a forked
+    child, so the relay is dead there, and `stop` only closes inherited sockets.
 
     Args:
         destination: The server.
-        labels_of: Returns the span labels of the profile that a number stands for at
-            this moment. Called on a thread of the relay, once for each number and push.
-        pushed: Called on that thread after each push, with when the last sample of each
-            kind of profile in it was taken (seconds since the epoch), and the numbers whose
-            memory is still in use.
-        upload_buffer: How many bytes are kept while the server does not take them.
-        without_lines: Whether line numbers are left out.
+        labels_of: Returns the current span labels of the profile that a number stands for.
+            Called on a relay thread, once for each number and push.
+        pushed: Called on that thread after each push, with the time of the last sample of each
+            kind of profile (seconds since the epoch) and the numbers of live memory.
+        upload_buffer: How many bytes are kept while the server does not accept them.
+        without_lines: Whether line numbers are removed.
 
     Raises:
-        ValueError: The environment names a proxy that HTTP cannot go through.
-        OSError: The system's CA certificates cannot be read.
+        ValueError: If the environment names a proxy that is not an HTTP proxy.
+        OSError: If the system's CA certificates cannot be read.
     """
 
     def __init__(
@@ -78,7 +75,7 @@ class Relay:
         *,
         labels_of: Callable[[int], tuple[tuple[str, str], ...]],
         pushed: Callable[[dict[str, float], frozenset[int]], object],
-        upload_buffer: int = UPLOAD_BUFFER_BYTES,
+        upload_buffer: int,
         without_lines: bool = False,
     ) -> None:
         self._labels_of = labels_of
@@ -94,20 +91,20 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """The address that the agent has to push to."""
+        """The address that the agent must push to."""
         return self._receiver.url
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that the agent has to send. There is a secret in them."""
+        """The headers that the agent must send. They contain a secret."""
         return self._receiver.headers
 
     def start(self) -> None:
-        """Start to take pushes.
+        """Start to accept pushes.
 
         Raises:
-            OSError: 127.0.0.1 cannot be bound.
-            RuntimeError: No thread can be started.
+            OSError: If 127.0.0.1 cannot be bound.
+            RuntimeError: If no thread can start.
         """
         self._sender.start()
         try:
@@ -117,14 +114,14 @@ class Relay:
             raise
 
     def start_to_flush(self) -> None:
-        """Begin what `flush` does, without waiting for it."""
+        """Begin a `flush` without waiting for it."""
         if self._is_alive():
             self._sender.start_to_flush()
 
     def flush(self, timeout: float) -> bool:
-        """Try to send at once all that was received by now, and wait for it.
+        """Try to send everything received so far, and wait for it.
 
-        Each push is tried once, also where the server is known to be away.
+        Each push is tried once, even if the server is known to be unavailable.
 
         Args:
             timeout: Seconds to wait.
@@ -135,14 +132,14 @@ class Relay:
         return self._is_alive() and self._sender.flush(timeout)
 
     def stop(self, timeout: float = 1.0) -> bool:
-        """Stop to take and to send pushes. What still waits is lost.
+        """Stop receiving and sending. Waiting pushes are lost.
 
         Args:
-            timeout: Seconds to wait for the threads. One that waits for a server's answer
-                ends with it.
+            timeout: Seconds to wait for the threads. A thread that waits for the server's
+                answer ends with it.
 
         Returns:
-            Whether they have ended.
+            Whether the threads have ended.
         """
         if not self._is_alive():
             self._receiver.close()
@@ -153,7 +150,7 @@ class Relay:
         return self._sender.stop(deadline - time.monotonic()) and receiver_ended
 
     def state(self) -> RelayState:
-        """Return what it has done so far."""
+        """Return the current state."""
         waiting, waiting_bytes = self._buffer.waiting()
         return RelayState(
             server=self._server,

@@ -1,4 +1,4 @@
-"""The requests of the agent: what is taken, read piece by piece, and what is refused."""
+"""Parses the agent's requests, and refuses all others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ("HEAD_BYTES", "SECRET_HEADER", "Head", "Refused", "answer", "parse_head")
 
-SECRET_HEADER = "X-Pyroscope-Otel-Secret"  # noqa: S105  its name, not its value
+SECRET_HEADER = "X-Pyroscope-Otel-Secret"  # noqa: S105  a name, not a secret
 HEAD_BYTES = 16 * 1024
-"""The longest head of a request."""
+"""The maximum size of a request's head."""
 BODY_BYTES = 16 * 1024 * 1024
-"""The longest body of a request, as sent."""
+"""The maximum size of a request's body, as sent."""
 
 _PATH = b"/push.v1.PusherService/Push"
 _REASONS = {
@@ -32,8 +32,8 @@ _REASONS = {
 }
 
 
-class Refused(Exception):  # noqa: N818  an answer, not an error of ours
-    """The request is answered with this status, and the connection closed."""
+class Refused(Exception):  # noqa: N818  an answer, not an error
+    """The request gets this status, and the connection is closed."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -42,12 +42,12 @@ class Refused(Exception):  # noqa: N818  an answer, not an error of ours
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the head of a push says.
+    """The head of a push.
 
     Attributes:
         length: The length of the body, in bytes.
         gzipped: Whether the body is gzipped.
-        user_agent: Who sends it.
+        user_agent: The client's name.
         keeps_alive: Whether another request may follow.
     """
 
@@ -58,14 +58,14 @@ class Head:
 
 
 def parse_head(head: bytes, secret: bytes) -> Head:
-    """Check the head of a request.
+    """Parse and check the head of a request.
 
     Args:
         head: The request line and the headers, without the empty line at the end.
-        secret: What the agent was given.
+        secret: The secret that the agent was given.
 
     Raises:
-        Refused: It is not a push of our agent.
+        Refused: If it is not a push of our agent.
     """
     line, *fields = head.split(b"\r\n")
     headers: dict[bytes, bytes] = {}
@@ -75,7 +75,7 @@ def parse_head(head: bytes, secret: bytes) -> Head:
         if not colon or name in headers:
             raise Refused(400)
         headers[name] = value.strip(b" \t")
-    # Before anything else: a stranger learns nothing.
+    # First of all, so that a stranger learns nothing.
     given = headers.get(SECRET_HEADER.lower().encode(), b"")
     if not hmac.compare_digest(given, secret):
         raise Refused(403)
@@ -101,7 +101,7 @@ def _length(headers: Mapping[bytes, bytes]) -> int:
         raise Refused(411)
     if not length.isdigit():
         raise Refused(400)
-    # By digits first: int() refuses thousands of them.
+    # Check the length first: int() refuses thousands of digits.
     if len(length) > len(str(BODY_BYTES)) or int(length) > BODY_BYTES:
         raise Refused(413)
     return int(length)
@@ -116,7 +116,7 @@ def _is_gzipped(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def answer(status: int, *, keeps_alive: bool) -> bytes:
-    """Return an HTTP answer with an empty body, which is what a push response is."""
+    """Return an HTTP answer with an empty body, as for a push."""
     close = "" if keeps_alive else "Connection: close\r\n"
     return (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/proto\r\n"

@@ -1,4 +1,4 @@
-"""When to try again, and what the log says of what a server answered."""
+"""Decides when to retry, and how to log a server's answer."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 408, 429
 
 _REMEDIES = {
-    400: "It does not take these profiles; see what it says",
+    400: "The server rejects these profiles; see its answer",
     401: "Check basic_auth_username and basic_auth_password, or auth_token",
     403: "Check the credentials, and tenant_id",
-    404: "Check server_address: it is no Pyroscope server, or its path is another",
-    405: "Check server_address: it is no Pyroscope server, or its path is another",
-    411: "Something between here and the server does not take such requests",
-    413: "Raise the limit of the server, or of what stands before it, for the size of requests",
-    415: "Check server_address: it is no Pyroscope server",
-    422: "It does not take these profiles; see what it says",
+    404: "Check server_address: it is not a Pyroscope server, or its path is wrong",
+    405: "Check server_address: it is not a Pyroscope server, or its path is wrong",
+    411: "A proxy between here and the server does not accept such requests",
+    413: "Raise the request size limit of the server, or of the proxy in front of it",
+    415: "Check server_address: it is not a Pyroscope server",
+    422: "The server rejects these profiles; see its answer",
 }
 _TEXT_LENGTH = 300
 
@@ -42,20 +42,20 @@ def is_temporary(status: int) -> bool:
 def pause_seconds(failures: int) -> float:
     """Return how long to wait after this many failures in a row.
 
-    Exponential with full jitter, so that many processes do not come back at once.
+    Exponential with full jitter, so that many processes do not retry at the same time.
     """
-    # The exponent is bounded, as a float is.
+    # The exponent is limited, because floats are.
     longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(failures, 16), _LONGEST_PAUSE_SECONDS)
-    return random.uniform(_FIRST_PAUSE_SECONDS, longest)  # noqa: S311  no secret
+    return random.uniform(_FIRST_PAUSE_SECONDS, longest)  # noqa: S311  not for security
 
 
 def retry_after_seconds(value: str | None) -> float:
-    """Return what a `Retry-After` header asks for, bounded; 0 for nothing (RFC 9110, 10.2.3)."""
+    """Return the seconds in a `Retry-After` header, limited; 0 for none (RFC 9110, 10.2.3)."""
     if value is None:
         return 0.0
     value = value.strip()
     if value.isascii() and value.isdigit():
-        # By length first: int() refuses thousands of digits.
+        # Cut first: int() refuses thousands of digits.
         seconds = float(value[:9])
     else:
         try:
@@ -66,11 +66,11 @@ def retry_after_seconds(value: str | None) -> float:
 
 
 def refusal(answer: Answer, secrets: Iterable[str] = ()) -> str:
-    """Return what a server said that no retry can mend, and what mends it.
+    """Return a permanent refusal by the server and its remedy, in words.
 
     Args:
-        answer: What it said.
-        secrets: What is not shown of it: it may have sent our headers back.
+        answer: The server's answer.
+        secrets: The values to mask in it: it may echo our headers.
     """
     said = f"{answer.status}"
     text = answer.text
@@ -84,12 +84,12 @@ def refusal(answer: Answer, secrets: Iterable[str] = ()) -> str:
         if target := _origin(answer.location or ""):
             remedy += f". It points to {target}"
     else:
-        remedy = _REMEDIES.get(answer.status, "See what it says")
+        remedy = _REMEDIES.get(answer.status, "See its answer")
     return f"{said}. {remedy}"
 
 
 def _origin(url: str) -> str:
-    """Return scheme and host of a URL: elsewhere there may be secrets."""
+    """Return the scheme and host of a URL. The rest may contain secrets."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -98,6 +98,6 @@ def _origin(url: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return text from anywhere as something that a log can show."""
+    """Return text from anywhere as one printable line."""
     words = "".join(c if c.isprintable() else " " for c in text).split()
     return " ".join(words)[:_TEXT_LENGTH]

@@ -1,4 +1,4 @@
-"""Sends pushes to the server, from an OS thread of its own, until they are there."""
+"""Sends pushes to the server on a separate OS thread, and retries until they arrive."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class _Flush:
 
 
 class Sender:
-    """Sends what is in a buffer.
+    """Sends the contents of a buffer.
 
     Args:
-        destination: Where to.
-        buffer: The pushes. After putting one there, call `wake`.
+        destination: The server.
+        buffer: The pushes. Call `wake` after adding one.
 
     Attributes:
-        sent: How many pushes the server took.
-        last_answer: What it answered last, or why it did not, in words.
+        sent: The number of pushes that the server accepted.
+        last_answer: The server's last answer, or why there was none, in words.
         last_answer_at: When, in seconds since the epoch.
 
     Raises:
-        ValueError: The environment names a proxy that HTTP cannot go through.
-        OSError: The system's CA certificates cannot be read.
+        ValueError: If the environment names a proxy that is not an HTTP proxy.
+        OSError: If the system's CA certificates cannot be read.
     """
 
     def __init__(self, destination: Destination, buffer: Buffer) -> None:
@@ -65,38 +65,38 @@ class Sender:
         self._failures = 0
         self._not_before = 0.0
         self._outage: tuple[float, int] | None = None
-        self._statuses_told: set[int] = set()
+        self._statuses_logged: set[int] = set()
 
     def start(self) -> None:
         """Start the thread.
 
         Raises:
-            RuntimeError: No thread can be started.
+            RuntimeError: If no thread can start.
         """
         unpatched.start_thread(self._run, ())
 
     def wake(self) -> None:
-        """Say that there is something to send."""
+        """Wake the thread: there is something to send."""
         self._wake.set()
 
     def start_to_flush(self) -> _Flush:
-        """Begin what `flush` does, without waiting for it."""
+        """Begin a `flush` without waiting for it."""
         flush = _Flush()
         self._flushes.append(flush)
         self._wake.set()
         return flush
 
     def flush(self, timeout: float) -> bool:
-        """Try to send everything at once.
+        """Try to send everything now.
 
-        Each push is tried once more, whatever the server asked for. Where no answer comes,
-        the rest is not tried.
+        Each push is tried once more, whatever delay the server has asked for. If no answer
+        comes, the rest is not tried.
 
         Args:
-            timeout: Seconds to wait for it.
+            timeout: Seconds to wait.
 
         Returns:
-            Whether the buffer was empty then.
+            Whether the buffer was empty afterwards.
         """
         flush = self.start_to_flush()
         if self._is_stopping:
@@ -104,13 +104,13 @@ class Sender:
         return flush.done.wait(timeout) and flush.is_empty
 
     def stop(self, timeout: float) -> bool:
-        """End the thread; return whether it has ended within these seconds."""
+        """Stop the thread. Return whether it has ended in time."""
         self._is_stopping = True
         self._wake.set()
         return self._ended.stays_set(timeout)
 
     def close(self) -> None:
-        """Close what a forked child was given of the parent's connection."""
+        """Close the connection that a forked child inherited from its parent."""
         self._route.close()
 
     def _run(self) -> None:
@@ -118,7 +118,7 @@ class Sender:
             while not self._is_stopping:
                 try:
                     self._step()
-                except Exception:  # noqa: PERF203  each step by itself
+                except Exception:  # noqa: PERF203  one failed step must not end the loop
                     log.report("send profiles")
                     self._postpone(pause_seconds(1))
         finally:
@@ -155,7 +155,7 @@ class Sender:
                 flush.done.set()
 
     def _try(self, push: Push) -> bool:
-        """Try to send one push; return whether the server answered."""
+        """Try to send one push. Return whether the server answered."""
         try:
             answer = self._route.post(
                 push.body, {**push.headers, **self._headers}, _TIMEOUT_SECONDS
@@ -177,9 +177,9 @@ class Sender:
         if taken:
             self.sent += 1
             self._end_outage()
-        elif answer.status not in self._statuses_told:
-            self._statuses_told.add(answer.status)
-            log.say(
+        elif answer.status not in self._statuses_logged:
+            self._statuses_logged.add(answer.status)
+            log.write(
                 logging.ERROR,
                 "Profiles are lost: %s answers %s. This is logged once for each status",
                 self._server,
@@ -193,10 +193,10 @@ class Sender:
         self._postpone(max(at_least, pause_seconds(max(self._failures, push.attempts))))
         if self._outage is None:
             self._outage = (time.monotonic(), self._buffer.dropped)
-            log.say(
+            log.write(
                 logging.WARNING,
-                "Cannot send profiles to %s: %s. They are kept for up to an hour, up to %d MiB of "
-                "them, and sent when it takes them again",
+                "Cannot send profiles to %s: %s. They are kept for up to an hour, at most %d MiB, "
+                "and sent when the server accepts them again",
                 self._server,
                 reason,
                 self._buffer.max_bytes // 2**20,
@@ -210,8 +210,8 @@ class Sender:
             return
         (since, dropped), self._outage = self._outage, None
         lost = self._buffer.dropped - dropped
-        # At the level of its beginning: who was told of that looks for the end.
-        log.say(
+        # At the same level as the beginning: readers of that line look for the end.
+        log.write(
             logging.WARNING,
             "%s takes profiles again after %.0f s. %s",
             self._server,

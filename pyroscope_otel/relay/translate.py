@@ -1,12 +1,12 @@
-"""Turns the marks of a push into span labels: the rule by which a sample learns its profile.
+"""Replaces the marks of a push by span labels. This rule links samples to profiles.
 
-Pure: bytes in, bytes out. The rule, for each sample:
+It has no side effects: bytes in, bytes out. The rule, for each sample:
 
-- m is the number of the mark nearest to the leaf, 0 if there is none. A mark is a
-  frame whose function's file is `FILENAME`; its line is its number.
-- A label `LABEL` with the value "m-d" says that the sample belongs to d. One that was
-  put on under another mark says nothing about this sample.
-- Without such a label the sample belongs to m. 0 is no profile.
+- m is the number of the mark nearest to the leaf, or 0 if there is none. A mark is a frame
+  whose function's file is `FILENAME`. Its line is its number.
+- A label `LABEL` with the value "m-d" says that the sample belongs to d. A label that was set
+  under another mark is ignored.
+- Without such a label, the sample belongs to m. 0 is no profile.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 __all__ = ("MAX_INFLATED_BYTES", "Translated", "translate")
 
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
-"""The largest push that is translated, inflated."""
+"""The maximum size of a push that is translated, inflated."""
 
-# Optimization: 6, the usual one, takes twice the time and saves 6 % of the bytes.
+# Optimization: the default level, 6, takes twice the time and saves 6 % of the bytes.
 _GZIP_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A push with span labels in place of marks.
+    """A push with span labels instead of marks.
 
     Attributes:
         body: The new body, gzipped.
         until: When the last sample of each kind of profile was taken, in seconds since the
-            epoch. The kinds are the names of its series, "process_cpu" and "memory".
-        live: The numbers whose samples stand for memory that is still in use.
-        samples: How many samples it has.
-        linked: How many of them were given span labels.
+            epoch. The kinds are the names of the series, "process_cpu" and "memory".
+        live: The numbers of samples that stand for live memory.
+        samples: The number of samples.
+        linked: The number of samples that got span labels.
     """
 
     body: bytes
@@ -65,17 +65,18 @@ def translate(
 
     Args:
         body: A `push.v1.PushRequest`, as the agent sends it.
-        gzipped: Whether it is gzipped as a whole.
-        labels_of: Returns the span labels of the profile that a number stands for, ()
-            for none. It is called once for each number, and not for 0. What it raises
-            is reported, and the number has no labels.
-        without_lines: Set every line to 0, as the agent does for `LineNo.NoLine`.
+        gzipped: Whether the whole body is gzipped.
+        labels_of: Returns the span labels of the profile that a number stands for, or () for
+            none. Called once for each number, but not for 0. If it raises, the exception is
+            reported, and the number has no labels.
+        without_lines: Whether to set every line number to 0, as the agent does for
+            `LineNo.NoLine`.
 
     Raises:
-        MalformedGzip: It is not gzip.
-        TooLarge: It inflates to more than `MAX_INFLATED_BYTES`.
-        DecodeError: It is no push.
-        IndexError, ValueError: A profile in it contradicts itself.
+        MalformedGzip: If the body is not gzip.
+        TooLarge: If it inflates to more than `MAX_INFLATED_BYTES`.
+        DecodeError: If it is not a push.
+        IndexError, ValueError: If a profile in it is inconsistent.
     """
     request = PushRequest.FromString(inflate(body, MAX_INFLATED_BYTES) if gzipped else body)
     ask = _asking_once(labels_of)

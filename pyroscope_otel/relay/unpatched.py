@@ -1,9 +1,8 @@
-"""Threads, locks and waiting of the operating system, whatever has been patched.
+"""Threads, locks and waiting of the operating system, regardless of monkey patching.
 
-gevent and eventlet replace the functions of `_thread`, `select` and `time` by ones for
-greenlets. The relay's threads are the operating system's, and must go on while a
-greenlet blocks. A second instance of such a module, which does not go into
-`sys.modules`, has the originals. (`_socket` is patched by neither.)
+gevent and eventlet replace functions in `_thread`, `select` and `time` by greenlet versions.
+The relay's threads are OS threads and must run while a greenlet blocks. A second instance of
+each module, kept out of `sys.modules`, has the originals. (Neither patches `_socket`.)
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ _thread = _second_instance("_thread")
 
 allocate_lock: Callable[[], Any] = _thread.allocate_lock
 TIMEOUT_MAX: float = _thread.TIMEOUT_MAX
-"""The longest time that can be waited for, in seconds."""
+"""The longest possible wait, in seconds."""
 start_thread: Callable[[Callable[..., object], tuple[Any, ...]], int] = _thread.start_new_thread
 """Starts an OS thread that does not keep the process alive.
 
-It raises RuntimeError where there can be none: uWSGI without threads, or at the
-interpreter's end (from CPython 3.12 on).
+It raises RuntimeError where no thread can start: in uWSGI without threads, or at interpreter
+exit (from CPython 3.12 on).
 """
 select = _second_instance("select")
 """The module `select`."""
@@ -44,23 +43,23 @@ sleep: Callable[[float], None] = _second_instance("time").sleep
 
 
 class Signal:
-    """What a thread waits for and others set."""
+    """A flag that one thread waits for and others set."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._lock.acquire()
 
     def set(self) -> None:
-        """Wake the thread that waits, or that will wait next."""
-        with contextlib.suppress(RuntimeError):  # set already
+        """Wake the waiting thread, or the next one that waits."""
+        with contextlib.suppress(RuntimeError):  # already set
             self._lock.release()
 
     def wait(self, timeout: float) -> bool:
-        """Wait for at most this many seconds; return whether it was set. It is reset then."""
+        """Wait up to this many seconds. Return whether it was set, and reset it."""
         return bool(self._lock.acquire(True, max(0.0, timeout)))  # noqa: FBT003  positional only
 
     def stays_set(self, timeout: float) -> bool:
-        """Wait like `wait`, for what happens once: it is not reset."""
+        """Wait like `wait`, but do not reset it. For events that happen once."""
         is_set = self.wait(timeout)
         if is_set:
             self.set()

@@ -1,7 +1,7 @@
-"""A connection to a server that blocks one OS thread, with one deadline for all of it.
+"""A connection that blocks one OS thread, with one deadline for everything.
 
-`http.client` over `_socket`: neither gevent nor eventlet patches that, and a timeout of
-`socket` starts again with every byte that comes.
+It runs `http.client` over `_socket`, which neither gevent nor eventlet patches. A timeout of
+`socket` would start again with every byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Plain:
-    """A TCP connection, as far as `http.client` needs one."""
+    """A TCP connection with the methods that `http.client` needs."""
 
     def __init__(self, sock: _socket.socket, deadline: float) -> None:
         self._sock = sock
@@ -34,17 +34,17 @@ class Plain:
         self._sock.settimeout(left)
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Send all of it."""
+        """Send all the data."""
         self._limit()
         self._sock.sendall(data)
 
     def recv(self, size: int) -> bytes:
-        """Return what has come, at most that much; nothing at the end."""
+        """Return up to `size` received bytes, or nothing at the end."""
         self._limit()
         return self._sock.recv(size)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  http.client passes "rb"
-        """Return what comes as a file."""
+        """Return the incoming data as a file."""
         return io.BufferedReader(_Incoming(self.recv))
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Secure(Plain):
         while True:
             try:
                 result = operation(*arguments)
-            except ssl.SSLWantReadError:  # noqa: PERF203  so it says that it waits
+            except ssl.SSLWantReadError:  # noqa: PERF203  TLS signals waiting by raising
                 self._send_outgoing()
                 received = self._plain.recv(_CHUNK_BYTES)
                 if received:
@@ -81,13 +81,13 @@ class Secure(Plain):
             self._plain.sendall(self._outgoing.read())
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Send all of it."""
+        """Send all the data."""
         view = memoryview(data)
         while view:
             view = view[self._do(self._tls.write, view) :]
 
     def recv(self, size: int) -> bytes:
-        """Return what has come, at most that much; nothing at the end."""
+        """Return up to `size` received bytes, or nothing at the end."""
         try:
             received: bytes = self._do(self._tls.read, size)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -118,10 +118,10 @@ def connect(host: str, port: int, deadline: float) -> Plain:
     Args:
         host: A name or an address.
         port: The TCP port.
-        deadline: When all has to be over, by `time.monotonic`.
+        deadline: The time limit, by `time.monotonic`.
 
     Raises:
-        OSError: None answered in time. (The resolver has its own time.)
+        OSError: If no address answered in time. (The resolver has its own time limit.)
     """
     name = host.encode("ascii" if host.isascii() else "idna")
     addresses = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM)
@@ -131,7 +131,7 @@ def connect(host: str, port: int, deadline: float) -> Plain:
         if left <= 0:
             break
         sock = _socket.socket(family, kind, protocol)
-        # An address that swallows everything leaves time for the others.
+        # An address that never answers must leave time for the others.
         sock.settimeout(left / (len(addresses) - tried))
         try:
             sock.connect(address)

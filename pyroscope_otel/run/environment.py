@@ -50,7 +50,7 @@ def environment(  # noqa: PLR0913 -- what it is made of
         url: The local server, for profiles and traces.
         name: The name of the service.
         notes: The folder in which the processes leave notes.
-        sampler: The sampler; None for the default.
+        sampler: The sampler; None for the setting's default.
         memory: Whether memory profiles are taken.
     """
     ours = {
@@ -59,8 +59,6 @@ def environment(  # noqa: PLR0913 -- what it is made of
         "OTEL_BSP_SCHEDULE_DELAY": "500",  # milliseconds
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_METRICS_EXPORTER": "none",
-        # DEFAULT SAMPLER: once PYROSCOPE_CPU_IMPLEMENTATION exists and its "auto" is
-        # measured, `"PYROSCOPE_CPU_IMPLEMENTATION": "auto",` goes here.
     }
     if not any(users.get(variable) for variable in _ENDPOINTS):
         ours["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{url}/v1/traces"

@@ -6,6 +6,7 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.run.asking import ask, hottest
+from pyroscope_otel.run.cpu_time import methods, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,17 +38,16 @@ def slowest_requests(url: str, since_ms: float) -> list[str]:
     count = f"{len(found)} request{'s' if len(found) > 1 else ''}"
     lines = [f"{count}. The slowest:"]
     for one in slowest:
-        cpu = (one["cpu_ns"] or 0) / 1e6
         lines += [
-            f"  {one['duration_ns'] / 1e6:6.0f} ms, on CPU {cpu:.0f} ms  {one['route']}",
+            f"  {one['duration_ns'] / 1e6:6.0f} ms, {shown(one)}  {one['route']}",
             f"            {_hottest(url, one)}",
             f"            {url}/#/request/{one['profile_id']}",
         ]
-    return lines
+    return lines + methods(one["cpu_from"] for one in slowest)
 
 
 def _hottest(url: str, request: dict[str, Any]) -> str:
-    functions = hottest(url, request["profile_id"]) if request["samples"] else ""
+    functions = hottest(url, request["profile_id"]) if request["cpu_ns"] else ""
     return functions or "hardly any CPU time: no sample hit it"
 
 

@@ -9,8 +9,8 @@ import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 from opentelemetry.sdk.trace import SpanProcessor
+from span_profiles import profile_of_span
 
-from pyroscope_otel.attribution import profile_of_span
 from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
 
 ROUTE = "/items/{item}"

@@ -226,7 +226,7 @@ PLACES = [
     (Hold, "take", None),
     (switch, "_says", "through its mark"),
     (processor, "Profile", "find the profile of a span"),
-    (Hold, "close", "let go of a request's profile"),
+    (Hold, "close", "release a request's profile"),
 ]
 
 

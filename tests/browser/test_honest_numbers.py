@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 from sending import Span, send_request, send_samples
 
@@ -29,6 +30,30 @@ def test_the_page_says_how_cpu_time_is_taken(server, open_page):
     page = open_page(server.url, f"#/request/{read}")
     assert numbers(page) == {"duration": "100 ms", "CPU time": "70 ms", "on CPU": "70 %"}
     expect(page.locator(".about")).to_contain_text("CPU clock")
+
+
+def test_the_list_says_how_cpu_time_is_taken(server, open_page):
+    send_request(server.url, Span("GET /a", stacks=[(WORK, 7)]))
+    page = open_page(server.url)
+    about = page.locator(".about")
+    expect(about).to_contain_text("sampler PySpy")
+    expect(about).not_to_contain_text("Stack")
+    send_request(server.url, Span("GET /b", service="b", stacks=[(WORK, 7)], clock=True))
+    expect(about).to_contain_text("sampler Stack")
+    expect(about).to_contain_text("sampler PySpy")
+
+
+@pytest.mark.parametrize(("clock", "sampler"), [(True, "Stack"), (False, "PySpy")])
+def test_routes_and_differences_say_how_cpu_time_is_taken(server, open_page, clock, sampler):
+    spans = [Span("GET /a", stacks=[(WORK, number)], clock=clock) for number in (3, 4)]
+    left, right = [send_request(server.url, span) for span in spans]
+    for address in (
+        f"#/difference?left={left}&right={right}",
+        f"#/difference?left={left}&right=route",
+        "#/route?service=shop&route=GET+%2Fa",
+    ):
+        page = open_page(server.url, address)
+        expect(page.locator(".panel > div > .about")).to_contain_text(f"sampler {sampler})")
 
 
 def test_more_cpu_time_than_the_root_span_took_is_explained(server, open_page):

@@ -98,3 +98,13 @@ def test_a_routes_graph_says_what_a_request_takes(server, open_page):
     page = open_page(server.url, ROUTE)
     title = "Merged flame graph 10 samples, 50 ms a request"
     expect(page.get_by_role("heading", name="Merged flame graph")).to_have_text(title)
+
+
+def test_the_scale_of_a_few_bars_says_nothing_twice(server, open_page):
+    send_request(server.url, Span("GET /a", milliseconds=80, stacks=[]))
+    page = open_page(server.url, ROUTE)
+    scale = page.locator(".scale-of-bars span")
+    expect(scale).to_have_text(["less than 88.0 ms"])
+    send_request(server.url, Span("GET /a", milliseconds=90, stacks=[]))
+    page = open_page(server.url, ROUTE)
+    expect(scale).to_have_text(["88.0 ms", "96.8 ms"])

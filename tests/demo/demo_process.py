@@ -132,12 +132,12 @@ def ask(url, what):
     return json.loads(get(f"{url}/api/{what}"))
 
 
-def stacks(node, above=()):
-    """Yield the functions of each stack of a flame graph, root first, and its nanoseconds."""
+def stacks(node, above=(), unit="ns"):
+    """Yield the functions of each stack of a flame graph, root first, and its value."""
     waiting = [(node, above)]
     while waiting:
         node, above = waiting.pop()
         path = (*above, node["name"])
-        if node["self_ns"]:
-            yield path, node["self_ns"]
+        if node[f"self_{unit}"]:
+            yield path, node[f"self_{unit}"]
         waiting += [(child, path) for child in node["children"]]

@@ -14,6 +14,7 @@ from demo_process import COMMAND, PATIENCE_SECONDS, ask, environment, get, stack
 
 from pyroscope_otel.demo import shop
 from pyroscope_otel.local import LocalServer
+from pyroscope_otel.sampler import takes_stack_on_the_thread
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,9 +32,6 @@ WORK = {
     "POST /payment/{order}": {"payment", "sign_payment"},
     "GET /health": {"health"},
 }
-# Their turns are so short that labels on the thread cannot tell them apart: which of
-# their samples is whose is not asked here until the stack says so.
-SHORT_TURNS = {"GET /invoice/{number}", "GET /report/{month}"}
 SENT = Counter(list(WORK)) + Counter(
     ["GET /invoice/{number}", "GET /report/{month}", "GET /search/{word}"]
 )
@@ -65,7 +63,7 @@ def once(tmp_path_factory):
     temporary = folder / "temporary"
     temporary.mkdir()
     done = subprocess.run(
-        [*COMMAND, "--once", "--port", "0", "--data", folder / "kept"],
+        [*COMMAND, "--once", "--memory", "--port", "0", "--data", folder / "kept"],
         env=environment(temporary),
         capture_output=True,
         text=True,
@@ -119,12 +117,9 @@ def test_the_hottest_functions_are_those_of_the_flame_graph(once):
 
 def test_each_requests_samples_are_in_its_own_functions(once):
     right, of_the_shop = Counter(), Counter()
-    asked = {route: names for route, names in WORK.items() if route not in SHORT_TURNS}
-    names = set().union(*asked.values())
+    names = set().union(*WORK.values())
     for request in once.requests:
         route = request["route"]
-        if route in SHORT_TURNS:
-            continue
         for path, nanoseconds in once.stacks(request):
             if of_shop := names.intersection(path):
                 of_the_shop[route] += nanoseconds
@@ -132,10 +127,29 @@ def test_each_requests_samples_are_in_its_own_functions(once):
     # A sample is 10 ms. The routes with little work may be missed by all of them.
     assert of_the_shop.total() > 3e8
     assert set(of_the_shop) >= {
+        *("GET /invoice/{number}", "GET /report/{month}"),
         *("GET /catalog", "POST /thumbnail/{name}"),
         *("GET /stock/{shelf}", "GET /orders.csv", "POST /payment/{order}"),
     }
     assert right.total() >= 0.95 * of_the_shop.total(), (right, of_the_shop)
+
+
+def test_what_loads_all_products_has_allocated_them(once):
+    (catalog,) = [one for one in once.requests if one["route"] == "GET /catalog"]
+    flame = ask(once.url, f"flamegraph?profile_id={catalog['profile_id']}&type=alloc_space")
+    paths = [(path, size) for path, size in stacks(flame["root"], unit="bytes")]
+    of_the_shop = {name for path, _ in paths for name in path} & set().union(*WORK.values())
+    assert {"catalog", "load_products", "describe_product"} >= of_the_shop >= {"load_products"}
+    # Sixty thousand dictionaries, each with a text of its own.
+    assert catalog["alloc_bytes"] > 5_000_000
+
+
+def test_it_says_which_sampler_the_cpu_time_is_from(once):
+    name = "stack" if takes_stack_on_the_thread() else "pyspy"
+    assert re.findall(r"\(sampler (\w+)\)", once.printed) == [name]
+    assert {one["cpu_from"] for one in once.requests} - {None} == {
+        "clock" if name == "stack" else "samples"
+    }
 
 
 def test_the_functions_named_here_are_all_of_the_shops():

@@ -53,8 +53,8 @@ def test_wrong_settings(check):
         "Django setting PYROSCOPE['COLOR'] is not a setting; the settings are "
         + ", ".join(configuration._NAMES),
         (
-            "No process serves requests with it. It is in PYROSCOPE in the project's settings, "
-            "or in the environment variable named."
+            "No process can serve requests with it. Fix PYROSCOPE in the project's settings, "
+            "or the named environment variable."
         ),
     )
 
@@ -82,7 +82,7 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
                 "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
                 "span for each request. Install it with: "
                 "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. "
-                "Where something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
+                "If something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
             ),
             None,
         )
@@ -95,7 +95,7 @@ def test_the_middleware_is_missing(check):
             "pyroscope_otel_django.W001",
             f"{OURS} is not in MIDDLEWARE.",
             (
-                "Put it first. Without it runserver takes no profiles, and requests have no "
+                "Put it first. Without it, runserver takes no profiles, and requests have no "
                 "pyroscope_profile_id."
             ),
         )
@@ -111,7 +111,7 @@ def test_the_middleware_is_not_near_the_top(check):
     assert check(MIDDLEWARE=[CONTRIB, HYBRID, "b", "c", OURS]) == [
         (
             "pyroscope_otel_django.W002",
-            f"{OURS} stands below 3 others in MIDDLEWARE.",
+            f"{OURS} is below 3 others in MIDDLEWARE.",
             f"Put it first. Above it: {HYBRID}, b, c.",
         )
     ]
@@ -119,8 +119,8 @@ def test_the_middleware_is_not_near_the_top(check):
 
 def at_start_up(number):
     return (
-        "Where only the start-up of the server makes the tracer provider, put "
-        f"pyroscope_otel_django.{number} into SILENCED_SYSTEM_CHECKS."
+        "If only the server's start-up makes the tracer provider, add "
+        f"pyroscope_otel_django.{number} to SILENCED_SYSTEM_CHECKS."
     )
 
 

@@ -56,10 +56,10 @@ def test_secrets_are_masked(show, monkeypatch):
 
 
 STATES = [
-    ({}, "not in a management command; each process that serves starts it with its first request"),
+    ({}, "not in a management command; each serving process starts it with its first request"),
     (
         {"START": "now"},
-        "not in a management command; each process that serves starts it as soon as it is set up",
+        "not in a management command; each serving process starts it as soon as it is set up",
     ),
     ({"ENABLED": False}, "switched off: no process starts it"),
 ]
@@ -84,7 +84,7 @@ def test_what_a_process_that_serves_would_sample_with(show, given, attribution):
     shown = show({"ATTRIBUTION": given, "CPU_IMPLEMENTATION": "pyspy"})
     assert ["sampler", "pyspy"] in shown
     assert ["attribution", attribution] in shown
-    has_relay = "each process that serves has its own: pyroscope_otel.upload_state() tells there"
+    has_relay = "call pyroscope_otel.upload_state() in a serving process, as each has its own"
     assert (["uploads", has_relay] in shown) == (given == "stack")
 
 
@@ -132,7 +132,7 @@ def test_who_makes_the_root_spans(show, provider):
 def test_nobody_makes_the_root_spans(show):
     shown = show({}, MIDDLEWARE=[HYBRID])
     assert ["middleware", "not in MIDDLEWARE"] in shown
-    assert ["root spans by", "what is around Django"] in shown
+    assert ["root spans by", "something outside of Django"] in shown
 
 
 def findings(shown):

@@ -33,10 +33,9 @@ from django_project import (
 from django_servers import each_server, each_server_and_loop, wsgi
 from endings import Table
 from journal import AppError, AppExit, raises_just
+from span_profiles import profile_of_span
 from wsgi_server import Exchange as WsgiExchange
 from wsgi_server import environ
-
-from pyroscope_otel.attribution import profile_of_span
 
 ending = Table(
     nested_applications="the variants `ours_twice`, `our_other_middleware_around` and others",

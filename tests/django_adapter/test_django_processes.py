@@ -89,7 +89,7 @@ def test_a_management_command_has_no_agent_though_set_up_without_code(start):
 from pyroscope_otel import configuration
 configuration.apply(
     {{"application_name": "shop", "server_address": "http://127.0.0.1:9", "start": {start!r}}},
-    gives_way=True,
+    replaceable=True,
 )
 set_up()
 execute_from_command_line(["manage.py", "check"])
@@ -152,7 +152,7 @@ def test_runserver_serves_what_was_set_up_without_code():
         + SERVE_ONE
         + """
 from pyroscope_otel import configuration
-configuration.apply({"application_name": "shop"}, gives_way=True)
+configuration.apply({"application_name": "shop"}, replaceable=True)
 set_up()
 execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreading"])
 """
@@ -368,7 +368,7 @@ except django.core.exceptions.ImproperlyConfigured as error:
 MISSING = (
     "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
     "for each request. Install it with: "
-    "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. Where "
+    "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. If "
     "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
 )
 

@@ -20,11 +20,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from span_profiles import profile_of_span
 from wsgi_server import Exchange as WsgiExchange
 from wsgi_server import environ
 
 from pyroscope_otel import failure
-from pyroscope_otel.attribution import Hold, profile_of_span
+from pyroscope_otel.attribution import Hold
 from pyroscope_otel.following import switch
 from pyroscope_otel_django import streaming
 from pyroscope_otel_django.asgi import get_asgi_application
@@ -313,7 +314,7 @@ def fail(*_, **__):
     [
         (switch, "current_context", "follow the current context"),
         (Hold, "take", "find the profile of a span"),
-        (Hold, "close", "let go of a request's profile"),
+        (Hold, "close", "release a request's profile"),
     ],
 )
 @each_of(ours_first)

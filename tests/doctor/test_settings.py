@@ -34,7 +34,7 @@ def test_what_the_stack_sampler_cannot_do_is_refused():
     pyroscope = pytest.importorskip("pyroscope")
     stack = pyroscope.ProfilerImplementation.Stack
     (refused,) = findings(cpu_implementation=stack, attribution="thread")
-    assert "it takes no labels of threads" in refused.detail
+    assert "it does not read thread labels" in refused.detail
 
 
 def test_a_variable_whose_name_is_nearly_right(caplog):

@@ -49,7 +49,7 @@ def test_the_extension_twice_on_one_application_is_refused(app, settings):
     with pytest.raises(RuntimeError) as caught:
         Pyroscope(app, **settings)
     assert str(caught.value) == (
-        "The Flask application 'shop' has the extension Pyroscope already: "
+        "The Flask application 'shop' already has the Pyroscope extension: "
         "initialise it once, with Pyroscope(app) or with init_app(app)"
     )
     assert app.wsgi_app is before
@@ -155,7 +155,7 @@ def test_several_applications_with_different_settings_are_refused(settings):
     with pytest.raises(SettingsError) as caught:
         Pyroscope(second)
     assert str(caught.value) == (
-        "pyroscope_otel is configured already, with other settings: sample_rate: "
+        "pyroscope_otel is already configured, with other settings: sample_rate: "
         "50 (argument sample_rate) → 10 (Flask setting PYROSCOPE_SAMPLE_RATE). "
         "Call pyroscope_otel.shutdown() first"
     )

@@ -1,5 +1,6 @@
 """Each test here is run with marks, and where nobody reads them."""
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -28,11 +29,23 @@ def marks_alone(attribution):
 
 @pytest.fixture
 def case(recorder, provider, exporter, attribution):
-    """A case, whose samples wait for their upload."""
+    """A case, whose samples wait for their upload. No number is in use after it."""
     from held_case import Case
 
+    before = in_use()
     MARKS.upload_kinds = {"process_cpu"}
     yield Case(recorder, provider, exporter, attribution)
     assert recorder.now() == {}
     MARKS.uploaded("process_cpu", time.time() + 60)
     MARKS.forget_samples()
+    # A worker thread has its last job's context until it has ended: some time after its loop.
+    deadline = time.monotonic() + 20
+    while in_use() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert in_use() <= before
+
+
+def in_use():
+    gc.collect()
+    made, free = MARKS.count()
+    return made - free

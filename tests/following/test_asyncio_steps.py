@@ -15,6 +15,7 @@ import threading
 import pytest
 from child import run as run_in_child
 from event_loops import closing_loop, each_loop, run
+from garbage import collected_by_hand
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -1285,16 +1286,12 @@ def test_steps_make_no_garbage(new_loop, tracer, now):
             await steps(2)
 
         await measured(10)
-        gc.collect()
-        gc.disable()
-        try:
+        with collected_by_hand():
             await measured(10)
             few = gc.collect()
             objects = len(gc.get_objects())
-            await measured(2000)
+            await measured(500)
             assert gc.collect() == few
             assert len(gc.get_objects()) - objects < 200
-        finally:
-            gc.enable()
 
     run(main, new_loop)

@@ -7,6 +7,8 @@ import contextvars
 import edge_miniatures
 import loop_miniatures
 import pytest
+import task_miniatures
+import twisted_miniatures
 import worker_miniatures
 from installed import hook_of, patch_of
 
@@ -16,6 +18,8 @@ MINIATURES = [
     *worker_miniatures.MINIATURES,
     *loop_miniatures.MINIATURES,
     *edge_miniatures.MINIATURES,
+    *task_miniatures.MINIATURES,
+    *twisted_miniatures.MINIATURES,
 ]
 
 each_miniature = pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import weakref
 import greenlet
 import pytest
 from child import run
+from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
@@ -403,14 +404,10 @@ def test_a_greenlet_is_not_kept(tracer, now):
 
 
 def test_nothing_grows(tracer, now):
-    gc.collect()
-    gc.disable()
-    try:
+    with collected_by_hand():
         for _ in range(1_000):
             assert all(switches(tracer, now))
         assert gc.collect() == 0
-    finally:
-        gc.enable()
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 

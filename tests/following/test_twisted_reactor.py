@@ -1,4 +1,7 @@
-"""Scenario 13: a scheduler that is not followed comes out as none."""
+"""Scenario 13: a scheduler that is not followed comes out as none.
+
+Where asyncio runs Twisted's reactor, asyncio's own tasks are followed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 import pytest
 
 SCRIPT = """
+import asyncio
 import sys
 import pyroscope
 from recorder import Recorder
@@ -23,8 +27,11 @@ provider = TracerProvider()
 provider.add_span_processor(PyroscopeSpanProcessor())
 tracer = provider.get_tracer("tests")
 
+if sys.argv[2] == "asyncio":
+    from twisted.internet import asyncioreactor
+    asyncioreactor.install()
 from twisted.internet import defer, reactor, task, threads
-on_reactor, in_thread, ids = [], [], []
+on_reactor, in_thread, ids, done = [], [], [], []
 
 @defer.inlineCallbacks
 def traced():
@@ -45,23 +52,43 @@ def job():
         in_thread.append(recorder.now()["span_name"])
         assert current_profile_id() == recorder.now()["span_id"]
 
+async def request(name):
+    with tracer.start_as_current_span(name):
+        for _ in range(3):
+            assert recorder.now()["span_name"] == name
+            assert current_profile_id() == recorder.now()["span_id"]
+            await asyncio.sleep(0)
+    assert recorder.now() == {}
+    done.append(name)
+
+def requests():
+    return defer.gatherResults(
+        defer.Deferred.fromFuture(asyncio.ensure_future(request(name))) for name in "XY"
+    )
+
 def start():
     all_done = defer.gatherResults([traced(), untraced(), threads.deferToThread(job)])
+    # Where asyncio runs it, it does so by now, and did not before.
+    all_done.addCallback(lambda _: defer.gatherResults([traced(), untraced()]))
+    if sys.argv[2] == "asyncio":
+        all_done.addCallback(lambda _: requests())
+    all_done.addErrback(lambda failure: failure.printTraceback())
     all_done.addBoth(lambda _: reactor.stop())
 
 reactor.callWhenRunning(start)
 reactor.run()
-assert on_reactor == [{}] * 9, on_reactor
-assert ids == [None] * 3, ids
+assert on_reactor == [{}] * 18, on_reactor
+assert ids == [None] * 6, ids
 assert in_thread == ["T"], in_thread
+assert sorted(done) == (["X", "Y"] if sys.argv[2] == "asyncio" else []), done
 assert recorder.left_behind() == {} and recorder.wrong == []
 """
 
 
-@pytest.mark.parametrize("attribution", ["stack", "thread"])
-def test_code_on_the_reactors_thread_belongs_to_none(pytestconfig, attribution):
+@pytest.mark.parametrize("reactor", ["default", "asyncio"])
+def test_twisteds_own_steps_belong_to_none(pytestconfig, attribution, reactor):
     subprocess.run(
-        [sys.executable, "-c", SCRIPT, attribution],
+        [sys.executable, "-c", SCRIPT, attribution, reactor],
         check=True,
         timeout=30,
         cwd=pytestconfig.rootpath / "tests",

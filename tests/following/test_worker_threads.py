@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from event_loops import needs_uvloop
+from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -325,16 +326,14 @@ def test_worker_hops_make_no_garbage(backend, tracer, now):
             await hops(count)
             return gc.collect()
 
-        gc.disable()
         try:
-            few, many = await garbage(50), await garbage(500)
-            following.remove()
-            few_without, many_without = await garbage(50), await garbage(500)
-            following.install()
+            with collected_by_hand():
+                few, many = await garbage(10), await garbage(100)
+                following.remove()
+                few_without, many_without = await garbage(10), await garbage(100)
             assert many - few <= many_without - few_without
         finally:
             following.install()
-            gc.enable()
 
     anyio.run(main, **backend)
 

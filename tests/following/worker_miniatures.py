@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -161,24 +159,6 @@ def greenlets_in_turn(tracer, now):
     return all(right)
 
 
-def on_a_reactors_thread(tracer, now):
-    from twisted.python import threadable
-
-    right = []
-
-    def reactor():
-        threadable.registerAsIOThread()
-        with new_root(tracer, "A"):
-            right.append(now() is None)
-
-    before = threadable.ioThread
-    try:
-        in_threads(reactor)
-    finally:
-        threadable.ioThread = before
-    return all(right)
-
-
 MINIATURES = [
     ("ContextSwitches", "attach", attached),
     ("ContextSwitches", "detach", detached),
@@ -193,6 +173,3 @@ MINIATURES = [
     ("TrioJobs", "from_thread.run_sync", trio_job_back),
     ("Greenlets", None, greenlets_in_turn),
 ]
-if importlib.util.find_spec("twisted") is not None:
-    importlib.import_module("twisted.python.threadable")
-    MINIATURES += [("TwistedReactor", None, on_a_reactors_thread)]

@@ -90,6 +90,16 @@ def test_how_durations_are_spread(client):
     assert all(left["to_ns"] == right["from_ns"] for left, right in itertools.pairwise(bars))
 
 
+def test_durations_come_with_what_is_known_of_the_profiler(client):
+    client.add(one := span("a"))
+    found = client.get("/api/durations", service="shop", route="a")
+    assert found["profiler"] == {"memory": False, "cpu_from": None}
+    client.add_samples((profile_id(one), [MAIN], 10))
+    client.add_memory((profile_id(one), [MAIN], [1, 70, 0, 0]))
+    found = client.get("/api/durations", service="shop", route="a")
+    assert found["profiler"] == {"memory": True, "cpu_from": "samples"}
+
+
 @pytest.mark.parametrize(
     "values", [[5], [5, 5, 5], [10, 11], [0], [0, 1], [1, 3_600_000], [60_000, 60_001]]
 )

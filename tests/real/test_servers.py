@@ -37,11 +37,13 @@ SERVERS = [
     "uwsgi-prefork/plain",
     "uwsgi-lazy-apps/plain",
     "celery-prefork/prepare",
+    "celery-threads/prepare",
     "flask-prefork/plain",
     "flask-preload/plain",
     "django-prefork/plain",
     "django-preload/plain",
     "django-uvloop/async_view",
+    "django-daphne/async_view",
 ]
 
 

@@ -28,12 +28,12 @@ def reported(monkeypatch, caplog):
 def logged(caplog):
     """Return what the relay has logged once nothing is left to say."""
     # A relay of a test before may have something to say yet.
-    log.wait_until_said(30)
+    log.wait_until_logged(30)
     caplog.clear()
     caplog.set_level("INFO", logger="pyroscope_otel")
 
     def lines(count=None):
-        log.wait_until_said(30)
+        log.wait_until_logged(30)
         found = [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
         assert count is None or len(found) == count, found
         return found

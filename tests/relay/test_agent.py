@@ -156,7 +156,7 @@ burn_until(lambda: relay.state().last_answer == "503")
 secret = list(relay.agent_start._process.relay.headers.values())[0]
 shown = repr(relay.state()) + repr(relay.agent_start._process.relay)
 assert pyroscope.shutdown() is True
-assert relay.log.wait_until_said(30)
+assert relay.log.wait_until_logged(30)
 shown += out.getvalue()
 import base64
 coded = base64.b64encode(b"user:hush1").decode()
@@ -179,8 +179,8 @@ logging.basicConfig(stream=sys.stdout, format="%(message)s")
 assert configure(enable_logging=False)
 burn_until(lambda: relay.state().sent)
 assert pyroscope.shutdown() is True
-from pyroscope_otel.relay.log import wait_until_said
-assert wait_until_said(20)
+from pyroscope_otel.relay.log import wait_until_logged
+assert wait_until_logged(20)
 """
 
 

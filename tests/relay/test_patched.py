@@ -101,7 +101,7 @@ LOGGING = """
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s", level=logging.WARNING)
 assert configure()
 burn_until(lambda: relay.state().last_answer == "503")
-assert relay.log.wait_until_said(20)
+assert relay.log.wait_until_logged(20)
 """
 
 

@@ -130,7 +130,7 @@ def answering(data):
 )
 def test_what_is_not_http(data):
     with answering(data) as port:
-        assert reason(f"http://127.0.0.1:{port}/").startswith("what it answers is not HTTP (")
+        assert reason(f"http://127.0.0.1:{port}/").startswith("its answer is not HTTP (")
 
 
 def test_a_body_without_an_end_is_not_read():

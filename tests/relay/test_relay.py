@@ -20,6 +20,7 @@ PATH = "/push.v1.PusherService/Push"
 @contextlib.contextmanager
 def relaying(url, link=None, **options):
     link = link or Link()
+    options.setdefault("upload_buffer", link.upload_buffer)
     relay = Relay(Destination(url), labels_of=link.labels_of, pushed=link.pushed, **options)
     relay.start()
     try:
@@ -191,7 +192,12 @@ def test_where_the_second_thread_does_not_start_the_first_ends(monkeypatch):
 
     monkeypatch.setattr(unpatched, "start_thread", start_thread)
     link = Link()
-    relay = Relay(Destination("http://h"), labels_of=link.labels_of, pushed=link.pushed)
+    relay = Relay(
+        Destination("http://h"),
+        labels_of=link.labels_of,
+        pushed=link.pushed,
+        upload_buffer=link.upload_buffer,
+    )
     with pytest.raises(RuntimeError):
         relay.start()
     assert relay._sender._ended.wait(30)

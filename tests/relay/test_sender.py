@@ -167,7 +167,7 @@ def test_an_outage_is_two_lines(logged):
         begin, end = logged(2)
     assert begin == (
         f"WARNING Cannot send profiles to {server.url}: it answers 503. They are kept for up to "
-        "an hour, up to 1 MiB of them, and sent when it takes them again"
+        "an hour, at most 1 MiB, and sent when the server accepts them again"
     )
     assert end.startswith(f"WARNING {server.url} takes profiles again after ")
     assert end.endswith(" s. Nothing was lost")

@@ -104,7 +104,7 @@ class Running:
 
         def found():
             for one in ask(self.url, f"requests?route={quote(route)}")["requests"]:
-                flame = one["samples"] and ask(
+                flame = one["cpu_ns"] and ask(
                     self.url, f"flamegraph?profile_id={one['profile_id']}"
                 )
                 if flame and function in functions(flame["root"]):

@@ -50,3 +50,16 @@ def test_no_script(command):
 @pytest.mark.parametrize("command", ["python -m pytest", "python /venv/bin/py.test -x"])
 def test_pytest(command):
     assert program_of(command.split()).is_pytest
+
+
+@pytest.mark.parametrize(
+    "command", ["python -m celery -A shop worker", "python /venv/bin/rq worker"]
+)
+def test_a_worker(command):
+    program = program_of(command.split())
+    assert program.is_worker
+    assert not program.is_script
+
+
+def test_a_server_is_no_worker():
+    assert not program_of(["python", "-m", "uvicorn", "shop:app"]).is_worker

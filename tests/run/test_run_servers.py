@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from run_process import WORK, ask, environment, free_port, running
 
+from pyroscope_otel.sampler import takes_stack_on_the_thread
+
 pytestmark = pytest.mark.timeout(300)
 
 FASTAPI = f"""
@@ -86,6 +88,17 @@ def test_fastapi_is_traced_once(tmp_path, port):
         assert [one["name"] for one in spans].count(FASTAPI_ROUTE) == 1
         assert run.end() == 143  # uvicorn ends by the signal that it got
         assert "1 request. The slowest:" in run.printed
+
+
+def test_the_sampler_of_requests_is_named(tmp_path, port):
+    (tmp_path / "shop.py").write_text(FASTAPI)
+    with running(tmp_path, "uvicorn", "--port", port, "shop:app") as run:
+        run.answer(port, "/invoice/7")
+        request = run.profiled(FASTAPI_ROUTE)
+        run.end()
+    name, source = ("stack", "clock") if takes_stack_on_the_thread() else ("pyspy", "samples")
+    assert request["cpu_from"] == source
+    assert f"(sampler {name})" in run.printed
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=str)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(200)
 
 def listed(done):
     """Return the routes that were listed, each with its hottest functions."""
-    return re.findall(r"on CPU \d+ ms  (.*)\npyroscope-otel: +(.*)\n", done.stderr)
+    return re.findall(r"(?:on CPU|sampled) \d+ ms  (.*)\npyroscope-otel: +(.*)\n", done.stderr)
 
 
 def test_a_script_is_one_request(tmp_path):
@@ -149,6 +149,19 @@ def test_pytest_has_one_request_a_test(tmp_path, more):
     with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
         (request,) = ask(run.url, "requests?status=error")["requests"]
     assert request["route"] == fails
+
+
+@pytest.mark.parametrize(
+    ("options", "sampler"), [((), "pyspy"), (("--sampler", "auto"), "auto")], ids=str
+)
+def test_the_sampler_of_tests_sees_spans_that_are_made_current_by_hand(tmp_path, options, sampler):
+    (tmp_path / "test_shop.py").write_text(
+        "import os\n\n"
+        "def test_sampler():\n"
+        f"    assert os.environ['PYROSCOPE_CPU_IMPLEMENTATION'] == '{sampler}'\n"
+    )
+    words = ("pytest", "-q", "-p", "no:cacheprovider")
+    finished(tmp_path, *words, options=("--port", "0", *options), check=0)
 
 
 def test_pytest_by_itself_has_no_plugin_of_ours(tmp_path):

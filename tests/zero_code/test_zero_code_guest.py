@@ -12,8 +12,8 @@ from pyroscope_otel.setting_table import TABLE
 from pyroscope_otel.zero_code import PyroscopeInstrumentor
 
 NOT_CONFIGURED = (
-    "nothing of Pyroscope is configured. Set PYROSCOPE_SERVER_ADDRESS to the server's URL, or "
-    "PYROSCOPE_ENABLED=false if there are to be none."
+    "Pyroscope is not configured. Set PYROSCOPE_SERVER_ADDRESS to the server's URL, or "
+    "PYROSCOPE_ENABLED=false if you want no profiles."
 )
 
 
@@ -72,7 +72,7 @@ def test_it_says_why_it_stays_out_in_one_line(environment, level, reason, monkey
 
 def test_the_only_variable_may_be_misspelt(monkeypatch, log):
     monkeypatch.setenv("PYROSCOPE_APPLICATON_NAME", "shop")
-    monkeypatch.setattr("pyroscope_otel.settings._warned_environment", set())
+    monkeypatch.setattr("pyroscope_otel.settings._warned_variables", set())
     zero_code.start()
     assert log() == [
         (

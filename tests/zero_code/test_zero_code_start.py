@@ -126,9 +126,7 @@ KUBERNETES = {
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        pytest.param(
-            KUBERNETES, ["No profiles: nothing of Pyroscope is configured"], id="not configured"
-        ),
+        pytest.param(KUBERNETES, ["No profiles: Pyroscope is not configured"], id="not configured"),
         pytest.param(PROFILED | {"PYROSCOPE_ENABLED": "false"}, [], id="switched off"),
         pytest.param(
             PROFILED | {"OTEL_SDK_DISABLED": "True"},

@@ -1,6 +1,8 @@
 /** What a request's CPU time is, and what must be said where it does not fit its duration. */
 
+import { h } from "./dom.js";
 import { cpu, duration, share } from "./format.js";
+import { CPU } from "./measures.js";
 
 /** @typedef {import("./api.js").Request} Request */
 /** @typedef {import("./api.js").Span} Span */
@@ -32,6 +34,30 @@ export function method(from) {
     return "CPU time is counted in samples (the agent's sampler PySpy), mostly 10 ms each. A thread that waits for a CPU counts as running; native code that has released the GIL is not seen unless gil_only is off.";
   }
   return "";
+}
+
+/**
+ * What stands below a flame graph: how what it shows was taken.
+ *
+ * @param {import("./measures.js").Measure} measure
+ * @param {From} from
+ */
+export function about(measure, from) {
+  const text = measure === CPU ? method(from)
+    : "What was allocated, whether or not it was given back. About one allocation in 512 KiB is sampled, and stands for those that were not.";
+  return text && h("p", { class: "about" }, text);
+}
+
+/**
+ * How the CPU time of a list was taken, in short.
+ *
+ * @param {From[]} froms of its requests
+ */
+export function inShort(froms) {
+  return [
+    froms.includes("clock") && "CPU is read from the CPU clock of each thread (the sampler Stack).",
+    froms.includes("samples") && "CPU is counted in samples (the sampler PySpy), a thread that waits for a CPU among them.",
+  ].filter(Boolean).join(" ");
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, requestAddress, routeAddress } from "./address.js";
+import { about } from "./cpu_time.js";
 import { fill, h } from "./dom.js";
 import { message } from "./empty.js";
 import { fromDifference } from "./flame_tree.js";
@@ -21,8 +22,8 @@ import { RequestTable } from "./request_table.js";
 export async function openDifference(place, around) {
   const left = place.params.get("left") ?? "";
   const right = place.params.get("right") ?? "";
-  const { request } = await ask(`requests/${left}`, {}, around.signal);
-  return right ? compare(request, right, place, around) : choose(request, around);
+  const { request, profiler } = await ask(`requests/${left}`, {}, around.signal);
+  return right ? compare(request, profiler.cpu_from, right, place, around) : choose(request, around);
 }
 
 /**
@@ -56,11 +57,12 @@ async function choose(request, around) {
 
 /**
  * @param {Request} request
+ * @param {import("./cpu_time.js").From} from how its service's CPU time is taken
  * @param {string} right
  * @param {import("./address.js").Place} place
  * @param {import("./main.js").Surroundings} around
  */
-async function compare(request, right, place, around) {
+async function compare(request, from, right, place, around) {
   const { signal } = around;
   const usual = right === "route";
   const against = usual ? { against_route: 1 } : { against: right };
@@ -87,7 +89,7 @@ async function compare(request, right, place, around) {
     // Of the side that has the function.
     source: (frame, measure) => askSource(frame, measure, frame.left?.total ? { profile_id: request.profile_id }
       : usual ? { service: request.service, route: request.route } : { profile_id: right }, signal),
-    above: heads, sides, around, missing: nothing,
+    above: heads, below: (measure) => about(measure, from), sides, around, missing: nothing,
   });
   await panel.load(place.params);
   fill(around.main,

@@ -144,7 +144,7 @@ export function withoutMemory(profiled) {
   }
   return h("div", { class: "message small", "data-finding": "no-memory" },
     h("h3", {}, "Memory is not profiled"),
-    h("p", {}, "Switch it on before the application starts, in its environment or its settings:"),
+    h("p", {}, "Switch it on before the application starts: below pyroscope-otel run with its option --memory, elsewhere in the environment or the settings:"),
     codeBlock("PYROSCOPE_MEM_ENABLED=true"));
 }
 

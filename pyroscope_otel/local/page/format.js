@@ -68,6 +68,17 @@ export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/**
+ * A number that stands for many by a few samples: large ones have three digits that count.
+ *
+ * @param {number} number
+ */
+export function estimate(number) {
+  const size = Math.abs(number);
+  if (size < 99_950) return Math.round(number).toLocaleString("en");
+  return size < 999_500 ? `${digits(number / 1e3)} k` : size < 999_500_000 ? `${digits(number / 1e6)} M` : `${digits(number / 1e9)} G`;
+}
+
 /** @param {number} number */
 export function bytes(number) {
   if (number < 1024) return `${Math.round(number)} B`;

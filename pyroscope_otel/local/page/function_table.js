@@ -41,18 +41,18 @@ export class FunctionTable {
    * @returns {[string, (entry: Frame) => number, (entry: Frame) => string][]}
    */
   columns() {
-    const { text } = this.measure;
+    const { cell } = this.measure;
     const own = this.libraries ? "Self" : "Own";
     if (this.difference) {
       return [
-        [`${own}, ${this.sides[0]}`, (entry) => entry.left?.self ?? 0, (entry) => text(entry.left?.self ?? 0)],
-        [`${own}, ${this.sides[1]}`, (entry) => entry.right?.self ?? 0, (entry) => text(entry.right?.self ?? 0)],
-        ["Change", (entry) => Math.abs(selfChange(entry)), (entry) => change(this.measure, selfChange(entry))],
+        [`${own}, ${this.sides[0]}`, (entry) => entry.left?.self ?? 0, (entry) => cell(entry.left?.self ?? 0)],
+        [`${own}, ${this.sides[1]}`, (entry) => entry.right?.self ?? 0, (entry) => cell(entry.right?.self ?? 0)],
+        ["Change", (entry) => Math.abs(selfChange(entry)), (entry) => change(this.measure, selfChange(entry), cell)],
       ];
     }
     return [
-      [own, (entry) => entry.self, (entry) => text(entry.self)],
-      ["Total", (entry) => entry.total, (entry) => text(entry.total)],
+      [own, (entry) => entry.self, (entry) => cell(entry.self)],
+      ["Total", (entry) => entry.total, (entry) => cell(entry.total)],
       ["Share", (entry) => entry.self, (entry) => share(entry.self, this.tree.total)],
     ];
   }

@@ -64,7 +64,7 @@ async function go() {
   main.setAttribute("aria-busy", "true");
   try {
     const open = PAGES[place.page];
-    if (!open) throw new Refused(404, "There is no such page.");
+    if (!open) throw new Refused(404, "there is no such page");
     const page = await open(place, { main, signal: leave.signal, setView });
     if (leave.signal.aborted) return;
     mine.page = page;

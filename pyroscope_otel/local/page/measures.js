@@ -9,17 +9,18 @@
  * @property {string} own what a function has of it by itself
  * @property {number} least the smallest difference worth a word
  * @property {(value: number) => string} text
+ * @property {(value: number) => string} cell in a table, which says what is measured
  */
 
-import { bytes, count, cpu } from "./format.js";
+import { bytes, cpu, estimate } from "./format.js";
 
 /** @type {Measure[]} */
 export const MEASURES = [
-  { type: "cpu", suffix: "ns", group: "CPU", width: "CPU time", own: "self time", least: 500_000, text: cpu },
-  { type: "alloc_space", suffix: "bytes", group: "Memory", width: "bytes allocated", own: "bytes of their own", least: 1024, text: bytes },
+  { type: "cpu", suffix: "ns", group: "CPU", width: "CPU time", own: "self time", least: 500_000, text: cpu, cell: cpu },
+  { type: "alloc_space", suffix: "bytes", group: "Memory", width: "bytes allocated", own: "bytes of their own", least: 1024, text: bytes, cell: bytes },
   {
     type: "alloc_objects", suffix: "objects", group: "Memory", width: "objects allocated", own: "objects of their own", least: 1,
-    text: (value) => count(Math.round(value), "object"),
+    text: (value) => `${estimate(value)} ${Math.round(value) === 1 ? "object" : "objects"}`, cell: estimate,
   },
 ];
 
@@ -38,9 +39,10 @@ export function measureOf(type) {
  *
  * @param {Measure} measure
  * @param {number} value
+ * @param {(value: number) => string} [write] how it is written
  */
-export function change(measure, value) {
-  const text = measure.text(Math.abs(value));
-  if (text === measure.text(0)) return `±${text}`;
+export function change(measure, value, write = measure.text) {
+  const text = write(Math.abs(value));
+  if (text === write(0)) return `±${text}`;
   return value > 0 ? `+${text}` : `−${text}`;
 }

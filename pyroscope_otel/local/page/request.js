@@ -5,7 +5,7 @@ import { differenceAddress, parse, requestAddress, routeAddress } from "./addres
 import { copyButton, fill, h } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
-import { lasted, method, misfit, names } from "./cpu_time.js";
+import { about, lasted, misfit, names } from "./cpu_time.js";
 import { htmlFile, save } from "./html_file.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 import { CPU } from "./measures.js";
@@ -53,7 +53,7 @@ class RequestPage {
       ask: (measure) => ask("flamegraph", { profile_id: this.id, type: measure.type }, signal),
       tree: fromProfile,
       source: (frame, measure) => askSource(frame, measure, { profile_id: this.id }, signal),
-      below: (measure) => this.about(measure),
+      below: (measure) => about(measure, this.from()),
       above: () => this.tabs(),
       missing: (measure) => (measure === CPU
         ? withoutSamples(this.trace.request, this.from(), Date.now()) : withoutMemory(this.trace.profiler.memory)),
@@ -135,13 +135,6 @@ class RequestPage {
   /** How CPU time is taken: this request's, or without samples its service's. */
   from() {
     return this.trace.request.cpu_from ?? this.trace.profiler.cpu_from;
-  }
-
-  /** @param {import("./measures.js").Measure} measure */
-  about(measure) {
-    const text = measure === CPU ? method(this.from())
-      : "What was allocated, whether or not it was given back. About one allocation in 512 KiB is sampled, and stands for those that were not.";
-    return text && h("p", { class: "about" }, text);
   }
 
   /** Where the CPU time does not fit the duration, that stands above everything. */

@@ -2,7 +2,7 @@
 
 import { requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
-import { isOver, names } from "./cpu_time.js";
+import { inShort, isOver, names } from "./cpu_time.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
@@ -36,6 +36,7 @@ export class RequestTable {
         COLUMNS.map(([name, kind, sort]) => h("th", { role: "columnheader", scope: "col", class: kind, "data-sort": onSort && sort },
           onSort && sort ? h("button", { type: "button", class: "sort", on: { click: () => onSort(sort) } }, name) : name)))),
       this.body);
+    this.about = h("p", { class: "about" });
     this.scaleName = /** @type {HTMLElement} */ (this.element.querySelector("th.share"));
   }
 
@@ -146,6 +147,7 @@ export class RequestTable {
     // Where no memory is profiled, nobody looks for it.
     this.scaleName.textContent = this.rows.size ? `CPU in the duration, 0 to ${duration(longest)}` : "CPU in the duration";
     this.element.classList.toggle("without-memory", !memory);
+    this.about.textContent = inShort([...this.rows.values()].map(({ request }) => request.cpu_from));
     for (const { row, request } of this.rows.values()) {
       const bar = /** @type {HTMLElement} */ (row.querySelector(".timebar"));
       bar.style.setProperty("inline-size", `${Math.max(0.6, (100 * request.duration_ns) / longest)}%`);

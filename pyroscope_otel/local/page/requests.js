@@ -83,7 +83,7 @@ class RequestList {
     if (this.around.signal.aborted) return;
     this.routes = routes;
     fill(this.around.main, h("h1", { class: "unseen" }, "Requests"), this.notice, this.controls, this.empty,
-      h("div", { class: "scroll" }, this.table.element), this.more, this.arrived);
+      h("div", { class: "scroll" }, this.table.element), this.table.about, this.more, this.arrived);
     this.showControls();
     this.show(answer, status);
   }

@@ -2,6 +2,7 @@
 
 import { ask, askSource } from "./api.js";
 import { address, differenceAddress, requestAddress } from "./address.js";
+import { about } from "./cpu_time.js";
 import { fill, h } from "./dom.js";
 import { fromProfile } from "./flame_tree.js";
 import { withoutMemory } from "./empty.js";
@@ -19,14 +20,15 @@ export async function openRoute(place, around) {
   const service = place.params.get("service") ?? "";
   const route = place.params.get("route") ?? "";
   const { signal } = around;
+  const spread = await ask("durations", { service, route }, signal);
   const panel = new ProfilePanel({
     title: "Merged flame graph", name: route, around, tree: fromProfile,
     source: (frame, measure) => askSource(frame, measure, { service, route }, signal),
     ask: (measure) => ask("flamegraph", { service, route, type: measure.type }, signal),
-    missing: (measure) => (measure === CPU ? noSample() : withoutMemory(false)),
+    missing: (measure) => (measure === CPU ? noSample() : withoutMemory(spread.profiler.memory)),
+    below: (measure) => about(measure, spread.profiler.cpu_from),
   });
-  const [spread, { requests }] = await Promise.all([
-    ask("durations", { service, route }, signal),
+  const [{ requests }] = await Promise.all([
     ask("requests", { service, route, limit: 20 }, signal),
     panel.load(place.params),
   ]);
@@ -63,7 +65,8 @@ export async function openRoute(place, around) {
  */
 function histogram(bars, service, route) {
   const most = Math.max(1, ...bars.map((bar) => bar.requests));
-  return h("div", { class: "histogram" },
+  // A few bars would be walls.
+  return h("div", { class: "histogram", style: { "max-inline-size": `${120 * bars.length}px` } },
     h("ol", {}, bars.map((bar) => {
       const range = `${duration(bar.from_ns)} to ${duration(bar.to_ns)}`;
       const text = `${range}: ${count(bar.requests, "request")}${bar.errors ? `, ${count(bar.errors, "error")}` : ""}`;
@@ -76,7 +79,17 @@ function histogram(bars, service, route) {
       return h("li", {}, bar.requests ? h("a", { href, title: text, "aria-label": text }, column) : h("span", {}, column));
     })),
     h("p", { class: "scale-of-bars", "aria-hidden": "true" },
-      [0, 1 / 3, 2 / 3, 1].map((part) => h("span", {}, duration(part === 0 ? bars[0].to_ns : bars[Math.round(part * (bars.length - 1))].to_ns)))));
+      bars.length === 1 ? h("span", {}, `less than ${duration(bars[0].to_ns)}`)
+        : marks(bars.length).map((at) => h("span", {}, duration(bars[at].to_ns)))));
+}
+
+/**
+ * Which bars have their upper bound below them: the first, the last, and some between.
+ *
+ * @param {number} bars how many there are
+ */
+function marks(bars) {
+  return [...new Set([0, 1 / 3, 2 / 3, 1].map((part) => Math.round(part * (bars - 1))))];
 }
 
 function noSample() {

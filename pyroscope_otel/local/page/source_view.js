@@ -56,7 +56,7 @@ export class SourceView {
 
   /** @param {any} found */
   draw(found) {
-    const { suffix, text } = this.measure;
+    const { suffix, text, cell } = this.measure;
     const most = Math.max(1, ...found.lines.map((/** @type {any} */ line) => line[`total_${suffix}`] ?? 0));
     fill(this.element,
       h("div", { class: "source-head" }, h("b", {}, "Source"), found.path && editor(found.path, found.line)),
@@ -67,7 +67,7 @@ export class SourceView {
           const self = line[`self_${suffix}`];
           const title = total ? `${text(total)}, of which ${text(self)} on the line itself` : null;
           return h("tr", { class: line.number === found.line ? "hottest" : null, title },
-            h("td", { class: "number" }, total ? text(total) : ""),
+            h("td", { class: "number" }, total ? cell(total) : ""),
             h("td", { class: "heat", "aria-hidden": "true" }, total ? h("i", { style: { "inline-size": `${(100 * total) / most}%` } }) : null),
             h("th", { scope: "row" }, String(line.number)),
             h("td", { class: "code" }, h("code", {}, line.text ?? "")));

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,11 +22,15 @@ from pyroscope_otel.run.inside.exporting import ExportOnDemand
 from pyroscope_otel.run.inside.notes import note, say
 from pyroscope_otel.run.inside.program import program_of
 
+if TYPE_CHECKING:
+    from pyroscope_otel.run.inside.program import Program
+
 __all__ = ("LOADED", "set_up")
 
 LOADED = "loaded"
 """The note that a Python of the command has come here."""
 
+_SAMPLER = "PYROSCOPE_CPU_IMPLEMENTATION"
 _PLUGIN = "pyroscope_otel.run.inside.pytest_plugin"
 
 
@@ -41,6 +46,7 @@ def _set_up() -> None:
     note(LOADED)
     _say_where_an_exporter_is_missing()
     program = program_of(sys.orig_argv)
+    _choose_sampler(program)
     exporting = ExportOnDemand()
     if program.is_script or program.is_pytest:
         exporting.make()
@@ -71,6 +77,16 @@ def _say_where_an_exporter_is_missing() -> None:
             f"No requests of {sys.executable}: it has no exporter for traces. Needed: "
             f"{sys.executable} -m pip install opentelemetry-exporter-otlp-proto-http"
         )
+
+
+def _choose_sampler(program: Program) -> None:
+    """Have PySpy where spans are made current by hand: the sampler Stack does not see those.
+
+    `auto` looks for a middleware of ours. An application may well have one that its tests or
+    its tasks do not go through.
+    """
+    if (program.is_pytest or program.is_worker) and not os.environ.get(_SAMPLER):
+        os.environ[_SAMPLER] = "pyspy"
 
 
 def _add_pytest_plugin() -> None:

@@ -45,7 +45,7 @@ def adopt_the_applications(ours: TracerProvider, exporting: SpanProcessor) -> No
 
 def _put_before(ours: TracerProvider, theirs: TracerProvider, exporting: SpanProcessor) -> None:
     theirs.add_span_processor(exporting)
-    configuration.apply({"tracer_provider": theirs}, gives_way=True)
+    configuration.apply({"tracer_provider": theirs}, replaceable=True)
     # OpenTelemetry has no way to take a processor out.
     front = ours._active_span_processor  # noqa: SLF001  it has no public name
     behind = theirs._active_span_processor  # noqa: SLF001  same

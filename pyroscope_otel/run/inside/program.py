@@ -14,14 +14,18 @@ __all__ = ("Program", "program_of")
 _PYTHON = re.compile("python|pypy", re.IGNORECASE)
 _WITH_ARGUMENT = ("-W", "-X", "--check-hash-based-pycs")
 
-# They serve, or run tests: their roots are requests, or tests.
-_NO_SCRIPTS = frozenset(
-    {
-        *("celery", "dramatiq", "huey", "rq"),
+_TESTS = frozenset({"py.test", "pytest"})
+_WORKERS = frozenset({"celery", "dramatiq", "huey", "huey_consumer", "huey_consumer.py", "rq"})
+
+# They serve, or run tests or tasks: their roots are requests, tests, tasks.
+_NO_SCRIPTS = (
+    _TESTS
+    | _WORKERS
+    | {
         *("daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi", "waitress"),
         *("waitress-serve", "fastapi", "flask", "sanic", "streamlit", "twist", "twistd"),
         *("django-admin", "runserver", "runserver_plus", "opentelemetry-instrument"),
-        *("ipython", "jupyter", "py.test", "pytest", "watchfiles"),
+        *("ipython", "jupyter", "watchfiles"),
     }
 )
 
@@ -40,7 +44,12 @@ class Program(NamedTuple):
     @property
     def is_pytest(self) -> bool:
         """Whether it runs tests."""
-        return self.name in ("pytest", "py.test")
+        return self.name in _TESTS
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it runs the tasks of a queue."""
+        return self.name in _WORKERS
 
     @property
     def is_script(self) -> bool:

@@ -1,4 +1,4 @@
-"""`manage.py pyroscope`: the settings in force, where each came from, and the agent's state."""
+"""`manage.py pyroscope`: shows the settings in force, their sources, and the agent's state."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _OPENTELEMETRYS = "opentelemetry.instrumentation.django.middleware.otel_middlewa
 
 
 class Command(BaseCommand):
-    """Prints what a process that serves this project would do. It changes nothing."""
+    """Prints what a process that serves this project would do. Changes nothing."""
 
-    help = "Shows the settings of pyroscope_otel_django, where each came from, and the agent."
-    # It is asked for when something is wrong.
+    help = "Shows the settings of pyroscope_otel_django, their sources, and the agent's state."
+    # Users run it when something is wrong.
     requires_system_checks: list[str] = []  # noqa: RUF012  as Django declares it
 
     def handle(self, *_: Any, **__: Any) -> None:
-        """Print the settings, the agent's state and who makes the root spans.
+        """Print the settings, the agent's state and the maker of the root spans.
 
         Raises:
             CommandError: If a setting is wrong.
@@ -91,7 +91,7 @@ def _agent(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.attribution == "stack":
         yield (
             "uploads",
-            "each process that serves has its own: pyroscope_otel.upload_state() tells there",
+            "call pyroscope_otel.upload_state() in a serving process, as each has its own",
         )
 
 
@@ -101,19 +101,22 @@ def _agent_state(settings: Settings) -> str:
     if not settings.enabled:
         return "switched off: no process starts it"
     when = "as soon as it is set up" if settings.start == "now" else "with its first request"
-    return f"not in a management command; each process that serves starts it {when}"
+    return f"not in a management command; each serving process starts it {when}"
 
 
 def _tracing(settings: Settings) -> Iterator[tuple[str, str]]:
     provider = tracing.provider_in_use(settings.tracer_provider)
     kind = type(provider)
-    made = "none yet: it is made where the project has none"
+    made = "none yet; one is made unless the project sets its own"
     yield "tracer provider", made if provider is None else f"{kind.__module__}.{kind.__qualname__}"
     yield "traces go to", _destination(provider)
     middleware = [*django_settings.MIDDLEWARE]
     yield "middleware", _position(middleware, MIDDLEWARE)
     theirs = next((one for one in middleware if one.startswith(_OPENTELEMETRYS)), None)
-    yield "root spans by", _position(middleware, theirs) if theirs else "what is around Django"
+    yield (
+        "root spans by",
+        _position(middleware, theirs) if theirs else "something outside of Django",
+    )
 
 
 def _destination(provider: Any | None) -> str:
@@ -121,7 +124,7 @@ def _destination(provider: Any | None) -> str:
         return ", ".join(exporters_asked_for(os.environ).exporters) or "nowhere"
     exports = exports_of(provider)
     if exports is None:
-        return "it cannot be told"
+        return "unknown"
     return ", ".join(map(str, exports.exporters)) or ", ".join(exports.others) or "nowhere"
 
 
