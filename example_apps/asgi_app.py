@@ -1,4 +1,4 @@
-"""A plain ASGI application, without a framework: it streams a report.
+"""A plain ASGI application that streams a report.
 
 Start it with `uvicorn example_apps.asgi_app:app`, and open http://localhost:8000/.
 Its profiles go to PYROSCOPE_SERVER_ADDRESS, by default http://localhost:4040, and
@@ -13,7 +13,7 @@ MONTHS = ("January", "February", "March", "April")
 
 
 async def report(scope, receive, send):
-    """Answer any request with a line for each month, each sent when it is known."""
+    """Answer any request with a line for each month, sent as soon as it is known."""
     if scope["type"] == "lifespan":
         await start_and_stop(receive, send)
         return
@@ -26,7 +26,7 @@ async def report(scope, receive, send):
 
 
 async def start_and_stop(receive, send):
-    """Follow the server's start and stop. At the stop the last samples are uploaded."""
+    """Answer the lifespan: at its end the middleware uploads the last samples."""
     for _ in ("startup", "shutdown"):
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -1,4 +1,4 @@
-"""A FastAPI service that spends CPU time in each of the ways FastAPI offers.
+"""A FastAPI service that uses CPU time on the event loop, in worker threads and in a thread pool.
 
 Start it with `uvicorn example_apps.fastapi_app:app`, and open
 http://localhost:8000/search/tea. Its profiles go to PYROSCOPE_SERVER_ADDRESS, by
@@ -26,25 +26,25 @@ async def search(word: str) -> dict[str, int]:
     hits = 0
     for shelf in range(8):
         hits += rank_results(word, shelf)
-        await asyncio.sleep(0)  # a database would be asked here
+        await asyncio.sleep(0)  # where a real service would query a database
     return {"hits": hits}
 
 
 @app.get("/invoice/{number}")
 def invoice(number: int) -> dict[str, int]:
-    """Work in a worker thread: FastAPI runs a `def` endpoint there."""
+    """Work in a worker thread, where FastAPI runs `def` endpoints."""
     return {"number": number, "total": render_invoice(number)}
 
 
 @app.post("/thumbnail/{name}")
 async def thumbnail(name: str) -> dict[str, str]:
-    """Work handed to a thread pool, while the event loop serves others."""
+    """Work in a thread pool, while the event loop serves other requests."""
     return {"name": name, "digest": await asyncio.to_thread(resize_image, name)}
 
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """No work at all: such a request has a profile, and no samples in it."""
+    """Do no work: such a request has a profile without samples."""
     return {"status": "ok"}
 
 
@@ -59,7 +59,7 @@ def rank_results(word: str, shelf: int) -> int:
 
 def render_invoice(number: int) -> int:
     """Take some 250 ms of CPU time."""
-    prices = random.Random(number)  # noqa: S311  an invoice of nobody's
+    prices = random.Random(number)  # noqa: S311  not a secret
     total = 0
     for _ in range(700_000):
         total += round_price(prices.random())

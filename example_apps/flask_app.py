@@ -1,4 +1,4 @@
-"""A Flask application that spends CPU time in a view, in a thread pool, and in a streamed body.
+"""A Flask application that uses CPU time in a view, in a thread pool, and in a streaming body.
 
 Start it with `flask --app example_apps.flask_app run`, and open
 http://localhost:5000/invoice/7. Its profiles go to PYROSCOPE_SERVER_ADDRESS, by
@@ -31,13 +31,13 @@ def invoice(number: int):
 
 @app.post("/thumbnail/<name>")
 def thumbnail(name: str):
-    """Work handed to a thread pool."""
+    """Work in a thread pool."""
     return {"name": name, "digest": threads.submit(resize_image, name).result()}
 
 
 @app.get("/prices")
 def prices():
-    """Work after the view has returned, while the response is sent."""
+    """Work after the view returns, while the response is sent."""
     lines = (f"{article}: {find_price(article)}\n" for article in GOODS)
     return Response(lines, content_type="text/plain")
 

@@ -1,4 +1,4 @@
-"""A plain WSGI application, without a framework: it streams a price list.
+"""A plain WSGI application that streams a price list.
 
 Start it with `gunicorn example_apps.wsgi_app:app`, and open http://localhost:8000/.
 Its profiles go to PYROSCOPE_SERVER_ADDRESS, by default http://localhost:4040, and
@@ -12,8 +12,8 @@ from pyroscope_otel.wsgi import PyroscopeMiddleware
 GOODS = ("tea", "cups", "kettle", "lemon")
 
 
-def price_list(environ, start_response):  # noqa: ARG001  WSGI's
-    """Answer any request with a line for each article, each sent when it is known."""
+def price_list(environ, start_response):  # noqa: ARG001  WSGI passes it
+    """Answer any request with a line for each article, sent as soon as it is known."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     for article in GOODS:
         yield f"{article}: {find_price(article)}\n".encode()

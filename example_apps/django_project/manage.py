@@ -1,4 +1,4 @@
-"""A Django shop: it renders invoices, and streams a price list.
+"""A Django shop that renders invoices and streams a price list.
 
 Start it with `python example_apps/django_project/manage.py runserver`, and open
 http://localhost:8000/invoice/7/. Its profiles go to PYROSCOPE_SERVER_ADDRESS, by

@@ -2,7 +2,7 @@
 
 import os
 
-# In place of django.core.asgi's: it uploads the last samples when the server stops.
+# Replaces Django's function, to upload the last samples when the server stops.
 from pyroscope_otel_django.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")

@@ -1,9 +1,9 @@
-"""The project's settings. What links profiles and traces are the lines with pyroscope."""
+"""The project's settings. The lines with "pyroscope" link profiles and traces."""
 
 import os
 
 DEBUG = True
-# For an example on one machine. A real one is kept secret.
+# Only for this example. Keep a real key secret.
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "not-a-secret")
 ALLOWED_HOSTS = ["*"]
 
@@ -18,7 +18,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
 ]
 
-# What is not here comes from the environment, such as PYROSCOPE_SERVER_ADDRESS.
+# Other settings come from the environment, such as PYROSCOPE_SERVER_ADDRESS.
 PYROSCOPE = {"APPLICATION_NAME": "django-shop"}
 
 ROOT_URLCONF = "shop.urls"

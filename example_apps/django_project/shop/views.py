@@ -1,4 +1,4 @@
-"""Views that take CPU time: a sync one, an async one, and one that streams."""
+"""Views that use CPU time: a sync view, an async view, and a streaming view."""
 
 import asyncio
 
@@ -12,22 +12,22 @@ def invoice(request, number):
     return JsonResponse({"number": number, "profile": request.pyroscope_profile_id} | total(number))
 
 
-async def search(request, word):  # noqa: ARG001  Django's
+async def search(request, word):  # noqa: ARG001  Django passes it
     """Work on the event loop, in turns with other requests."""
     hits = 0
     for shelf in range(4):
         hits += rank_results(word, shelf)
-        await asyncio.sleep(0)  # a database would be asked here
+        await asyncio.sleep(0)  # where a real view would query a database
     return JsonResponse({"hits": hits})
 
 
-def prices(request):  # noqa: ARG001  Django's
-    """Work after the view has returned, while the response is sent."""
+def prices(request):  # noqa: ARG001  Django passes it
+    """Work after the view returns, while the response is sent."""
     return StreamingHttpResponse(price_list(), content_type="text/plain")
 
 
 def price_list():
-    """Yield a line for each article, when its price is known."""
+    """Yield a line for each article as soon as its price is known."""
     for article in GOODS:
         yield f"{article}: {find_price(article)}\n"
 
