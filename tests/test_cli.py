@@ -165,7 +165,7 @@ def test_a_port_that_is_taken():
     assert done.returncode == 1
     assert done.stderr == (
         f"pyroscope-otel: cannot listen on 127.0.0.1, port {port}: Address already in use. "
-        "Choose others with --port and --otlp-port; 0 is any free one.\n"
+        "Choose others with --port and --otlp-port; 0 means any free port.\n"
     )
 
 

@@ -200,7 +200,7 @@ trace.set_tracer_provider(other)
 print(trace.get_tracer_provider() is other)
 """
     )
-    assert lines[0].startswith("ERROR pyroscope-otel failed to give way")
+    assert lines[0].startswith("ERROR pyroscope-otel failed to switch to")
     assert lines[-1] == "True"
 
 

@@ -76,7 +76,7 @@ def test_markdown_has_a_row_for_each_setting():
     assert len(lines) == 2 + len(TABLE)
     assert (
         "| `upload_interval` | `PYROSCOPE_UPLOAD_INTERVAL` | `10` | Seconds between two uploads. "
-        "The environment variable has the unit, as in `10s`. |"
+        "The environment variable includes the unit: `10s`. |"
     ) in lines
 
 
