@@ -32,6 +32,8 @@ class LinkedProfile:
         samples: How many samples it has now.
         linked: How many of them were given span labels.
         live: The numbers whose samples stand for memory that is still in use.
+        label_names: The names of the labels that samples had besides ours. Not looked for
+            where no sample is anybody's.
         until: When the last sample was taken, in seconds since the epoch.
 
     Raises:
@@ -49,6 +51,7 @@ class LinkedProfile:
         self.raw = raw
         self.linked = 0
         self.live: set[int] = set()
+        self.label_names: set[str] = set()
         self._labels_of = labels_of
         self._profile = PprofRows.FromString(raw)
         self.until = (self._profile.time_nanos + self._profile.duration_nanos) / 1e9
@@ -133,6 +136,7 @@ class LinkedProfile:
             if label.key != self._label_key:
                 others.append((label.key, label.str, label.num, label.num_unit))
                 self._used |= {label.key, label.str, label.num_unit}
+                self.label_names.add(self._table[label.key])
                 continue
             values.append(self._table[label.str])
             self._unused.add(label.str)
