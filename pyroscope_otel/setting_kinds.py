@@ -237,7 +237,6 @@ def member(enumeration: Any, name: str, refused: tuple[str, ...] = (), reason: s
     return Kind(allowed=allowed, check=check)
 
 
-TEXT = Kind("text", _text)
 NAME = Kind("text that is not empty", _name)
 HEADER_VALUE = Kind("text without control characters", _header_value)
 HIDDEN = Kind(

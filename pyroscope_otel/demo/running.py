@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from pyroscope_otel.demo.shop_process import ShopProcess, require_packages
 from pyroscope_otel.demo.terminal import Terminal
 from pyroscope_otel.demo.traffic import pair_of_requests, round_of_requests, send_together
 from pyroscope_otel.interrupts import signals_as_interrupt
+from pyroscope_otel.ports import is_free
 from pyroscope_otel.run.asking import Unanswered
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
             raise
         raise DemoFailed(str(error)) from error  # it names the extra
     if port is None:
-        port = _PORT if _is_free(_PORT) else 0
+        port = _PORT if is_free(_PORT) else 0
         if not port:
             terminal.say(f"Port {_PORT} is taken: another one is used. Choose it with --port.")
     otlp_port = None  # traces come in where profiles do
     if port != _OTLP_PORT:
-        if _is_free(_OTLP_PORT):
+        if is_free(_OTLP_PORT):
             otlp_port = _OTLP_PORT
         else:
             terminal.say(f"Port {_OTLP_PORT} is taken: traces come in where profiles do.")
@@ -123,17 +123,6 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
         except OSError as error:
             raise DemoFailed(_why_not(error)) from error
         yield server
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers do: a port with only closed connections is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _why_not(error: OSError) -> str:

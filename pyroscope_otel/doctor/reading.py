@@ -30,7 +30,6 @@ _BY_AN_AGENT = f'{{service_name="{SERVICE_NAME}",doctor!="push"}}'
 _BEFORE_SECONDS = 600
 _AFTER_SECONDS = 60
 _OK = 200
-_NOT_FOUND = 404
 
 
 class CannotRead(Exception):  # noqa: N818  reads better where it is caught

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pyroscope_otel.doctor.bounded_http import Answer, Unreachable, send
 from pyroscope_otel.doctor.push import PUSH_HEADERS, PUSH_PATH, push_body
@@ -20,6 +21,7 @@ from pyroscope_otel.doctor.reading import (
     PyroscopeReader,
     reader_for,
 )
+from pyroscope_otel.findings.credentials import is_this_machine
 from pyroscope_otel.findings.finding import Finding, fine, note, problem
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ _POLL_SECONDS = 0.5
 _PUSH_AGAIN_SECONDS = 5.0
 
 _REDIRECTS = range(300, 400)
-_LOCAL_HOSTS = ("//localhost", "//127.", "//[::1]")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _unreachable(target: Target, reason: str) -> Finding:
         "Start the server, or set server_address (PYROSCOPE_SERVER_ADDRESS) to where it is. For "
         "one to try things with: pyroscope-otel serve."
     )
-    if any(host in target.address for host in _LOCAL_HOSTS):
+    if is_this_machine(urlsplit(target.address).hostname or ""):
         remedy += " In a container, localhost is the container itself."
     return problem(
         "server-unreachable",

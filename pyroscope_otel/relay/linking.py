@@ -32,6 +32,8 @@ class LinkedProfile:
         samples: The number of samples in it.
         linked: The number of samples that got span labels.
         live: The numbers of samples that stand for live memory.
+        label_names: The names of the other labels of its samples. Not looked for if no sample
+            got span labels.
         until: When the last sample was taken, in seconds since the epoch.
 
     Raises:
@@ -49,6 +51,7 @@ class LinkedProfile:
         self.raw = raw
         self.linked = 0
         self.live: set[int] = set()
+        self.label_names: set[str] = set()
         self._labels_of = labels_of
         self._profile = PprofRows.FromString(raw)
         self.until = (self._profile.time_nanos + self._profile.duration_nanos) / 1e9
@@ -133,6 +136,7 @@ class LinkedProfile:
             if label.key != self._label_key:
                 others.append((label.key, label.str, label.num, label.num_unit))
                 self._used |= {label.key, label.str, label.num_unit}
+                self.label_names.add(self._table[label.key])
                 continue
             values.append(self._table[label.str])
             self._unused.add(label.str)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyroscope_otel.relay import log
 from pyroscope_otel.relay.buffer import Buffer, Push
+from pyroscope_otel.relay.label_names import warn_once
 from pyroscope_otel.relay.receiver import Receiver
 from pyroscope_otel.relay.sender import Sender
 from pyroscope_otel.relay.translate import translate
@@ -191,6 +192,7 @@ class Relay:
             self._pushed(translated.until, translated.live)
         except Exception:
             log.report("forget what was pushed")
+        warn_once(translated.label_names)
 
     def _send(self, push: Push) -> None:
         self._buffer.put(push)

@@ -43,6 +43,7 @@ class Translated:
         until: When the last sample of each kind of profile was taken, in seconds since the
             epoch. The kinds are the names of the series, "process_cpu" and "memory".
         live: The numbers of samples that stand for live memory.
+        label_names: The names of the other labels of its samples.
         samples: The number of samples.
         linked: The number of samples that got span labels.
     """
@@ -50,6 +51,7 @@ class Translated:
     body: bytes
     until: dict[str, float]
     live: frozenset[int]
+    label_names: frozenset[str]
     samples: int
     linked: int
 
@@ -82,6 +84,7 @@ def translate(
     ask = _asking_once(labels_of)
     until: dict[str, float] = {}
     live: set[int] = set()
+    label_names: set[str] = set()
     samples = linked = 0
     for series in request.series:
         kinds = [label.value for label in series.labels if label.name == "__name__"]
@@ -89,6 +92,7 @@ def translate(
             profile = LinkedProfile(sent.raw_profile, ask, without_lines=without_lines)
             sent.raw_profile = profile.raw
             live |= profile.live
+            label_names |= profile.label_names
             until.update(dict.fromkeys(kinds, profile.until))
             samples += profile.samples
             linked += profile.linked
@@ -96,6 +100,7 @@ def translate(
         body=_gzip(request.SerializeToString()),
         until=until,
         live=frozenset(live),
+        label_names=frozenset(label_names),
         samples=samples,
         linked=linked,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import socket
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyroscope_otel.ports import is_free
 from pyroscope_otel.run.asking import Unanswered, ask
 from pyroscope_otel.run.failure import RunFailed
 
@@ -47,7 +47,7 @@ def server(port: int | None, data: str | None) -> Iterator[Server]:
         RunFailed: It cannot be started.
     """
     wanted = _PORT if port is None else port
-    taken = wanted != 0 and not _is_free(wanted)
+    taken = wanted != 0 and not is_free(wanted)
     if taken:
         running = f"http://127.0.0.1:{wanted}"
         if data is None and _is_local_server(running):
@@ -79,17 +79,6 @@ def _start(stack: ExitStack, port: int, data: str | None) -> str:
         if error.errno == errno.EADDRINUSE:
             reason += ". Choose another port with --port; 0 is any free one"
         raise RunFailed(reason) from error
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers do: a port with only closed connections is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _is_local_server(url: str) -> bool:

@@ -26,6 +26,10 @@ class Starts(SpanProcessor):
     def on_start(self, span, parent_context=None):  # noqa: ARG002  the protocol's
         self.spans.append(span)
 
+    def shutdown(self):
+        """Let go of them: FastAPI caches endpoints for good, and by them a test's journal."""
+        self.spans.clear()
+
 
 class AppError(Exception):
     """The application's own."""

@@ -225,9 +225,19 @@ def test_nothing_listens(closed_port):
     assert check.findings[0].detail == os.strerror(111)
 
 
-def test_a_name_that_nobody_has():
-    check = check_server(target("http://nowhere.invalid:4040"), uses_trace_id=False)
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "127.0.0.2"])
+def test_nothing_listens_on_this_machine(closed_port, host):
+    """In a container that is another one than most mean."""
+    check = check_server(target(f"http://{host}:{closed_port}"), uses_trace_id=False)
+    (finding,) = check.findings
+    assert "In a container, localhost is the container itself." in finding.remedy
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "localhost.nowhere.invalid"])
+def test_a_name_that_nobody_has(host):
+    check = check_server(target(f"http://{host}:4040"), uses_trace_id=False)
     assert codes(check.findings) == ["server-unreachable!"]
+    assert "container" not in check.findings[0].remedy
 
 
 def test_a_server_that_never_answers(monkeypatch):
