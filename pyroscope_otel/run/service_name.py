@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ("service_name",)
 
 _OPTIONS = ("--app", "-A")
+# What follows has colons too: a plugin as in no:cacheprovider, a port, a warning.
+_OTHER_OPTIONS = ("-p", "-W")
 # As in shop.main:app; not as in localhost:8000.
 _APPLICATION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(\(.*\))?")
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*(\.exe)?")
@@ -42,7 +44,7 @@ def _application(words: Sequence[str]) -> str | None:
         if named:
             return PurePath(named.partition(":")[0]).name.removesuffix(".py").partition(".")[0]
         found = _APPLICATION.fullmatch(word)
-        if found:
+        if found and before not in _OTHER_OPTIONS:
             return found[1].partition(".")[0]
     return None
 

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from pyroscope_otel.doctor import end_to_end
 from pyroscope_otel.doctor import server as server_checks
 from pyroscope_otel.doctor.bounded_http import send
 from pyroscope_otel.doctor.end_to_end import check_end_to_end
@@ -181,3 +182,18 @@ def test_through_a_real_pyroscope(real_server):
         settings_of(server_address=real_server), server, with_exporters=False
     )
     assert codes(findings) == ["end-to-end"]
+
+
+@pytest.mark.parametrize(
+    ("sampled_ms", "more"),
+    [
+        (940, ""),
+        (1780, " PySpy samples a thread that waits for a CPU as well: this machine is busy."),
+    ],
+)
+def test_more_samples_than_cpu_time_are_explained(sampled_ms, more):
+    words = (
+        f"The profile of span 00ab was read back by its id: {sampled_ms} ms were sampled, where it "
+        "used 1000 ms of CPU time."
+    )
+    assert end_to_end._read_back("00ab", sampled_ms * 1e6, 1e9) == words + more

@@ -10,6 +10,9 @@ from run_process import BIN, WORK, ask, finished, running
 
 pytestmark = pytest.mark.timeout(200)
 
+# A command that goes on, so that what was kept can be asked for.
+LONG = ("sleep", "1000")
+
 
 def listed(done):
     """Return the routes that were listed, each with its hottest functions."""
@@ -54,7 +57,7 @@ def test_a_script_with_root_spans_is_those(tmp_path):
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=0)
     assert [route for route, _ in listed(done)] == ["order", "order"]
     assert f"pyroscope-otel serve --data {data}" in done.stderr
-    with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
+    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
         orders = ask(run.url, "requests?route=order")["requests"]
         spans = [ask(run.url, f"requests/{one['profile_id']}")["spans"] for one in orders]
     # Each is a trace of its own, with nothing above it.
@@ -84,7 +87,7 @@ def test_a_script_that_fails(tmp_path):
     data = tmp_path / "kept"
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=1)
     assert "ZeroDivisionError" in done.stderr
-    with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
+    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
         (request,) = ask(run.url, "requests?status=error")["requests"]
     assert request["route"] == "job.py"
 
@@ -112,7 +115,7 @@ def test_a_forked_child_does_not_end_the_whole_run(tmp_path):
     ((route, hottest),) = listed(done)
     assert route == "job.py"
     assert hottest.startswith("price_lines ")
-    with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
+    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
         assert ask(run.url, "status")["trace_exports"] == 1
 
 
@@ -146,7 +149,7 @@ def test_pytest_has_one_request_a_test(tmp_path, more):
     price, fails = "test_shop.py::test_price", "test_shop.py::test_that_fails"
     assert sorted(route for route, _ in routes) == [price, price, fails]
     assert all("price_lines" in hottest for route, hottest in routes if route == price)
-    with running(tmp_path, "cat", options=("--port", "0", "--data", data)) as run:
+    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
         (request,) = ask(run.url, "requests?status=error")["requests"]
     assert request["route"] == fails
 

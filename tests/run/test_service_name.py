@@ -25,6 +25,7 @@ from pyroscope_otel.run.service_name import service_name
         ("python manage.py runserver", "project-folder"),
         ("python -m flask --app shop run", "shop"),
         ("pytest -x tests", "pytest"),
+        ("pytest -p no:cacheprovider -W error:old tests", "pytest"),
         ("./serve", "project-folder"),
         ("make", "make"),
     ],
