@@ -63,7 +63,7 @@ $(PAGE_TOOLS)/installed: .ci/page/package.json
 lint-page: $(PAGE_TOOLS)/installed
 	$(PAGE_TOOLS)/node_modules/.bin/tsc --project .ci/page/tsconfig.json
 	$(PAGE_TOOLS)/node_modules/.bin/biome lint --error-on-warnings \
-		--config-path=.ci/page/biome.json pyroscope_otel/local/page/*.js
+		--config-path=.ci/page/biome.json pyroscope_otel/tools/serve/page/*.js
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.configuration import configure, shutdown
-from pyroscope_otel.following.sampled import profile_of_a_sample
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link.sampled import profile_of_a_sample
 from pyroscope_otel.relay import agent_start
-from pyroscope_otel.settings import SettingsError
-from pyroscope_otel.uploads import UPLOADS
+from pyroscope_otel.setup.configuration import configure, shutdown
+from pyroscope_otel.setup.settings import SettingsError
+from pyroscope_otel.setup.uploads import UPLOADS
 
 if TYPE_CHECKING:
     from pyroscope_otel.relay.relay import RelayState

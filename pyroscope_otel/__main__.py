@@ -2,7 +2,7 @@
 
 import sys
 
-from pyroscope_otel.cli import main
+from pyroscope_otel.tools.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

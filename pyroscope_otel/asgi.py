@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from pyroscope_otel import agent, configuration, failure, tracing
-from pyroscope_otel.held_asgi import REQUESTS, serve_held
-from pyroscope_otel.protocol import refuse_other_protocol
-from pyroscope_otel.request import (
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.held_asgi import REQUESTS, serve_held
+from pyroscope_otel.link.held_request import (
     is_contrib,
     is_traced_outside,
     missing_instrumentation,
     no_leftover_span,
 )
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.setup import agent, configuration, tracing
+from pyroscope_otel.setup.application_protocol import refuse_other_protocol
+from pyroscope_otel.setup.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
     from typing_extensions import Unpack
 
-    from pyroscope_otel.arguments import Arguments
-    from pyroscope_otel.held_asgi import Application, Message, Receive, Scope, Send
+    from pyroscope_otel.link.held_asgi import Application, Message, Receive, Scope, Send
+    from pyroscope_otel.setup.arguments import Arguments
 
 __all__ = ("PyroscopeMiddleware",)
 

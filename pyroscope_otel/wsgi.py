@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from pyroscope_otel import configuration, tracing
-from pyroscope_otel.held_wsgi import BODY, ApplicationBody, is_ready, serve_held
-from pyroscope_otel.protocol import refuse_other_protocol
-from pyroscope_otel.request import (
+from pyroscope_otel.link.held_request import (
     is_contrib,
     is_traced_outside,
     missing_instrumentation,
     no_leftover_span,
 )
+from pyroscope_otel.link.held_wsgi import BODY, ApplicationBody, is_ready, serve_held
+from pyroscope_otel.setup import configuration, tracing
+from pyroscope_otel.setup.application_protocol import refuse_other_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
     from typing_extensions import Unpack
 
-    from pyroscope_otel.arguments import Arguments
-    from pyroscope_otel.held_wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from pyroscope_otel.link.held_wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from pyroscope_otel.setup.arguments import Arguments
 
 __all__ = ("PyroscopeMiddleware",)
 

@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
-from pyroscope_otel import configuration, failure, tracing
-from pyroscope_otel.findings.spans import judge_spans, sdk_is_disabled
 from pyroscope_otel.following.hook import Patch
-from pyroscope_otel.setting_table import TABLE
-from pyroscope_otel.settings import SettingsError, read_settings
+from pyroscope_otel.link import failure
+from pyroscope_otel.setup import configuration, tracing
+from pyroscope_otel.setup.findings.spans import judge_spans, sdk_is_disabled
+from pyroscope_otel.setup.setting_table import TABLE
+from pyroscope_otel.setup.settings import SettingsError, read_settings
 
 logger = logging.getLogger("pyroscope_otel")
 

@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel_django.configuration import (
     configure,
     follow_override,

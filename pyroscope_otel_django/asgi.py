@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core import asgi
 
-from pyroscope_otel import agent, configuration
+from pyroscope_otel.setup import agent, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's
 
-from pyroscope_otel import tracing
-from pyroscope_otel.findings.credentials import judge_credentials
-from pyroscope_otel.findings.exporting import judge_exporting
-from pyroscope_otel.findings.finding import Level
-from pyroscope_otel.findings.names import judge_names
-from pyroscope_otel.findings.profiling import judge_visibility
-from pyroscope_otel.findings.spans import judge_spans
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.setup import tracing
+from pyroscope_otel.setup.findings.credentials import judge_credentials
+from pyroscope_otel.setup.findings.exporting import judge_exporting
+from pyroscope_otel.setup.findings.finding import Level
+from pyroscope_otel.setup.findings.names import judge_names
+from pyroscope_otel.setup.findings.profiling import judge_visibility
+from pyroscope_otel.setup.findings.spans import judge_spans
+from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel_django.configuration import prepare, read
 from pyroscope_otel_django.instrumentation import MIDDLEWARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyroscope_otel.findings.finding import Finding
-    from pyroscope_otel.settings import Settings
+    from pyroscope_otel.setup.findings.finding import Finding
+    from pyroscope_otel.setup.settings import Settings
 
 APP = "pyroscope_otel_django"
 TAG = "pyroscope"

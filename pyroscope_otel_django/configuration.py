@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings as django_settings
 
-from pyroscope_otel import agent, configuration, tracing
-from pyroscope_otel.setting_table import BY_NAME
-from pyroscope_otel.settings import SettingsError, read_settings
+from pyroscope_otel.setup import agent, configuration, tracing
+from pyroscope_otel.setup.setting_table import BY_NAME
+from pyroscope_otel.setup.settings import SettingsError, read_settings
 from pyroscope_otel_django.instrumentation import instrument
 from pyroscope_otel_django.process import is_without_agent
 
 if TYPE_CHECKING:
-    from pyroscope_otel.settings import Settings
+    from pyroscope_otel.setup.settings import Settings
 
 SETTING = "PYROSCOPE"
 INSTRUMENT = "INSTRUMENT"

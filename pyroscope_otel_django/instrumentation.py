@@ -8,8 +8,8 @@ from django.conf import settings as django_settings
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from pyroscope_otel import failure
-from pyroscope_otel.installing import pip_install
+from pyroscope_otel.link import failure
+from pyroscope_otel.setup.installing import pip_install
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -10,8 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
 
-from pyroscope_otel.following.sampled import is_followed_here
-from pyroscope_otel.request import (
+from pyroscope_otel.link.held_request import (
     held_by,
     hold_request,
     no_leftover_span,
@@ -19,7 +18,8 @@ from pyroscope_otel.request import (
     run_held,
     run_held_async,
 )
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.link.sampled import is_followed_here
+from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel_django.configuration import configure
 from pyroscope_otel_django.instrumentation import MIDDLEWARE, end_span, finish_span
 from pyroscope_otel_django.streaming import hold_until_closed
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from pyroscope_otel.attribution import Hold
-    from pyroscope_otel.profile import Profile
+    from pyroscope_otel.link.attribution import Hold
+    from pyroscope_otel.link.profile import Profile
 
 APP = "pyroscope_otel_django"
 

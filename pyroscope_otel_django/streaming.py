@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.handlers.asgi import ASGIRequest
 
-from pyroscope_otel import failure
-from pyroscope_otel.request import release, run_held, run_held_async
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.held_request import release, run_held, run_held_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from pyroscope_otel.attribution import Hold
+    from pyroscope_otel.link.attribution import Hold
 
 
 def hold_until_closed(

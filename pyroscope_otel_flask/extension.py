@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel import configuration, tracing
+from pyroscope_otel.setup import configuration, tracing
 from pyroscope_otel.wsgi import PyroscopeMiddleware
 from pyroscope_otel_flask.instrumentation import instrument
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Unpack
 
-    from pyroscope_otel.arguments import Arguments
-    from pyroscope_otel.held_wsgi import WSGIApplication
+    from pyroscope_otel.link.held_wsgi import WSGIApplication
+    from pyroscope_otel.setup.arguments import Arguments
 
 _NAME = "pyroscope"
 _PREFIX = "PYROSCOPE_"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.installing import pip_install
-from pyroscope_otel.request import is_contrib
+from pyroscope_otel.link.held_request import is_contrib
+from pyroscope_otel.setup.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

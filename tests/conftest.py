@@ -9,12 +9,13 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from recorder import Recorder
 
-from pyroscope_otel import failure, following, thread_labels
-from pyroscope_otel.following.switch import STATE
-from pyroscope_otel.marks import MARKS
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel import following
+from pyroscope_otel.link import failure, thread_labels
+from pyroscope_otel.link.marks import MARKS
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link.switch import STATE
+from tests.support.recorder import Recorder
 
 # A shell's background job ignores Ctrl-C, and what `nohup` started ignores the end of
 # the terminal. So would the programs started here.
@@ -46,6 +47,13 @@ def _background_tasks_are_nobodys():
 def attribution():
     """What tells whose a sample is: "stack", or "thread" alone (`labels_only`)."""
     return "stack"
+
+
+@pytest.fixture
+def marks_alone(attribution):
+    """For what marks alone can do, or is about them."""
+    if attribution == "thread":
+        pytest.skip("where nobody reads marks, there are none")
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ import sys
 
 import pytest
 import yaml
-from pages import ROOT, blocks, tables
+
+from tests.support.pages import ROOT, blocks, tables
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from pyroscope_otel.setting_table import BY_NAME, TABLE, settings_table_markdown
-from pyroscope_otel.settings import SettingsError, read_settings
+from pyroscope_otel.setup.setting_table import BY_NAME, TABLE, settings_table_markdown
+from pyroscope_otel.setup.settings import SettingsError, read_settings
 
 CASES = ROOT / "tests" / "CASES.md"
 """The list of cases, which is for contributors."""
@@ -180,8 +181,8 @@ def test_each_case_without_a_number_has_its_tests(root):
     [
         "pyroscope_otel",
         "pyroscope_otel.asgi",
-        "pyroscope_otel.local",
-        "pyroscope_otel.receiver",
+        "pyroscope_otel.tools.serve",
+        "pyroscope_otel.tools.receiver",
         "pyroscope_otel.relay",
         "pyroscope_otel.wsgi",
         "pyroscope_otel_django.asgi",
@@ -279,6 +280,9 @@ def test_every_finding_of_the_doctor_that_is_named_exists():
     named = {code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)}
     assert len(named) > 20
     package = ROOT / "pyroscope_otel"
-    sources = [*(package / "doctor").rglob("*.py"), *(package / "findings").glob("*.py")]
+    sources = [
+        *(package / "tools" / "doctor").rglob("*.py"),
+        *(package / "setup" / "findings").glob("*.py"),
+    ]
     text = "\n".join(source.read_text() for source in sources)
     assert {code for code in named if f'"{code}"' not in text} == set()

@@ -7,17 +7,19 @@ import dataclasses
 import importlib
 import re
 
-import child
 import pytest
-from pages import ROOT, blocks, tables
 
-from pyroscope_otel import following, marks, sampler
-from pyroscope_otel.marks import Mark
+from pyroscope_otel import following
+from pyroscope_otel.link import marks
+from pyroscope_otel.link.marks import Mark
 from pyroscope_otel.relay.buffer import MAX_AGE_SECONDS
 from pyroscope_otel.relay.relay import RelayState
 from pyroscope_otel.relay.retrying import pause_seconds, retry_after_seconds
-from pyroscope_otel.setting_table import BY_NAME
-from pyroscope_otel.uploads import OTHER_NAMES
+from pyroscope_otel.setup import sampler
+from pyroscope_otel.setup.setting_table import BY_NAME
+from pyroscope_otel.setup.uploads import OTHER_NAMES
+from tests.support import child
+from tests.support.pages import ROOT, blocks, tables
 
 
 def hook_rows():
@@ -112,8 +114,8 @@ def said_by_us():
     package = ROOT / "pyroscope_otel"
     return "\n".join(
         node.value
-        for folder in (package, package / "relay", package / "findings")
-        for source in folder.glob("*.py")
+        for folder in ("link", "relay", "setup", "setup/findings")
+        for source in (package / folder).glob("*.py")
         for node in ast.walk(ast.parse(source.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )

@@ -35,7 +35,7 @@ assert {file.split("/")[0] for file in files if ".dist-info" not in file} - {"..
     "pyroscope_otel_django",
     "pyroscope_otel_flask",
 }
-assert "pyroscope_otel/local/page/index.html" in files
+assert "pyroscope_otel/tools/serve/page/index.html" in files
 assert importlib.metadata.version("pyroscope-otel") == "2.0.0.dev0"
 
 # Nothing was imported that nobody asked for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyroscope_otel.sampler import takes_stack_on_the_thread
+from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
 
 if TYPE_CHECKING:
     from benchmarks.attribution.measure import Attribution

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import types
     from collections.abc import Callable
 
-    from pyroscope_otel.receiver import Sample
+    from pyroscope_otel.pprof.pushes import Sample
 
 SECONDS_PER_REQUEST = 0.2
 BYTES_PER_REQUEST = 16 * 2**20

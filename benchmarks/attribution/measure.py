@@ -12,7 +12,7 @@ from benchmarks.attribution.spans import process_by_order, profile_ids_by_order
 
 if TYPE_CHECKING:
     from benchmarks.attribution.cases import Case
-    from pyroscope_otel.receiver import Sample
+    from pyroscope_otel.pprof.pushes import Sample
 
 _SAMPLE_NANOSECONDS = 10_000_000  # at the agent's default of 100 Hz
 _RIGHT, _MISSING = "right", "no span_id"

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmarks.attribution import apps_celery, burn, load, set_up, spans, without_code
 from benchmarks.attribution.installed import installed, released_module
 from benchmarks.attribution.server import REPOSITORY, Server
-from pyroscope_otel.receiver import Profile, Receiver
+from pyroscope_otel.tools.receiver import Receiver
 
 if TYPE_CHECKING:
     from benchmarks.attribution.cases import Case
+    from pyroscope_otel.pprof.pushes import PushedProfile
 
 Sampler = Literal["auto", "pyspy", "stack"]
 SAMPLERS: tuple[Sampler, ...] = ("auto", "pyspy", "stack")
@@ -46,7 +47,7 @@ class Recording:
     """
 
     requests: int
-    profiles: list[Profile]
+    profiles: list[PushedProfile]
     spans: list[dict[str, Any]]
     log: str
 
@@ -155,7 +156,7 @@ def server_of(case: Case, agent: Agent, slice_ms: float, folder: Path) -> Server
     return Server(case, environment, folder / "log", stop_by, below)
 
 
-def recorded(requests: int, profiles: list[Profile], folder: Path) -> Recording:
+def recorded(requests: int, profiles: list[PushedProfile], folder: Path) -> Recording:
     """Return what came out of a server that has been stopped."""
     log = (folder / "log").read_text(errors="replace")
     return Recording(requests, profiles, spans.read(folder), log)

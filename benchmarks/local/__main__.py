@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from benchmarks.local.senders import Sent, send_exports, send_pushes
-from pyroscope_otel.local.schema import from_key
+from pyroscope_otel.tools.serve.schema import from_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SERVE = """
 import sys
-from pyroscope_otel.local import serve
+from pyroscope_otel.tools.serve import serve
 serve(lambda server: print(server.url, flush=True), port=0, otlp_port=None, data=sys.argv[1])
 """
 

@@ -19,7 +19,7 @@ from benchmarks.outage.server import UnwellServer
 
 if TYPE_CHECKING:
     from benchmarks.outage.scenarios import Scenario
-    from pyroscope_otel.receiver import Profile
+    from pyroscope_otel.pprof.pushes import PushedProfile
 
 _CASE = CASES["fastapi-asyncio/async_def"]
 _SLICE_MS = 20.0
@@ -122,7 +122,7 @@ def _go_through(scenario: Scenario, pyroscope: UnwellServer) -> float:
     return outage_begins
 
 
-def _seconds_without_profile(profiles: list[Profile], begin: float, end: float) -> float:
+def _seconds_without_profile(profiles: list[PushedProfile], begin: float, end: float) -> float:
     """Return how long nothing was profiled between the first upload window and the end."""
     windows = sorted(
         (profile.time_nanos / _NANOSECONDS, profile.duration_nanos / _NANOSECONDS)
@@ -140,6 +140,6 @@ def _seconds_without_profile(profiles: list[Profile], begin: float, end: float) 
     return lost
 
 
-def _requests_in(profiles: list[Profile]) -> set[int]:
+def _requests_in(profiles: list[PushedProfile]) -> set[int]:
     found = {request_of(sample) for profile in profiles for sample in profile.samples}
     return found - {None}

@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.receiver import Profile, decode_push
+from pyroscope_otel.pprof.pushes import PushedProfile, decode_push
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +26,7 @@ class UnwellServer:
     """
 
     def __init__(self) -> None:
-        self.profiles: list[Profile] = []
+        self.profiles: list[PushedProfile] = []
         self.health: Health = "well"
         self.woken = threading.Event()
         self._server: _Server | None = None

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.overhead import child
 from benchmarks.overhead.table import spread, table
-from pyroscope_otel.receiver import Profile, Receiver
+from pyroscope_otel.tools.receiver import Receiver
 
 if TYPE_CHECKING:
     from benchmarks.overhead.options import Options
+    from pyroscope_otel.pprof.pushes import PushedProfile
 
 Results = list[dict[str, Any]]
 """What each round gave."""
@@ -21,7 +22,7 @@ def measure(options: Options) -> Results:
     results = []
     for number in range(1, min(options.rounds, 3) + 1):
         options.say(f"relay: round {number}")
-        arrived: list[Profile] = []
+        arrived: list[PushedProfile] = []
         with Receiver(arrived.extend) as receiver:
             setting = options.setting("middleware", receiver.url) | {
                 "upload_interval": 2 if options.quick else 10,
@@ -32,7 +33,7 @@ def measure(options: Options) -> Results:
     return results
 
 
-def _what_arrived(profiles: list[Profile]) -> dict[str, Any]:
+def _what_arrived(profiles: list[PushedProfile]) -> dict[str, Any]:
     samples = [
         sample
         for profile in profiles

@@ -139,7 +139,7 @@ def numbers_left() -> tuple[int, int, float] | None:
     A number rests until its samples are uploaded, and the agent uploads nothing if it has
     nothing: so we burn while we wait. None where there are no numbers.
     """
-    marks = sys.modules.get("pyroscope_otel.marks")
+    marks = sys.modules.get("pyroscope_otel.link.marks")
     if marks is None:
         return None
     begin = time.monotonic()

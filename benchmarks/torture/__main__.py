@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 
-from pyroscope_otel.receiver import Receiver
+from pyroscope_otel.tools.receiver import Receiver
 
 _ROUTES = ("turns", "thread", "deep", "turns", "extensions", "turns", "processes", "thread")
 _CLIENTS = 4

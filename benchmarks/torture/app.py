@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
-from pyroscope_otel.marks import MARKS
-from pyroscope_otel.request import hold_request, release, run_held
+from pyroscope_otel.link.held_request import hold_request, release, run_held
+from pyroscope_otel.link.marks import MARKS
 
 TURN_SECONDS = 0.001
 TURNS = 20

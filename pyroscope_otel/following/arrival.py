@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import failure
+from pyroscope_otel.link import failure
 
 if TYPE_CHECKING:
     import types

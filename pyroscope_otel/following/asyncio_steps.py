@@ -8,9 +8,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import run_in_context
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.link.switch import run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import STATE, follow_current
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.link.switch import STATE, follow_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,21 +13,16 @@ from opentelemetry import context as otel_context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.sdk.trace import Span
 
-from pyroscope_otel import failure
-from pyroscope_otel.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import (
-    STATE,
-    current_context,
-    follow_current,
-    stack_names_owner,
-)
-from pyroscope_otel.thread_labels import last, note_event
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
+from pyroscope_otel.link.switch import STATE, current_context, follow_current, stack_names_owner
+from pyroscope_otel.link.thread_labels import last, note_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroscope_otel.attribution import Owner
+    from pyroscope_otel.link.attribution import Owner
 
 
 class ContextSwitches(Hook):

@@ -10,15 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import failure
-from pyroscope_otel.attribution import current_owner, current_span_ref
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import (
-    clear_label,
-    follow_current,
-    run_in_context,
-)
-from pyroscope_otel.following.through_marks import run_as_guest
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.attribution import current_owner, current_span_ref
+from pyroscope_otel.link.switch import clear_label, follow_current, run_in_context
+from pyroscope_otel.link.through_marks import run_as_guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

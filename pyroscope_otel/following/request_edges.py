@@ -12,14 +12,14 @@ import importlib
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyroscope_otel import held_asgi, held_wsgi
 from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.link import held_asgi, held_wsgi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pyroscope_otel.held_asgi import Receive, Scope, Send
-    from pyroscope_otel.held_wsgi import StartResponse, WSGIEnvironment
+    from pyroscope_otel.link.held_asgi import Receive, Scope, Send
+    from pyroscope_otel.link.held_wsgi import StartResponse, WSGIEnvironment
 
 
 class _Edge(Hook):

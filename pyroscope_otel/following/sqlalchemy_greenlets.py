@@ -10,10 +10,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import failure
-from pyroscope_otel.attribution import current_owner
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.through_marks import run_on_new_stack
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.attribution import current_owner
+from pyroscope_otel.link.through_marks import run_on_new_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

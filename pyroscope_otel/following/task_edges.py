@@ -10,7 +10,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.request import hold_request, release, run_held
+from pyroscope_otel.link.held_request import hold_request, release, run_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable

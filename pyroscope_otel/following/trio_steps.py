@@ -6,17 +6,17 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import UNKNOWN, follow_context, follow_current
-from pyroscope_otel.thread_labels import this_thread
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.link.switch import UNKNOWN, follow_context, follow_current
+from pyroscope_otel.link.thread_labels import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import trio
 
-    from pyroscope_otel.marks import Mark
+    from pyroscope_otel.link.marks import Mark
 
 
 class TrioSteps(Hook):

@@ -12,9 +12,9 @@ import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel import thread_labels
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.through_marks import run_as
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.link.through_marks import run_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.attribution import CURRENT, INHERITED
 from pyroscope_otel.following.asyncio_steps import follow_loop, unfollow_loop, wrap_create_task
 from pyroscope_otel.following.hook import Hook
-from pyroscope_otel.following.switch import follow_current, run_in_context
-from pyroscope_otel.thread_labels import this_thread
+from pyroscope_otel.link.attribution import CURRENT, INHERITED
+from pyroscope_otel.link.switch import follow_current, run_in_context
+from pyroscope_otel.link.thread_labels import this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

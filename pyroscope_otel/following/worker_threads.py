@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.following.pool_jobs import job_of_current_owner
-from pyroscope_otel.following.switch import clear_label, run_in_context
+from pyroscope_otel.link.switch import clear_label, run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyroscope import _native
 
-from pyroscope_otel import failure
-from pyroscope_otel.ending import ENDING, seconds_until
+from pyroscope_otel.link import failure
 from pyroscope_otel.relay import log, unpatched
+from pyroscope_otel.relay.ending import ENDING, seconds_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.findings.profiling import judge_labels
 from pyroscope_otel.relay import log
+from pyroscope_otel.setup.findings.profiling import judge_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroscope_otel.marks import FILENAME, LABEL, number_of_sample
+from pyroscope_otel.link.marks import FILENAME, LABEL, number_of_sample
 from pyroscope_otel.pprof.messages import PprofRows, Sample
 from pyroscope_otel.relay import unpatched
 from pyroscope_otel.relay.locations import GONE, Locations

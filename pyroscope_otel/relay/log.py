@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pyroscope_otel import failure
+from pyroscope_otel.link import failure
 from pyroscope_otel.relay import unpatched
 
 if TYPE_CHECKING:

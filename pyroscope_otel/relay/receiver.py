@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.relay import log, unpatched
-from pyroscope_otel.relay.request import (
+from pyroscope_otel.relay.agent_request import (
     HEAD_BYTES,
     SECRET_HEADER,
     Head,

@@ -17,8 +17,8 @@ from pyroscope_otel.relay.translate import translate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyroscope_otel.relay.agent_request import Head
     from pyroscope_otel.relay.destination import Destination
-    from pyroscope_otel.relay.request import Head
 
 __all__ = ("Relay", "RelayState")
 

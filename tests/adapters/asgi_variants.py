@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from fastapi import FastAPI
-from journal import ROUTE
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
@@ -14,6 +13,7 @@ from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as Starle
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
+from tests.support.journal import ROUTE
 
 
 def routes(endpoint):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from journal import Journal
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import pyroscope_otel
+from tests.support.journal import Journal
 
 
 @pytest.fixture

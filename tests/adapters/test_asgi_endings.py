@@ -4,7 +4,9 @@ from functools import partial
 
 import anyio
 import pytest
-from asgi_server import (
+
+from tests.adapters.asgi_variants import bare, each_variant
+from tests.support.asgi_server import (
     LIFESPAN,
     START,
     Exchange,
@@ -15,9 +17,8 @@ from asgi_server import (
     start_and_stop,
     websocket,
 )
-from asgi_variants import bare, each_variant
-from endings import Table
-from journal import AppError, AppExit, raises_just
+from tests.support.endings import Table
+from tests.support.journal import AppError, AppExit, raises_just
 
 ending = Table(
     body_closed_before_it_is_iterated="an ASGI server gets messages, and no body",

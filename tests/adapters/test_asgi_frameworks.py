@@ -4,10 +4,7 @@ import asyncio
 from functools import partial
 
 import pytest
-from asgi_server import Exchange, each_loop, http, run_asyncio, serve
-from asgi_variants import ours
 from fastapi import BackgroundTasks, Depends, FastAPI
-from journal import PATH, ROUTE
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -15,6 +12,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
+from tests.adapters.asgi_variants import ours
+from tests.support.asgi_server import Exchange, each_loop, http, run_asyncio, serve
+from tests.support.journal import PATH, ROUTE
 
 each_order = pytest.mark.parametrize("added", [True, False], ids=["added", "around"])
 each_tracer = pytest.mark.parametrize("by_itself", [True, False], ids=["native", "ours"])

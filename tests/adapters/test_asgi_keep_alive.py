@@ -4,11 +4,12 @@ import asyncio
 from collections import defaultdict
 from functools import partial
 
-import event_loops
 import pytest
 import uvicorn
-from asgi_server import START, Exchange, chunk, each_loop, http, start_and_stop
-from asgi_variants import (
+from opentelemetry.trace import SpanKind
+
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.adapters.asgi_variants import (
     VARIANTS,
     added_to_fastapi_instrumented_later,
     added_to_instrumented_fastapi,
@@ -21,9 +22,8 @@ from asgi_variants import (
     starlettes_own_inside,
     tracing_fastapi_inside,
 )
-from opentelemetry.trace import SpanKind
-
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from tests.support import event_loops
+from tests.support.asgi_server import START, Exchange, chunk, each_loop, http, start_and_stop
 
 TRACEPARENT = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
 

@@ -3,12 +3,19 @@
 from functools import partial
 
 import pytest
-from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, each_loop, start_and_stop
-from asgi_variants import bare, each_variant
-from child import run as run_in_child
-from journal import AppError, raises_just
 
-from pyroscope_otel.agent import AGENT
+from pyroscope_otel.setup.agent import AGENT
+from tests.adapters.asgi_variants import bare, each_variant
+from tests.support.asgi_server import (
+    LIFESPAN,
+    SHUTDOWN,
+    STARTUP,
+    Exchange,
+    each_loop,
+    start_and_stop,
+)
+from tests.support.child import run as run_in_child
+from tests.support.journal import AppError, raises_just
 
 STARTED = {"type": "lifespan.startup.complete"}
 STOPPED = {"type": "lifespan.shutdown.complete"}
@@ -105,7 +112,14 @@ server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
 
-from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http as request, run_asyncio
+from tests.support.asgi_server import (
+    LIFESPAN,
+    SHUTDOWN,
+    STARTUP,
+    Exchange,
+    http as request,
+    run_asyncio,
+)
 from pyroscope_otel.asgi import PyroscopeMiddleware
 
 async def app(scope, receive, send):

@@ -3,10 +3,7 @@
 from functools import partial
 
 import pytest
-from asgi_server import Exchange, http, run_asyncio, serve, websocket
-from asgi_variants import bare, ours, starlettes_own
 from fastapi import APIRouter, FastAPI
-from journal import PATH, AppError, AppExit
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
@@ -15,6 +12,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Host, Mount, Route, WebSocketRoute
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
+from tests.adapters.asgi_variants import bare, ours, starlettes_own
+from tests.support.asgi_server import Exchange, http, run_asyncio, serve, websocket
+from tests.support.journal import PATH, AppError, AppExit
 
 ADDED = ("add", "span_name")
 

@@ -2,12 +2,20 @@
 
 import anyio
 import pytest
-from asgi_server import START, Exchange, chunk, each_loop, http, run_asyncio, start_and_stop
-from asgi_variants import bare, each_variant
-from journal import AppError
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.adapters.asgi_variants import bare, each_variant
+from tests.support.asgi_server import (
+    START,
+    Exchange,
+    chunk,
+    each_loop,
+    http,
+    run_asyncio,
+    start_and_stop,
+)
+from tests.support.journal import AppError
 
 COUNT = 20
 

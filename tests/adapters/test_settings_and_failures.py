@@ -6,21 +6,29 @@ import sys
 from functools import partial
 
 import pytest
-from asgi_server import LIFESPAN, STARTUP, Exchange, http, run_asyncio, serve, websocket
-from asgi_variants import added_to_starlette
-from asgi_variants import bare as bare_asgi
-from child import run as run_child
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from wsgi_server import Exchange as WsgiExchange
-from wsgi_server import environ
-from wsgi_variants import bare as bare_wsgi
 
-from pyroscope_otel import asgi, failure, processor, request, wsgi
-from pyroscope_otel.attribution import Hold
-from pyroscope_otel.following import switch
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel import asgi, wsgi
+from pyroscope_otel.link import failure, held_request, processor, switch
+from pyroscope_otel.link.attribution import Hold
+from pyroscope_otel.setup.settings import SettingsError
+from tests.adapters.asgi_variants import added_to_starlette
+from tests.adapters.asgi_variants import bare as bare_asgi
+from tests.adapters.wsgi_variants import bare as bare_wsgi
+from tests.support.asgi_server import (
+    LIFESPAN,
+    STARTUP,
+    Exchange,
+    http,
+    run_asyncio,
+    serve,
+    websocket,
+)
+from tests.support.child import run as run_child
+from tests.support.wsgi_server import Exchange as WsgiExchange
+from tests.support.wsgi_server import environ
 
 BAD = {"sample_rat": 5}
 MESSAGE = "argument sample_rat is not a setting; did you mean argument sample_rate?"
@@ -180,7 +188,7 @@ def test_missing_instrumentation(kind, adapter, app, settings, monkeypatch):
 
 def test_missing_instrumentation_where_starlettes_own_traces(settings, monkeypatch):
     """It is needed for websockets alone, and that is no reason not to start."""
-    from asgi_variants import starlettes_own_in_starlette_inside
+    from tests.adapters.asgi_variants import starlettes_own_in_starlette_inside
 
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.asgi", None)
     app = starlettes_own_in_starlette_inside(Endpoint(), settings)
@@ -220,7 +228,7 @@ def failures(monkeypatch, caplog):
 
 
 PLACES = [
-    (request, "is_traced_outside", "hold a request's profile"),
+    (held_request, "is_traced_outside", "hold a request's profile"),
     (switch, "current_context", "follow the current context"),
     (switch, "change", None),
     (Hold, "take", None),

@@ -3,8 +3,17 @@
 from functools import partial
 
 import pytest
-from asgi_server import Exchange, each_loop, http, run_asyncio, serve, start_and_stop
-from asgi_variants import (
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+
+from pyroscope_otel.asgi import PyroscopeMiddleware
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.adapters.asgi_variants import (
     VARIANTS,
     added_to_instrumented_fastapi,
     added_to_instrumented_starlette,
@@ -21,25 +30,16 @@ from asgi_variants import (
     starlettes_own_outside,
     tracing_fastapi_inside,
 )
-from opentelemetry import context as otel_context
-from opentelemetry import trace
-from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount
-from wsgi_server import Exchange as WsgiExchange
-from wsgi_server import environ
-from wsgi_variants import bare as bare_wsgi
-from wsgi_variants import contrib_inside as contrib_inside_wsgi
-from wsgi_variants import (
+from tests.adapters.wsgi_variants import bare as bare_wsgi
+from tests.adapters.wsgi_variants import contrib_inside as contrib_inside_wsgi
+from tests.adapters.wsgi_variants import (
     in_instrumented_flask,
     instrumented_flask_inside,
     instrumented_flask_inside_twice,
 )
-
-from pyroscope_otel.asgi import PyroscopeMiddleware
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from tests.support.asgi_server import Exchange, each_loop, http, run_asyncio, serve, start_and_stop
+from tests.support.wsgi_server import Exchange as WsgiExchange
+from tests.support.wsgi_server import environ
 
 
 class Endpoint:

@@ -6,7 +6,8 @@ Each case in a process of its own: the global tracer provider can be set once.
 from __future__ import annotations
 
 import pytest
-from child import run
+
+from tests.support.child import run
 
 BEGIN = """
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")

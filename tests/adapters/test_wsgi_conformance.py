@@ -8,11 +8,12 @@ from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import pytest
-from journal import PATH, AppError
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from opentelemetry.trace import SpanKind
-from wsgi_server import Exchange, environ
-from wsgi_variants import (
+
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.wsgi import PyroscopeMiddleware
+from tests.adapters.wsgi_variants import (
     application,
     bare,
     contrib_outside,
@@ -22,9 +23,8 @@ from wsgi_variants import (
     instrumented_flask_inside,
     twice,
 )
-
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
-from pyroscope_otel.wsgi import PyroscopeMiddleware
+from tests.support.journal import PATH, AppError
+from tests.support.wsgi_server import Exchange, environ
 
 
 @each_variant

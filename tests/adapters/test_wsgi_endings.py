@@ -4,10 +4,8 @@ Scenario 41, for each of them.
 """
 
 import pytest
-from endings import Table
-from journal import AppError, AppExit, raises_just
-from wsgi_server import Exchange, environ
-from wsgi_variants import (
+
+from tests.adapters.wsgi_variants import (
     MORE_OF_US,
     OURS,
     OUTSIDE,
@@ -16,6 +14,9 @@ from wsgi_variants import (
     each_variant,
     variants_but,
 )
+from tests.support.endings import Table
+from tests.support.journal import AppError, AppExit, raises_just
+from tests.support.wsgi_server import Exchange, environ
 
 ending = Table(
     nested_applications="the variants `twice`, `nested_flasks` and others",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import flask
 import pytest
-from journal import ROUTE
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 
 from pyroscope_otel.wsgi import PyroscopeMiddleware
+from tests.support.journal import ROUTE
 
 # `answer()` returns a body: user code as both an application and a view have it.
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import sync_playwright
-from sending import Span, send_request
-from shop_stacks import SERVE, search_stacks
-from waiting import go
 
-from pyroscope_otel.local import LocalServer
+from pyroscope_otel.tools.serve import LocalServer
+from tests.browser.sending import Span, send_request
+from tests.browser.shop_stacks import SERVE, search_stacks
+from tests.browser.waiting import go
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request, send_samples, send_spans
-from shop_stacks import SEARCH
-from waiting import eventually
 
-from pyroscope_otel.local import LocalServer
+from pyroscope_otel.tools.serve import LocalServer
+from tests.browser.sending import Span, send_request, send_samples, send_spans
+from tests.browser.shop_stacks import SEARCH
+from tests.browser.waiting import eventually
 
 WORK = [([SEARCH], 5)]
 

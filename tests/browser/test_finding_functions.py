@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
-from shop_stacks import RANK, SEARCH, SERVE, TOKENISE
+
+from tests.browser.sending import Span, send_request
+from tests.browser.shop_stacks import RANK, SEARCH, SERVE, TOKENISE
 
 HELP = ("helper", "/srv/shop/help.py", 3)
 

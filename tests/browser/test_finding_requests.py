@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
-from waiting import eventually
+
+from tests.browser.sending import Span, send_request
+from tests.browser.waiting import eventually
 
 WORK = [("work", "/srv/shop/work.py", 4)]
 

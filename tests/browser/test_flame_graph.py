@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
-from shop_stacks import LIBRARY
-from waiting import eventually
+
+from tests.browser.sending import Span, send_request
+from tests.browser.shop_stacks import LIBRARY
+from tests.browser.waiting import eventually
 
 ROW = 21  # pixels
 

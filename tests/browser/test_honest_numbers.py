@@ -6,7 +6,8 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request, send_samples
+
+from tests.browser.sending import Span, send_request, send_samples
 
 WORK = [("work", "/srv/shop/work.py", 4)]
 SECONDS = 1000.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
+
+from tests.browser.sending import Span, send_request
 
 MARKUP = "<img src=x onerror=alert(1)><script>window.hacked = 1</script>"
 LINK = "javascript:window.hacked=2//"

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
-from shop_stacks import SERVE
+
+from tests.browser.sending import Span, send_request
+from tests.browser.shop_stacks import SERVE
 
 HOSTILE = "<img src=x onerror=alert(1)></style></script><script>alert(2)</script>"
 

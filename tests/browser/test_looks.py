@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
-from sending import Span, send_request
-from waiting import eventually, go
+
+from tests.browser.sending import Span, send_request
+from tests.browser.waiting import eventually, go
 
 PHONE = {"width": 390, "height": 844}
 

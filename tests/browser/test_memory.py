@@ -6,10 +6,10 @@ import gzip
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_memory, send_request
-from shop_stacks import SEARCH, SERVE, search_stacks
 
 from pyroscope_otel.pprof.messages import PprofProfile
+from tests.browser.sending import Span, send_memory, send_request
+from tests.browser.shop_stacks import SEARCH, SERVE, search_stacks
 
 MIB = 1024 * 1024
 LOAD = ("load", "/srv/shop/models.py", 5)

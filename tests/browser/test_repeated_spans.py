@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
+
+from tests.browser.sending import Span, send_request
 
 QUERY = "SELECT * FROM stock WHERE id = ?"
 TRACEBACK = 'Traceback (most recent call last):\n  File "/srv/shop/api.py", line 82\nValueError'

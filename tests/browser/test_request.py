@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request, send_samples, send_spans
 
 from pyroscope_otel.pprof.messages import PprofProfile
+from tests.browser.sending import Span, send_request, send_samples, send_spans
 
 
 def spans(page):

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request, send_samples, send_spans
-from waiting import eventually
+
+from tests.browser.sending import Span, send_request, send_samples, send_spans
+from tests.browser.waiting import eventually
 
 
 def rows(page):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
-from sending import Span, send_request
+
+from tests.browser.sending import Span, send_request
 
 MINUS = "\N{MINUS SIGN}"
 

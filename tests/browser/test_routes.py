@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import expect
-from sending import Span, send_request
-from shop_stacks import search_stacks
+
+from tests.browser.sending import Span, send_request
+from tests.browser.shop_stacks import search_stacks
 
 ROUTE = "#/route?service=shop&route=GET+%2Fa"
 

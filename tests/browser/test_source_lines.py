@@ -6,9 +6,9 @@ import os
 
 import pytest
 from playwright.sync_api import expect
-from sending import Span, send_request
 
-from pyroscope_otel.local import LocalServer
+from pyroscope_otel.tools.serve import LocalServer
+from tests.browser.sending import Span, send_request
 
 TEXT = "def search():\n    rank()\n    <b>hostile</b>\n\n\ndef rank():\n    pass\n"
 

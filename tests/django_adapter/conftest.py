@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-
-# The servers, journals and endings are those of the other adapters' tests.
-sys.path.append(str(Path(__file__).parents[1] / "adapters"))
-
-from adapters.conftest import journal, provider  # noqa: F401  after the path
 from django.test import override_settings
-from django_project import OURS, Urls
 from opentelemetry.instrumentation.django import DjangoInstrumentor
+
+from tests.adapters.conftest import journal, provider  # noqa: F401  after the path
+from tests.django_adapter.django_project import OURS, Urls
 
 
 @pytest.fixture

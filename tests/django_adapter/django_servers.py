@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 from functools import partial
 
-import event_loops
 import pytest
-from asgi_server import Exchange as AsgiExchange
-from asgi_server import http
-from wsgi_server import Exchange as WsgiExchange
+
+from tests.support import event_loops
+from tests.support.asgi_server import Exchange as AsgiExchange
+from tests.support.asgi_server import http
+from tests.support.wsgi_server import Exchange as WsgiExchange
 
 
 def wsgi(project):

@@ -10,10 +10,10 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
-from django_project import each_of, each_variant, ours_first
-from django_servers import each_server, each_server_and_loop
 
-from pyroscope_otel import thread_labels
+from pyroscope_otel.link import thread_labels
+from tests.django_adapter.django_project import each_of, each_variant, ours_first
+from tests.django_adapter.django_servers import each_server, each_server_and_loop
 
 # Views. Each notes at every step what a sample of it would carry.
 

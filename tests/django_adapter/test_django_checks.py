@@ -7,17 +7,17 @@ import sys
 import pytest
 from django.core.checks import run_checks
 from django.test import override_settings
-from django_project import CONTRIB, HYBRID, OURS
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from pyroscope_otel import tracing
-from pyroscope_otel.findings.exporting import Exports, exporters_asked_for, judge_exports
-from pyroscope_otel.findings.names import judge_names
-from pyroscope_otel.findings.profiling import judge_visibility
-from pyroscope_otel.settings import read_settings
+from pyroscope_otel.setup import tracing
+from pyroscope_otel.setup.findings.exporting import Exports, exporters_asked_for, judge_exports
+from pyroscope_otel.setup.findings.names import judge_names
+from pyroscope_otel.setup.findings.profiling import judge_visibility
+from pyroscope_otel.setup.settings import read_settings
 from pyroscope_otel_django import configuration
+from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS
 
 
 @pytest.fixture

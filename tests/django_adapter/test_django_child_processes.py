@@ -42,7 +42,7 @@ def request(_=None):
     import django
     django.setup()
     from django.test import Client
-    from pyroscope_otel import thread_labels
+    from pyroscope_otel.link import thread_labels
     profile_id = Client().get("/").content.decode()
     running = "agent" if thread_labels.agent_is_running() else "none"
     say(f"{os.getpid()} {running} {len(profile_id)}")
@@ -52,7 +52,7 @@ def job(_=None):
     import django
     django.setup()
     from opentelemetry import trace
-    from pyroscope_otel import thread_labels
+    from pyroscope_otel.link import thread_labels
     with trace.get_tracer("shop").start_as_current_span("job"):
         say("agent" if thread_labels.agent_is_running() else "none")
 

@@ -9,12 +9,12 @@ import time
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
-from django_project import CONTRIB, HYBRID, OURS
 
 from pyroscope_otel.relay.relay import RelayState
-from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel.setup.setting_table import TABLE
 from pyroscope_otel_django import configuration
 from pyroscope_otel_django.management.commands import pyroscope
+from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS
 
 
 @pytest.fixture

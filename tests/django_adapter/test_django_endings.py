@@ -9,10 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-import event_loops
 import pytest
-from asgi_server import LIFESPAN, http, websocket
-from asgi_server import Exchange as AsgiExchange
 from asgiref.sync import sync_to_async
 from django import VERSION
 from django.conf import settings
@@ -20,7 +17,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
-from django_project import (
+
+from tests.django_adapter.django_project import (
     OF_OURS,
     contrib_above,
     contrib_around,
@@ -30,12 +28,15 @@ from django_project import (
     our_other_middleware_around,
     ours_first,
 )
-from django_servers import each_server, each_server_and_loop, wsgi
-from endings import Table
-from journal import AppError, AppExit, raises_just
-from span_profiles import profile_of_span
-from wsgi_server import Exchange as WsgiExchange
-from wsgi_server import environ
+from tests.django_adapter.django_servers import each_server, each_server_and_loop, wsgi
+from tests.support import event_loops
+from tests.support.asgi_server import LIFESPAN, http, websocket
+from tests.support.asgi_server import Exchange as AsgiExchange
+from tests.support.endings import Table
+from tests.support.journal import AppError, AppExit, raises_just
+from tests.support.span_profiles import profile_of_span
+from tests.support.wsgi_server import Exchange as WsgiExchange
+from tests.support.wsgi_server import environ
 
 ending = Table(
     nested_applications="the variants `ours_twice`, `our_other_middleware_around` and others",

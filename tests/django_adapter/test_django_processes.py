@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from child import run
+
+from tests.support.child import run
 
 PROJECT = """
 import django
@@ -13,7 +14,8 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import path
 from opentelemetry import trace
-from pyroscope_otel import agent, thread_labels
+from pyroscope_otel.setup import agent
+from pyroscope_otel.link import thread_labels
 
 ids = []
 
@@ -86,7 +88,7 @@ def test_a_management_command_has_no_agent_though_set_up_without_code(start):
     lines = run(
         PROJECT
         + f"""
-from pyroscope_otel import configuration
+from pyroscope_otel.setup import configuration
 configuration.apply(
     {{"application_name": "shop", "server_address": "http://127.0.0.1:9", "start": {start!r}}},
     replaceable=True,
@@ -151,7 +153,7 @@ def test_runserver_serves_what_was_set_up_without_code():
         PROJECT
         + SERVE_ONE
         + """
-from pyroscope_otel import configuration
+from pyroscope_otel.setup import configuration
 configuration.apply({"application_name": "shop"}, replaceable=True)
 set_up()
 execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreading"])

@@ -7,28 +7,34 @@ import logging
 import warnings
 from functools import partial
 
-import event_loops
 import pyroscope
 import pytest
-from asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
-from django_project import OF_OURS, Project, Urls, contrib_above, each_of, ours_first
-from django_servers import asgi, each_server
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from span_profiles import profile_of_span
-from wsgi_server import Exchange as WsgiExchange
-from wsgi_server import environ
 
-from pyroscope_otel import failure
-from pyroscope_otel.attribution import Hold
-from pyroscope_otel.following import switch
+from pyroscope_otel.link import failure, switch
+from pyroscope_otel.link.attribution import Hold
 from pyroscope_otel_django import streaming
 from pyroscope_otel_django.asgi import get_asgi_application
+from tests.django_adapter.django_project import (
+    OF_OURS,
+    Project,
+    Urls,
+    contrib_above,
+    each_of,
+    ours_first,
+)
+from tests.django_adapter.django_servers import asgi, each_server
+from tests.support import event_loops
+from tests.support.asgi_server import LIFESPAN, SHUTDOWN, STARTUP, Exchange, http
+from tests.support.span_profiles import profile_of_span
+from tests.support.wsgi_server import Exchange as WsgiExchange
+from tests.support.wsgi_server import environ
 
 each_root = each_of(ours_first, contrib_above)
 

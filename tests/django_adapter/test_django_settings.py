@@ -10,13 +10,13 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import Client, override_settings
-from django_project import CONTRIB, HYBRID, OURS, Urls
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel_django import configuration
 from pyroscope_otel_django.configuration import read, read_project
+from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS, Urls
 
 
 @pytest.fixture

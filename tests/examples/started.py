@@ -27,11 +27,15 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from traces import Span, TraceReceiver
 
-from pyroscope_otel.receiver import Receiver, Sample
+from pyroscope_otel.tools.receiver import Receiver
+from tests.examples.trace_receiver import Span, TraceReceiver
+
+if TYPE_CHECKING:
+    from pyroscope_otel.pprof.pushes import Sample
 
 ROOT = Path(__file__).parents[2]
 OBSERVABILITY = ROOT / "example_apps" / "observability"

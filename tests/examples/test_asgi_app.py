@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from started import started
+
+from tests.examples.started import started
 
 pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
 

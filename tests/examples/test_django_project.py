@@ -6,7 +6,8 @@ import json
 import socket
 
 import pytest
-from started import started
+
+from tests.examples.started import started
 
 MANAGE = "example_apps/django_project/manage.py"
 

@@ -7,9 +7,10 @@ import re
 import shlex
 import signal
 
-import child
 import pytest
-from started import ROOT, started
+
+from tests.examples.started import ROOT, started
+from tests.support import child
 
 pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
 

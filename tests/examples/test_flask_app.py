@@ -6,7 +6,8 @@ import re
 import shlex
 
 import pytest
-from started import ROOT, started
+
+from tests.examples.started import ROOT, started
 
 FILE = "example_apps/flask_app.py"
 

@@ -13,9 +13,16 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from started import COMPOSE, DATA_SOURCES, OBSERVABILITY, ROOT, TRACES_TO_PROFILES, command_of
 
-from pyroscope_otel.setting_table import BY_NAME
+from pyroscope_otel.setup.setting_table import BY_NAME
+from tests.examples.started import (
+    COMPOSE,
+    DATA_SOURCES,
+    OBSERVABILITY,
+    ROOT,
+    TRACES_TO_PROFILES,
+    command_of,
+)
 
 TEMPO = yaml.safe_load((OBSERVABILITY / "tempo.yaml").read_text())
 SERVICES = COMPOSE["services"]

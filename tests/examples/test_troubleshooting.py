@@ -6,14 +6,14 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import child
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from started import ROOT
 
-from pyroscope_otel.receiver import Receiver
+from pyroscope_otel.tools.receiver import Receiver
+from tests.examples.started import ROOT
+from tests.support import child
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-# The servers, journals and endings are those of the other adapters' tests.
-sys.path.append(str(Path(__file__).parents[1] / "adapters"))
-
-from adapters.conftest import journal, provider, settings  # noqa: F401  after the path
+from tests.adapters.conftest import journal, provider, settings  # noqa: F401  after the path
 
 
 @pytest.fixture

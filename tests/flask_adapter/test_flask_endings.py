@@ -2,14 +2,14 @@
 
 import flask
 import pytest
-from endings import Table
-from flask_variants import RULE, each_variant, serving
-from journal import AppError, AppExit, raises_just
 from opentelemetry import trace
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from wsgi_server import Exchange, environ
 
 from pyroscope_otel_flask import Pyroscope
+from tests.flask_adapter.flask_variants import RULE, each_variant, serving
+from tests.support.endings import Table
+from tests.support.journal import AppError, AppExit, raises_just
+from tests.support.wsgi_server import Exchange, environ
 
 ending = Table(
     lifespan="WSGI has none",

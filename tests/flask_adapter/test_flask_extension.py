@@ -4,15 +4,15 @@ import sys
 
 import flask
 import pytest
-from child import run as run_child
-from flask_variants import RULE, by_factory, serving
-from journal import PATH
 from quart import Quart
-from wsgi_server import Exchange
 
-from pyroscope_otel import configuration
-from pyroscope_otel.settings import SettingsError
+from pyroscope_otel.setup import configuration
+from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel_flask import Pyroscope
+from tests.flask_adapter.flask_variants import RULE, by_factory, serving
+from tests.support.child import run as run_child
+from tests.support.journal import PATH
+from tests.support.wsgi_server import Exchange
 
 
 def installed():

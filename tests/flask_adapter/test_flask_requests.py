@@ -6,12 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import flask
 import pytest
-from flask_variants import at_once, each_variant, instrumented_later, serving, wsgi_instrumented
 from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.trace import SpanKind
 
 from pyroscope_otel_flask import Pyroscope
+from tests.flask_adapter.flask_variants import (
+    at_once,
+    each_variant,
+    instrumented_later,
+    serving,
+    wsgi_instrumented,
+)
 
 
 @pytest.fixture

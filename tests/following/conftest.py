@@ -1,17 +1,11 @@
 """Each test here is run with marks, and where nobody reads them."""
 
 import gc
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from pyroscope_otel.marks import MARKS
-
-# Requests and the servers for them are those of the adapters' tests.
-for sibling in ("adapters", "django_adapter"):
-    sys.path.append(str(Path(__file__).parents[1] / sibling))
+from pyroscope_otel.link.marks import MARKS
 
 
 @pytest.fixture(params=["stack", "thread"])
@@ -21,16 +15,9 @@ def attribution(request):
 
 
 @pytest.fixture
-def marks_alone(attribution):
-    """For what marks alone can do, or is about them."""
-    if attribution == "thread":
-        pytest.skip("where nobody reads marks, there are none")
-
-
-@pytest.fixture
 def case(recorder, provider, exporter, attribution):
     """A case, whose samples wait for their upload. No number is in use after it."""
-    from held_case import Case
+    from tests.following.held_case import Case
 
     before = in_use()
     MARKS.upload_kinds = {"process_cpu"}

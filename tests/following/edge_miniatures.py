@@ -8,15 +8,10 @@ from __future__ import annotations
 import contextlib
 
 import flask
-from asgi_server import START, chunk, http
-from asgi_server import Exchange as AsgiExchange
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import StreamingHttpResponse
 from django.test import override_settings
-from django_project import Urls
-from event_loops import run
-from journal import PATH, ROUTE
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
 from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -27,9 +22,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as StarlettesOwn
 from starlette.routing import Route
-from wsgi_server import Exchange as WsgiExchange
 
-from pyroscope_otel.marks import nearest_mark
+from pyroscope_otel.link.marks import nearest_mark
+from tests.django_adapter.django_project import Urls
+from tests.support.asgi_server import START, chunk, http
+from tests.support.asgi_server import Exchange as AsgiExchange
+from tests.support.event_loops import run
+from tests.support.journal import PATH, ROUTE
+from tests.support.wsgi_server import Exchange as WsgiExchange
 
 
 class Provider(trace.TracerProvider):

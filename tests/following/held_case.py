@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from anyio.lowlevel import checkpoint
-from asgi_server import START, chunk
-from samples import Samples
 from starlette.middleware import Middleware
 
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.following.samples import Samples
+from tests.support.asgi_server import START, chunk
 
 EVERYWHERE = {"before", "first line", "endpoint", "streaming", "background", "last line", "after"}
 

@@ -11,10 +11,11 @@ import socket
 import sys
 
 import pytest
-from event_loops import run
 from opentelemetry import trace
 from opentelemetry.context import Context
-from threads import in_threads
+
+from tests.support.event_loops import run
+from tests.support.threads import in_threads
 
 uvloop = pytest.importorskip("uvloop")
 

@@ -6,10 +6,11 @@ In each, code of the task runs where its root span has ended.
 from __future__ import annotations
 
 from celery.app.trace import build_tracer
-from celery_app import traced_celery
-from edge_miniatures import Provider, is_somebody
 from redis import Redis
 from rq.job import Job
+
+from tests.following.celery_app import traced_celery
+from tests.following.edge_miniatures import Provider, is_somebody
 
 
 def invoice():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from child import run
+
+from tests.support.child import run
 
 SETUP = """
 import contextvars, warnings
 from opentelemetry.sdk.trace import TracerProvider
-from recorder import Recorder
+from tests.support.recorder import Recorder
 
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
@@ -18,8 +19,9 @@ def now():
 """
 
 PROCESSOR = """
-from pyroscope_otel import PyroscopeSpanProcessor, failure
-from pyroscope_otel.following.switch import STATE
+from pyroscope_otel import PyroscopeSpanProcessor
+from pyroscope_otel.link import failure
+from pyroscope_otel.link.switch import STATE
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(PyroscopeSpanProcessor())
@@ -136,7 +138,7 @@ def test_nothing_is_hooked_before_there_is_a_processor():
         + """
 import asyncio, concurrent.futures, opentelemetry.context
 before = asyncio.Handle._run, concurrent.futures.ThreadPoolExecutor.submit, list(sys.meta_path)
-import pyroscope_otel, pyroscope_otel.processor
+import pyroscope_otel, pyroscope_otel.link.processor
 after = asyncio.Handle._run, concurrent.futures.ThreadPoolExecutor.submit, list(sys.meta_path)
 print(before == after)
 """
@@ -259,7 +261,8 @@ async def trio_main():
         for name in "AB":
             nursery.start_soon(request, name, trio.lowlevel.checkpoint)
 def install():
-    from pyroscope_otel import PyroscopeSpanProcessor, failure
+    from pyroscope_otel import PyroscopeSpanProcessor
+    from pyroscope_otel.link import failure
     failure.reraise = True
     provider.add_span_processor(PyroscopeSpanProcessor())
 """

@@ -13,15 +13,15 @@ import sys
 import threading
 
 import pytest
-from child import run as run_in_child
-from event_loops import closing_loop, each_loop, run
-from garbage import collected_by_hand
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from threads import in_threads
 
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.support.child import run as run_in_child
+from tests.support.event_loops import closing_loop, each_loop, run
+from tests.support.garbage import collected_by_hand
+from tests.support.threads import in_threads
 
 needs_eager_tasks = pytest.mark.skipif(
     sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12"
@@ -845,13 +845,14 @@ import asyncio, warnings
 warnings.simplefilter("ignore")
 import nest_asyncio
 from opentelemetry.context import Context
-from threads import in_threads
+from tests.support.threads import in_threads
 from opentelemetry.sdk.trace import TracerProvider
-from recorder import Recorder
+from tests.support.recorder import Recorder
 
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
-from pyroscope_otel import PyroscopeSpanProcessor, failure
+from pyroscope_otel import PyroscopeSpanProcessor
+from pyroscope_otel.link import failure
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(PyroscopeSpanProcessor())

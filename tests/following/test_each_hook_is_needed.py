@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextvars
 
-import edge_miniatures
-import loop_miniatures
 import pytest
-import task_miniatures
-import twisted_miniatures
-import worker_miniatures
-from installed import hook_of, patch_of
 
-from pyroscope_otel import following, thread_labels
+from pyroscope_otel import following
+from pyroscope_otel.link import thread_labels
+from tests.following import (
+    edge_miniatures,
+    loop_miniatures,
+    task_miniatures,
+    twisted_miniatures,
+    worker_miniatures,
+)
+from tests.following.installed import hook_of, patch_of
 
 MINIATURES = [
     *worker_miniatures.MINIATURES,

@@ -7,13 +7,13 @@ import weakref
 
 import greenlet
 import pytest
-from child import run
-from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel import following
 from pyroscope_otel.following.greenlets import Greenlets
+from tests.support.child import run
+from tests.support.garbage import collected_by_hand
 
 
 @pytest.fixture(autouse=True)
@@ -416,15 +416,16 @@ def test_nothing_grows(tracer, now):
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 IMPORT = """
 import gevent
-from recorder import Recorder
+from tests.support.recorder import Recorder
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
-from pyroscope_otel import failure, following
-from pyroscope_otel.following.switch import STATE
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link import failure
+from pyroscope_otel import following
+from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(PyroscopeSpanProcessor())

@@ -7,11 +7,11 @@ import contextlib
 import functools
 
 import pytest
-from event_loops import run
-from installed import ABSENT, attributes, hook_of, patched
 
 from pyroscope_otel import following
 from pyroscope_otel.following.hook import Hook, Patch
+from tests.following.installed import ABSENT, attributes, hook_of, patched
+from tests.support.event_loops import run
 
 anyio_to_thread = pytest.importorskip("anyio.to_thread")
 asgiref = pytest.importorskip("asgiref.sync")

@@ -8,11 +8,11 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import Span
-from span_profiles import profile_of_span
 
 from pyroscope_otel import following
 from pyroscope_otel.following.otel_context import ContextSwitches, Renames
-from pyroscope_otel.profile import PROFILE_ID_ATTRIBUTE
+from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
+from tests.support.span_profiles import profile_of_span
 
 
 def attach(span):

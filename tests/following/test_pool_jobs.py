@@ -11,15 +11,15 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from event_loops import each_loop, run
-from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
-from threads import in_threads
 
-from pyroscope_otel.marks import LABEL
+from pyroscope_otel.link.marks import LABEL
+from tests.support.event_loops import each_loop, run
+from tests.support.garbage import collected_by_hand
+from tests.support.threads import in_threads
 
 asgiref = pytest.importorskip("asgiref.sync")
 

@@ -8,7 +8,24 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from asgi_server import (
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind
+from starlette.middleware import Middleware
+
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from tests.following.held_case import EVERYWHERE, Endpoint, Outermost, normal, stream
+from tests.following.samples import Samples
+from tests.following.traced_apps import (
+    contrib,
+    contribs_fastapi,
+    contribs_starlette,
+    each_asgi,
+    each_of,
+    starlettes_own,
+    tracing_fastapi,
+)
+from tests.support.asgi_server import (
     Exchange,
     chunk,
     each_loop,
@@ -18,24 +35,7 @@ from asgi_server import (
     start_and_stop,
     websocket,
 )
-from held_case import EVERYWHERE, Endpoint, Outermost, normal, stream
-from journal import AppError, AppExit, raises_just
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanKind
-from samples import Samples
-from starlette.middleware import Middleware
-from traced_apps import (
-    contrib,
-    contribs_fastapi,
-    contribs_starlette,
-    each_asgi,
-    each_of,
-    starlettes_own,
-    tracing_fastapi,
-)
-
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from tests.support.journal import AppError, AppExit, raises_just
 
 TRACEPARENT = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
 

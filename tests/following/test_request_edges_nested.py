@@ -7,26 +7,26 @@ from functools import partial
 
 import pytest
 from anyio.lowlevel import checkpoint
-from asgi_server import Exchange, http, run_asyncio, serve
 from fastapi import BackgroundTasks, FastAPI
-from held_case import Endpoint, normal
-from journal import PATH
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
-from samples import Samples
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
 from starlette.routing import Mount
-from traced_apps import contrib, contribs_fastapi, starlettes_own, tracing_fastapi
 
 import pyroscope_otel
 from pyroscope_otel.asgi import PyroscopeMiddleware
-from pyroscope_otel.attribution import Hold
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link.attribution import Hold
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from tests.following.held_case import Endpoint, normal
+from tests.following.samples import Samples
+from tests.following.traced_apps import contrib, contribs_fastapi, starlettes_own, tracing_fastapi
+from tests.support.asgi_server import Exchange, http, run_asyncio, serve
+from tests.support.journal import PATH
 
 
 @pytest.fixture

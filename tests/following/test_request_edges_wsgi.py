@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from asgi_server import Exchange as AsgiExchange
-from asgi_server import http
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
-from django_project import Urls
-from event_loops import each_loop, run
-from journal import AppError, AppExit, raises_just
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from traced_apps import contribs_flask, contribs_wsgi, each_of, each_wsgi
-from wsgi_server import Exchange, environ
 
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from tests.django_adapter.django_project import Urls
+from tests.following.traced_apps import contribs_flask, contribs_wsgi, each_of, each_wsgi
+from tests.support.asgi_server import Exchange as AsgiExchange
+from tests.support.asgi_server import http
+from tests.support.event_loops import each_loop, run
+from tests.support.journal import AppError, AppExit, raises_just
+from tests.support.wsgi_server import Exchange, environ
 
 
 class Body:

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 
 import greenlet
 import pytest
-from child import run as run_child
-from event_loops import each_loop, run
 from opentelemetry.context import Context
 from sqlalchemy import Column, Integer, MetaData, Table, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -18,8 +16,10 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from pyroscope_otel import following
 from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
-from pyroscope_otel.marks import MARKS, nearest_mark
-from pyroscope_otel.request import hold_request, release, run_held_async
+from pyroscope_otel.link.held_request import hold_request, release, run_held_async
+from pyroscope_otel.link.marks import MARKS, nearest_mark
+from tests.support.child import run as run_child
+from tests.support.event_loops import each_loop, run
 
 THINGS = Table("things", MetaData(), Column("id", Integer, primary_key=True))
 
@@ -348,7 +348,8 @@ def test_without_the_hook_a_label_says_it(tracer, note, recorder, new_loop):
 
 SYNCHRONOUS = """
 import pyroscope_otel
-from pyroscope_otel import failure, following
+from pyroscope_otel.link import failure
+from pyroscope_otel import following
 failure.reraise = True
 pyroscope_otel.PyroscopeSpanProcessor()
 before = "greenlet" in sys.modules
@@ -374,7 +375,7 @@ class Hidden:
 
 sys.meta_path.insert(0, Hidden())
 import pyroscope_otel
-from pyroscope_otel import failure
+from pyroscope_otel.link import failure
 failure.reraise = True
 pyroscope_otel.PyroscopeSpanProcessor()
 import sqlalchemy

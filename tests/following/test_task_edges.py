@@ -9,17 +9,17 @@ from celery.app.task import Task
 from celery.app.trace import build_tracer, reset_worker_optimizations
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Ignore, Reject
-from celery_app import traced_celery
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from redis import Redis
 from rq.job import Job
 
 from pyroscope_otel import following
-from pyroscope_otel.attribution import Hold
-from pyroscope_otel.marks import nearest_mark
-from pyroscope_otel.processor import PyroscopeSpanProcessor
-from pyroscope_otel.request import hold_request, release, run_held
+from pyroscope_otel.link.attribution import Hold
+from pyroscope_otel.link.held_request import hold_request, release, run_held
+from pyroscope_otel.link.marks import nearest_mark
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from tests.following.celery_app import traced_celery
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import gc
 import threading
 
 import pytest
-from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from threads import in_threads
 
 from pyroscope_otel import following
 from pyroscope_otel.following.trio_steps import TrioSteps
+from tests.support.garbage import collected_by_hand
+from tests.support.threads import in_threads
 
 trio = pytest.importorskip("trio")
 pytest.importorskip("trio.testing")

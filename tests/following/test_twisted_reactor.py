@@ -14,14 +14,15 @@ SCRIPT = """
 import asyncio
 import sys
 import pyroscope
-from recorder import Recorder
+from tests.support.recorder import Recorder
 recorder = Recorder()
 pyroscope.add_thread_tag, pyroscope.remove_thread_tag = recorder.add, recorder.remove
 from opentelemetry.sdk.trace import TracerProvider
-from pyroscope_otel import PyroscopeSpanProcessor, failure
+from pyroscope_otel import PyroscopeSpanProcessor
+from pyroscope_otel.link import failure
 failure.reraise = True
 from pyroscope_otel import current_profile_id
-from pyroscope_otel.following.switch import STATE
+from pyroscope_otel.link.switch import STATE
 STATE.labels_only = sys.argv[1] == "thread"
 provider = TracerProvider()
 provider.add_span_processor(PyroscopeSpanProcessor())

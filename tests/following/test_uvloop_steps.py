@@ -16,14 +16,14 @@ import sys
 import weakref
 
 import pytest
-from event_loops import closing_loop, needs_uvloop
-from event_loops import run as run_on
 from opentelemetry.context import Context
-from threads import in_threads
 
 from pyroscope_otel import following
 from pyroscope_otel.following.uvloop_steps import UvloopSteps
-from pyroscope_otel.marks import FILENAME
+from pyroscope_otel.link.marks import FILENAME
+from tests.support.event_loops import closing_loop, needs_uvloop
+from tests.support.event_loops import run as run_on
+from tests.support.threads import in_threads
 
 uvloop = pytest.importorskip("uvloop")
 pytestmark = needs_uvloop

@@ -8,17 +8,17 @@ import importlib.util
 import threading
 
 import pytest
-from event_loops import needs_uvloop
-from garbage import collected_by_hand
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
-from threads import in_threads
 
 from pyroscope_otel import following
 from pyroscope_otel.following.worker_threads import AnyioJobs
-from pyroscope_otel.marks import LABEL
+from pyroscope_otel.link.marks import LABEL
+from tests.support.event_loops import needs_uvloop
+from tests.support.garbage import collected_by_hand
+from tests.support.threads import in_threads
 
 anyio = pytest.importorskip("anyio")
 anyio_from_thread = pytest.importorskip("anyio.from_thread")

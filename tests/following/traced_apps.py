@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asgi_variants
 import pytest
 from fastapi import FastAPI
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
@@ -13,7 +12,9 @@ from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiCo
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as StarlettesOwn
-from wsgi_variants import flask_application
+
+from tests.adapters import asgi_variants
+from tests.adapters.wsgi_variants import flask_application
 
 # Each takes user code as an ASGI application, and the middleware around it.
 

@@ -6,10 +6,11 @@ import asyncio
 import socket
 from contextlib import closing
 
-from loop_miniatures import new_root
-from threads import in_threads
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.python import threadable
+
+from tests.following.loop_miniatures import new_root
+from tests.support.threads import in_threads
 
 
 def on_a_reactors_thread(tracer, now):

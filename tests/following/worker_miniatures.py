@@ -6,11 +6,12 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from event_loops import run
-from loop_miniatures import new_root
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from threads import in_threads
+
+from tests.following.loop_miniatures import new_root
+from tests.support.event_loops import run
+from tests.support.threads import in_threads
 
 anyio = pytest.importorskip("anyio")
 anyio_to_thread = pytest.importorskip("anyio.to_thread")

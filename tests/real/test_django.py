@@ -7,7 +7,8 @@ before a body streams, and starts it on another thread than async views run on.
 from __future__ import annotations
 
 import pytest
-from bar import check
+
+from tests.real.bar import check
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -6,7 +6,8 @@ Forked workers, and what a graceful stop flushes, are in `test_servers`.
 from __future__ import annotations
 
 import pytest
-from bar import check
+
+from tests.real.bar import check
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -7,10 +7,10 @@ applications and the measuring are the benchmark's.
 from __future__ import annotations
 
 import pytest
-from bar import check
 
 from benchmarks.attribution.cases import CASES
 from benchmarks.attribution.measure import measure
+from tests.real.bar import check
 
 pytestmark = pytest.mark.timeout(180)
 

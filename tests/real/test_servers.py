@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bar import check
 
 from benchmarks.attribution.cases import CASES
 from benchmarks.attribution.programs import UWSGI
+from tests.real.bar import check
 
 pytestmark = pytest.mark.timeout(180)
 

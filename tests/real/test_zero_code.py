@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-# What starts an application and receives what it sends is that of the examples' tests.
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
-
-from started import ROOT, started
-
 from benchmarks.attribution.burn import SLICE_VARIABLE, request_of
+from tests.examples.started import ROOT, started
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -4,7 +4,7 @@
 PROGRAM = """
 import types
 from pyroscope_otel import relay
-from relay.links import Link
+from tests.relay.links import Link
 
 link = Link()
 

@@ -5,7 +5,7 @@ import ssl
 import pytest
 import trustme
 
-from pyroscope_otel import failure
+from pyroscope_otel.link import failure
 from pyroscope_otel.relay import log
 
 

@@ -3,7 +3,7 @@
 import gzip
 from dataclasses import dataclass
 
-from pyroscope_otel.marks import FILENAME
+from pyroscope_otel.link.marks import FILENAME
 from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 from pyroscope_otel.relay.translate import translate
 

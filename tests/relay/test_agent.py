@@ -4,12 +4,11 @@ import json
 
 import pyroscope
 import pytest
-from child import run
 
-from pyroscope_otel.receiver import Receiver
-
-from .agents import PROGRAM, spans
-from .server import Server, closed_port
+from pyroscope_otel.tools.receiver import Receiver
+from tests.relay.agents import PROGRAM, spans
+from tests.support.child import run
+from tests.support.push_server import Server, closed_port
 
 
 @pytest.fixture

@@ -13,12 +13,11 @@ from pyroscope import _native
 from pyroscope_otel.relay import agent_start
 from pyroscope_otel.relay import relay as relay_module
 from pyroscope_otel.relay.destination import Destination
-from pyroscope_otel.uploads import UPLOADS
-
-from .links import Link
-from .rows import body, row
-from .server import Server, closed_port
-from .test_relay import push
+from pyroscope_otel.setup.uploads import UPLOADS
+from tests.relay.links import Link
+from tests.relay.rows import body, row
+from tests.relay.test_relay import push
+from tests.support.push_server import Server, closed_port
 
 
 class Agent:

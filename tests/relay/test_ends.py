@@ -6,12 +6,11 @@ import sys
 import time
 
 import pytest
-from child import PRELUDE, run
 
-from pyroscope_otel.receiver import Receiver
-
-from .agents import PROGRAM, spans
-from .server import SILENT, Answer, Server, closed_port
+from pyroscope_otel.tools.receiver import Receiver
+from tests.relay.agents import PROGRAM, spans
+from tests.support.child import PRELUDE, run
+from tests.support.push_server import SILENT, Answer, Server, closed_port
 
 # Nothing is pushed before the end.
 START = """

@@ -3,12 +3,11 @@
 import sys
 
 import pytest
-from child import run
 
-from pyroscope_otel.receiver import Receiver
-
-from .agents import PROGRAM, spans
-from .server import SILENT, Server, closed_port
+from pyroscope_otel.tools.receiver import Receiver
+from tests.relay.agents import PROGRAM, spans
+from tests.support.child import run
+from tests.support.push_server import SILENT, Server, closed_port
 
 # From 3.12 on Python warns of each fork in a process with threads, and so does the agent.
 WARNINGS = ["-W", "ignore::DeprecationWarning"]

@@ -2,12 +2,11 @@
 
 import pytest
 
-from pyroscope_otel.findings.profiling import judge_labels
 from pyroscope_otel.relay import label_names
-
-from .rows import Mark, body, row
-from .server import Server
-from .test_relay import push, relaying
+from pyroscope_otel.setup.findings.profiling import judge_labels
+from tests.relay.rows import Mark, body, row
+from tests.relay.test_relay import push, relaying
+from tests.support.push_server import Server
 
 OURS = (("span_id", "00000000000000aa"), ("span_name", "GET /"), ("pyroscope_otel", "7-7"))
 

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroscope_otel.marks import FILENAME, LABEL
+from pyroscope_otel.link.marks import FILENAME, LABEL
 from pyroscope_otel.pprof.messages import PprofProfile
 from pyroscope_otel.relay.linking import LinkedProfile
-
-from .rows import CPU, MEMORY, Mark, labels_of, pprof, row, rows_of, translated
+from tests.relay.rows import CPU, MEMORY, Mark, labels_of, pprof, row, rows_of, translated
 
 
 def linked(profile, **options):

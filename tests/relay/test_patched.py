@@ -3,12 +3,11 @@
 import sys
 
 import pytest
-from child import run
 
-from pyroscope_otel.receiver import Receiver
-
-from .agents import PROGRAM, spans
-from .server import SILENT, Server
+from pyroscope_otel.tools.receiver import Receiver
+from tests.relay.agents import PROGRAM, spans
+from tests.support.child import run
+from tests.support.push_server import SILENT, Server
 
 PATCH = {
     "gevent": "from gevent import monkey; monkey.patch_all()\n",

@@ -11,8 +11,7 @@ import time
 import pytest
 
 from pyroscope_otel.relay.post import Route, Unreachable
-
-from .server import BROKEN, SILENT, Answer, Server, closed_port, raw_server
+from tests.support.push_server import BROKEN, SILENT, Answer, Server, closed_port, raw_server
 
 BODY = bytes(range(256)) * 1000
 

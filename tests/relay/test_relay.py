@@ -6,13 +6,12 @@ import http.client
 
 import pytest
 
-from pyroscope_otel.receiver import Receiver
 from pyroscope_otel.relay.destination import Destination
 from pyroscope_otel.relay.relay import Relay, RelayState
-
-from .links import Link
-from .rows import Mark, body, profiles_of, row, rows_of
-from .server import SILENT, Server, closed_port
+from pyroscope_otel.tools.receiver import Receiver
+from tests.relay.links import Link
+from tests.relay.rows import Mark, body, profiles_of, row, rows_of
+from tests.support.push_server import SILENT, Server, closed_port
 
 PATH = "/push.v1.PusherService/Push"
 

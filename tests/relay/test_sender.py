@@ -8,8 +8,7 @@ from pyroscope_otel.relay import sender as module
 from pyroscope_otel.relay.buffer import Buffer, Push
 from pyroscope_otel.relay.destination import Destination
 from pyroscope_otel.relay.sender import Sender
-
-from .server import BROKEN, SILENT, Answer, Server, closed_port
+from tests.support.push_server import BROKEN, SILENT, Answer, Server, closed_port
 
 
 class Sending:

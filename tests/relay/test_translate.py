@@ -4,14 +4,13 @@ import gzip
 
 import pytest
 
-from pyroscope_otel.marks import LABEL
+from pyroscope_otel.link.marks import LABEL
 from pyroscope_otel.pprof.inflating import MalformedGzip, TooLarge
 from pyroscope_otel.pprof.messages import DecodeError, PprofProfile, PushRequest
-from pyroscope_otel.receiver import decode_push
+from pyroscope_otel.pprof.pushes import decode_push
 from pyroscope_otel.relay import translate as module
 from pyroscope_otel.relay.translate import translate
-
-from .rows import MEMORY, Mark, body, labels_of, pprof, profiles_of, push, row
+from tests.relay.rows import MEMORY, Mark, body, labels_of, pprof, profiles_of, push, row
 
 
 def both():

@@ -29,8 +29,9 @@ PRELUDE = """
 import json, sys
 import pyroscope, pyroscope_otel
 from opentelemetry import trace
-from pyroscope_otel import following, tracing
-from pyroscope_otel.processor import PyroscopeSpanProcessor
+from pyroscope_otel import following
+from pyroscope_otel.setup import tracing
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 
 def is_agent_running():
     "It takes labels, and only then."

@@ -1,7 +1,8 @@
 """Set-up from OpenTelemetry's configuration file: the package is called as an instrumentation."""
 
 import pytest
-from instrumented import QUICK, run
+
+from tests.zero_code.instrumented import QUICK, run
 
 CONFIGURATION = """
 file_format: "1.0-rc.1"
@@ -23,7 +24,7 @@ instrumentation/development:
 LOG = ["OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"]
 
 LOOK = """
-from pyroscope_otel import configuration
+from pyroscope_otel.setup import configuration
 installed = configuration._process.installed
 say(linked=is_linked(), processors=processors())
 say(**installed.settings.tags if installed else {})

@@ -7,8 +7,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from pyroscope_otel import configuration, failure, zero_code
-from pyroscope_otel.setting_table import TABLE
+from pyroscope_otel import zero_code
+from pyroscope_otel.link import failure
+from pyroscope_otel.setup import configuration
+from pyroscope_otel.setup.setting_table import TABLE
 from pyroscope_otel.zero_code import PyroscopeInstrumentor
 
 NOT_CONFIGURED = (
@@ -72,7 +74,7 @@ def test_it_says_why_it_stays_out_in_one_line(environment, level, reason, monkey
 
 def test_the_only_variable_may_be_misspelt(monkeypatch, log):
     monkeypatch.setenv("PYROSCOPE_APPLICATON_NAME", "shop")
-    monkeypatch.setattr("pyroscope_otel.settings._warned_variables", set())
+    monkeypatch.setattr("pyroscope_otel.setup.settings._warned_variables", set())
     zero_code.start()
     assert log() == [
         (

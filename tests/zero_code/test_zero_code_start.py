@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from instrumented import NO_DISTRO, NO_DISTRO_LOG, PROFILED, QUICK, run
+
+from tests.zero_code.instrumented import NO_DISTRO, NO_DISTRO_LOG, PROFILED, QUICK, run
 
 LINKED = {"linked": True, "processors": 1}
 

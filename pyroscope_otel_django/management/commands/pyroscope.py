@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 
-from pyroscope_otel import sampler, thread_labels, tracing, upload_state
-from pyroscope_otel.findings.credentials import judge_credentials
-from pyroscope_otel.findings.exporting import exporters_asked_for, exports_of, judge_exporting
-from pyroscope_otel.findings.finding import Level
-from pyroscope_otel.findings.names import judge_names
-from pyroscope_otel.findings.profiling import judge_profiling, judge_visibility
-from pyroscope_otel.findings.spans import judge_spans
-from pyroscope_otel.findings.uploads import agent_rows
-from pyroscope_otel.setting_table import TABLE
-from pyroscope_otel.settings import SettingsError
-from pyroscope_otel.uploads import UPLOADS
+from pyroscope_otel import upload_state
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.setup import sampler, tracing
+from pyroscope_otel.setup.findings.credentials import judge_credentials
+from pyroscope_otel.setup.findings.exporting import exporters_asked_for, exports_of, judge_exporting
+from pyroscope_otel.setup.findings.finding import Level
+from pyroscope_otel.setup.findings.names import judge_names
+from pyroscope_otel.setup.findings.profiling import judge_profiling, judge_visibility
+from pyroscope_otel.setup.findings.spans import judge_spans
+from pyroscope_otel.setup.findings.upload_state import agent_rows
+from pyroscope_otel.setup.setting_table import TABLE
+from pyroscope_otel.setup.settings import SettingsError
+from pyroscope_otel.setup.uploads import UPLOADS
 from pyroscope_otel_django.configuration import INSTRUMENT, SETTING, read, read_project
 from pyroscope_otel_django.instrumentation import MIDDLEWARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pyroscope_otel.findings.finding import Finding
-    from pyroscope_otel.settings import Settings
+    from pyroscope_otel.setup.findings.finding import Finding
+    from pyroscope_otel.setup.settings import Settings
 
 _OPENTELEMETRYS = "opentelemetry.instrumentation.django.middleware.otel_middleware"
 

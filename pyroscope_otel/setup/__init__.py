@@ -1,0 +1,1 @@
+"""Starts and stops everything in a process: settings, tracer provider, agent, findings."""

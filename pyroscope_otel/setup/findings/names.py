@@ -1,0 +1,111 @@
+"""Do traces and profiles go under the same names?
+
+Grafana's link from a span asks for the profiles whose labels `service_name` and
+`service_namespace` equal the resource's attributes, and finds nothing otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyroscope_otel.setup.findings.finding import Finding, fine, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNKNOWN_SERVICE = "unknown_service"
+"""How OpenTelemetry's default for `service.name` begins."""
+
+DOCTOR_SERVICE = "pyroscope-otel-doctor"
+"""The service that the doctor's own profiles and spans go under, not the application's."""
+
+DOCTOR_ATTRIBUTE = "pyroscope_otel.doctor"
+"""The resource attribute of an application that only the doctor sends requests to."""
+
+
+class Names(NamedTuple):
+    """Two names that should be one.
+
+    Attributes:
+        profiles: The profiles' label; None without one.
+        traces: The resource's attribute. Where it has none, nothing contradicts
+            the label, and it is that.
+    """
+
+    profiles: str | None
+    traces: str | None
+
+    @property
+    def differ(self) -> bool:
+        """Whether the link finds nothing."""
+        return self.profiles != self.traces
+
+
+def judge_names(
+    application_name: str, tags: Mapping[str, str], resource: Mapping[str, Any]
+) -> list[Finding]:
+    """Compare the profiles' labels with the traces' resource.
+
+    Args:
+        application_name: The name that the agent is started with.
+        tags: The tags that it is started with; one may override the name.
+        resource: The attributes of the tracer provider's resource.
+    """
+    service = service_names(application_name, tags, resource)
+    findings = []
+    if service.differ:
+        findings.append(
+            problem(
+                "names-differ",
+                f"Profiles have service_name {service.profiles!r}, traces have service.name "
+                f"{service.traces!r}: Grafana's link from a trace finds no profile.",
+                "Leave application_name (PYROSCOPE_APPLICATION_NAME) out, so that it is taken from "
+                "service.name, or give both the same value. service.name is in the resource that "
+                "the application's code makes; if that has none, it is OTEL_SERVICE_NAME.",
+            )
+        )
+    elif is_unknown(service.profiles):
+        findings.append(
+            problem(
+                "service-has-no-name",
+                f"The service has no name: traces and profiles go under {service.profiles!r}.",
+                "Set OTEL_SERVICE_NAME, or application_name (PYROSCOPE_APPLICATION_NAME).",
+            )
+        )
+    namespace = service_namespaces(tags, resource)
+    if namespace.differ:
+        findings.append(
+            problem(
+                "namespaces-differ",
+                f"Profiles have service_namespace {namespace.profiles!r}, traces have "
+                f"service.namespace {namespace.traces!r}: Grafana's link from a trace finds no "
+                "profile.",
+                "Leave the tag service_namespace out: it is added. Only where the application "
+                "calls pyroscope.configure itself, give it the tag there.",
+            )
+        )
+    return findings or [
+        fine("names-match", f"Traces and profiles go under the same name, {service.profiles!r}.")
+    ]
+
+
+def service_names(
+    application_name: str, tags: Mapping[str, str], resource: Mapping[str, Any]
+) -> Names:
+    """Return `service_name` of the profiles and `service.name` of the traces."""
+    return _names("service_name", {"service_name": application_name, **tags}, resource)
+
+
+def service_namespaces(tags: Mapping[str, str], resource: Mapping[str, Any]) -> Names:
+    """Return `service_namespace` of the profiles and `service.namespace` of the traces."""
+    return _names("service_namespace", tags, resource)
+
+
+def is_unknown(name: object) -> bool:
+    """Return whether a service's name is what OpenTelemetry calls one without a name."""
+    return str(name).startswith(UNKNOWN_SERVICE)
+
+
+def _names(label: str, labels: Mapping[str, str], resource: Mapping[str, Any]) -> Names:
+    profiles = labels.get(label)
+    return Names(profiles, resource.get(label.replace("_", "."), profiles))

@@ -1,0 +1,1 @@
+"""The commands, for development and tests. No application imports them."""

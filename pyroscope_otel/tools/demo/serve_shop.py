@@ -1,0 +1,36 @@
+"""Serves the shop on a socket: `python -m pyroscope_otel.tools.demo.serve_shop DESCRIPTOR`.
+
+It ends when its standard input does: with the demo, in whatever way that ends.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+
+import uvicorn
+
+
+def main() -> int:
+    """Serve until standard input ends; return the exit status."""
+    config = uvicorn.Config(
+        "pyroscope_otel.tools.demo.shop:app",
+        log_level="error",
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def _stop_with_input(server: uvicorn.Server) -> None:
+    sys.stdin.read()
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

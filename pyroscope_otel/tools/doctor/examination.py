@@ -1,0 +1,149 @@
+"""Does the checks, one after the other, and hands on what each needs of those before."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyroscope_otel.setup import tracing
+from pyroscope_otel.setup.findings.finding import Finding, Level
+from pyroscope_otel.setup.findings.names import is_unknown, judge_names
+from pyroscope_otel.setup.findings.spans import judge_spans, sdk_is_disabled
+from pyroscope_otel.setup.setting_table import TABLE
+from pyroscope_otel.tools.doctor.application_check import check_application
+from pyroscope_otel.tools.doctor.end_to_end_check import check_end_to_end
+from pyroscope_otel.tools.doctor.masking import (
+    secrets_of,
+    secrets_of_address,
+    secrets_of_environment,
+)
+from pyroscope_otel.tools.doctor.server_check import check_server
+from pyroscope_otel.tools.doctor.settings_check import check_settings, shown
+from pyroscope_otel.tools.doctor.target import target_of
+from pyroscope_otel.tools.doctor.versions_check import check_versions, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyroscope_otel.setup.settings import Settings
+
+
+@dataclass
+class Examination:
+    """What the doctor has found.
+
+    Attributes:
+        versions: Of Python and of what is installed, by name.
+        settings: The value and source of each setting, as they may be shown.
+        settings_of: Whose they are, in words.
+        agent: How the application's agent samples and what became of its pushes, by name.
+        findings: In the order in which they were found.
+        secrets: What must not be printed.
+    """
+
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    settings_of: str = "the environment"
+    agent: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is no problem."""
+        return all(finding.level is not Level.PROBLEM for finding in self.findings)
+
+
+def examine(
+    *,
+    app: str | None,
+    path: str,
+    server: str | None,
+    read_from: str | None,
+    progress: Callable[[str], object],
+) -> Examination:
+    """Examine a set-up.
+
+    Args:
+        app: The application, if one is to be loaded.
+        path: The path of the request that it gets.
+        server: The address of the Pyroscope server, instead of the settings'.
+        read_from: The address of the server to read profiles from, if it is another.
+        progress: Called with what is being done, in words.
+    """
+    found = Examination(
+        secrets=[*secrets_of_environment(os.environ), *secrets_of_address(read_from or "")]
+    )
+    progress("Looking at what is installed")
+    found.versions = versions()
+    found.findings += check_versions()
+    if app is None:
+        found.findings += judge_spans(None, os.environ)
+    settings = _examine_settings(found, app, path, server, progress)
+    if settings is None:
+        return found
+    found.settings |= shown(settings)
+    if not settings.enabled:
+        return found
+
+    target = target_of(settings, read_from)
+    progress(f"Pushing a profile to {target.shown}, and looking for it there")
+    checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
+    found.findings += checked.findings
+    has_profiles = settings.cpu_enabled and "span_id" in settings.span_labels
+    if not has_profiles or sdk_is_disabled(os.environ):
+        return found  # No span has a profile then: the reason has been given.
+    progress("Burning CPU time in a span, and reading its profile back")
+    found.findings += check_end_to_end(settings, checked, with_exporters=app is None)
+    return found
+
+
+def _examine_settings(
+    found: Examination,
+    app: str | None,
+    path: str,
+    server: str | None,
+    progress: Callable[[str], object],
+) -> Settings | None:
+    """Return the settings in force: the application's, else the environment's."""
+    given: dict[str, object] = {"server_address": server} if server else {}
+    if app is not None:
+        progress(f"Loading {app}, and sending it requests")
+        application = check_application(app, path)
+        found.findings += application.findings
+        found.agent |= application.agent
+        if application.arguments is not None:
+            found.secrets += secrets_of(application.arguments)
+            found.settings_of = app
+            ours = {name for row in TABLE for name in row.environment}
+            checked = check_settings(
+                {**application.arguments, **given},
+                # Only what is none of ours: one may be a slip.
+                environ={name: os.environ[name] for name in os.environ.keys() - ours},
+                resource={},
+                sources={**(application.sources or {}), **dict.fromkeys(given, "--server")},
+            )
+            found.findings += checked.findings
+            return checked.settings
+    resource = tracing.resource_attributes(None)
+    checked = check_settings(
+        given,
+        environ=os.environ,
+        resource=resource,
+        sources=dict.fromkeys(given, "--server"),
+    )
+    found.findings += checked.findings
+    settings = checked.settings
+    if settings is not None:
+        found.secrets += secrets_of(vars(settings))
+        if app is None:
+            found.findings += _names_in_environment(settings, resource)
+    return settings
+
+
+def _names_in_environment(settings: Settings, resource: Mapping[str, Any]) -> list[Finding]:
+    """Compare the names where the environment has them. An application may, in its code."""
+    if is_unknown(resource.get("service.name")):
+        return []
+    return judge_names(settings.application_name, settings.tags, resource)

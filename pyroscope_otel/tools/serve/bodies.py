@@ -1,0 +1,93 @@
+"""Reading request bodies: no more than is allowed, at once and altogether, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pyroscope_otel.tools.serve.refusal import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+__all__ = ("Bodies",)
+
+
+class Bodies:
+    """Reads bodies within bounds that hold for all requests together.
+
+    Args:
+        most_bytes: The largest body, as sent.
+        most_bytes_together: How much of bodies is in memory at the same time.
+            Further requests wait.
+        seconds: How long a client has to send its body, the wait included.
+    """
+
+    def __init__(self, *, most_bytes: int, most_bytes_together: int, seconds: float) -> None:
+        self._most_bytes = most_bytes
+        self._room = most_bytes_together
+        self._seconds = seconds
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Read the body; it counts as being in memory until the block ends.
+
+        Raises:
+            Refused: 400, 408, 413 or 503; see the reasons.
+        """
+        size = self._announced(request)
+        deadline = anyio.current_time() + self._seconds
+        await self._take(size, deadline)
+        try:
+            yield await self._read(request, deadline)
+        finally:
+            self._give_back(size)
+
+    def _announced(self, request: Request) -> int:
+        """Return how large the body can get."""
+        announced = request.headers.get("content-length")
+        if announced is None:
+            return self._most_bytes
+        # By digits first: int() refuses thousands of digits.
+        digits = announced.lstrip("0") or "0"
+        if not (digits.isascii() and digits.isdigit()):
+            raise Refused(400, "Content-Length must be a number")
+        if len(digits) > len(str(self._most_bytes)) or int(digits) > self._most_bytes:
+            raise self._too_large()
+        return int(digits)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is larger than {self._most_bytes} bytes")
+
+    async def _read(self, request: Request, deadline: float) -> bytes:
+        body = bytearray()
+        with anyio.CancelScope(deadline=deadline):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > self._most_bytes:
+                    raise self._too_large()
+            return bytes(body)
+        raise Refused(408, "the body came too slowly")
+
+    async def _take(self, size: int, deadline: float) -> None:
+        while self._room < size:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            with anyio.CancelScope(deadline=deadline):
+                await turn
+            if not turn.done() or turn.cancelled():
+                raise Refused(503, "too much at once: try again later")
+        self._room -= size
+
+    def _give_back(self, size: int) -> None:
+        self._room += size
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)

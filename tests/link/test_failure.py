@@ -1,0 +1,503 @@
+"""Our own failures: the application never notices, and the log has each once."""
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import sys
+import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
+
+import greenlet
+import pytest
+from anyio import to_thread
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from pyroscope_otel.following import arrival, pool_jobs
+from pyroscope_otel.following import otel_context as otel_hooks
+from pyroscope_otel.following.hook import Hook
+from pyroscope_otel.link import (
+    failure,
+    labels_only,
+    processor,
+    switch,
+    thread_labels,
+    through_marks,
+)
+from pyroscope_otel.link.attribution import Hold
+from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
+from pyroscope_otel.link.marks import Marks
+from pyroscope_otel.link.profile import Profile
+from tests.support.held import held
+
+
+class OursError(Exception):
+    """What is injected into our code."""
+
+
+def fail(*_args, **_kwargs):
+    raise OursError
+
+
+class Unhashable:
+    """A key that cannot be looked up."""
+
+    def __hash__(self):
+        raise OursError
+
+
+@pytest.fixture
+def _logged_not_raised(monkeypatch):
+    monkeypatch.setattr(failure, "reraise", False)
+    monkeypatch.setattr(failure, "_reported", set())
+
+
+@pytest.fixture
+def log(caplog, _logged_not_raised):
+    """Return the places that were logged, each with its traceback."""
+
+    def places():
+        for record in caplog.records:
+            assert record.name == "pyroscope_otel"
+            assert record.levelno == logging.ERROR
+            assert record.exc_info[0] is OursError
+            assert record.exc_info[2] is not None
+            assert "the application is not affected" in record.getMessage()
+        return sorted(record.args[0] for record in caplog.records)
+
+    return places
+
+
+# What an application does, and what it gets
+
+
+def spans(tracer):
+    with tracer.start_as_current_span("root") as root:
+        root.update_name("renamed")
+        with tracer.start_as_current_span("child") as child:
+            assert trace.get_current_span() is child
+        assert trace.get_current_span() is root
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    return root.name, child.parent.span_id == root.context.span_id, root.end_time is not None
+
+
+def foreign_spans(tracer):
+    with tracer.start_as_current_span("root") as root:
+        context = trace.SpanContext(root.context.trace_id, 8, is_remote=False)
+        with trace.use_span(trace.NonRecordingSpan(context)) as foreign:
+            assert trace.get_current_span() is foreign
+    return trace.get_current_span() is trace.INVALID_SPAN
+
+
+def event_loop(tracer):
+    async def task(number):
+        with tracer.start_as_current_span("root") as root:
+            await asyncio.sleep(0)
+            assert trace.get_current_span() is root
+            await asyncio.sleep(0)
+        return number
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        if sys.version_info >= (3, 12):
+            loop.set_task_factory(asyncio.eager_task_factory)
+        done = loop.create_future()
+        loop.call_soon(done.set_result, 3)
+        return [*await asyncio.gather(task(1), task(2)), await done]
+
+    return asyncio.run(main())
+
+
+def thread_pool(tracer):
+    with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("root"):
+        return pool.submit(lambda *args, **kwargs: (args, kwargs), 1, key=2).result()
+
+
+def anyio_worker(tracer):
+    async def main():
+        with tracer.start_as_current_span("root") as root:
+            return await to_thread.run_sync(lambda: trace.get_current_span() is root)
+
+    result = asyncio.run(main())
+    for thread in threading.enumerate():
+        if thread.name.startswith("AnyIO worker"):
+            thread.join()
+    return result
+
+
+def greenlets(tracer):
+    def run():
+        with tracer.start_as_current_span("inner") as inner:
+            back = greenlet.getcurrent().parent.switch("out")
+            return back, trace.get_current_span() is inner
+
+    with tracer.start_as_current_span("outer") as outer:
+        other = greenlet.greenlet(run)
+        other.gr_context = contextvars.copy_context()
+        first = other.switch()
+        assert trace.get_current_span() is outer
+        return first, other.switch("in")
+
+
+def held_request(tracer):
+    def endpoint(number):
+        with tracer.start_as_current_span("root"):
+            return number
+
+    async def asynchronous_endpoint(number):
+        with tracer.start_as_current_span("root"):
+            await asyncio.sleep(0)
+            return number
+
+    async def serve():
+        hold = hold_request({})
+        if hold is None:  # As where it is held further out.
+            return await asynchronous_endpoint(2)
+        try:
+            return await run_held_async(hold, asynchronous_endpoint, 2)
+        finally:
+            release(hold)
+
+    results = [asyncio.run(serve())]
+    hold = hold_request({})
+    if hold is None:
+        results += [endpoint(0), endpoint(1)]
+    else:
+        with held(hold):
+            results.append(endpoint(0))
+        results.append(run_held(hold, endpoint, 1))
+        release(hold)
+    return results, trace.get_current_span() is trace.INVALID_SPAN
+
+
+def still_current(tracer):
+    with tracer.start_as_current_span("root", end_on_exit=False) as root:
+        root.end()
+        with tracer.start_as_current_span("next") as following:
+            return following.parent.span_id == root.context.span_id
+
+
+APPLICATIONS = [
+    spans,
+    still_current,
+    foreign_spans,
+    event_loop,
+    thread_pool,
+    anyio_worker,
+    greenlets,
+    held_request,
+]
+
+FOLLOW = "follow the current context"
+LEAVE = "leave a context"
+STEP = "follow a context"
+JOB = "run code through its mark"
+COROUTINE = "run a coroutine through its mark"
+ALL_FOLLOW = {FOLLOW, STEP, JOB, COROUTINE, LEAVE, "follow a job"}
+FOREIGN = "put a foreign span into its profile"
+START = "find the profile of a span"
+
+# What fails, and where it may be logged.
+INJECTIONS = {
+    "current_context": ((switch, "current_context"), {FOLLOW, STEP}),
+    "current_inherited": ((switch, "current_inherited"), {FOLLOW, STEP}),
+    "key": ((switch, "SPAN_KEY"), {FOLLOW, STEP}),
+    "change": ((switch, "change"), {FOLLOW, STEP, JOB, COROUTINE, LEAVE}),
+    "_relabel": ((switch, "_relabel"), {FOLLOW, STEP}),
+    "names_owner": ((switch, "names_owner"), {FOLLOW, STEP}),
+    "names_owner of a job": ((through_marks, "names_owner"), {JOB, COROUTINE}),
+    "refresh_after_greenlet_switch": ((switch, "refresh_after_greenlet_switch"), {FOLLOW, STEP}),
+    "refresh_after_greenlet_switch of a job": (
+        (through_marks, "refresh_after_greenlet_switch"),
+        {JOB, COROUTINE},
+    ),
+    "label_value": ((switch, "label_value"), {FOLLOW, STEP}),
+    "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
+    "remove": ((thread_labels, "remove_thread_tag"), ALL_FOLLOW),
+    "adopt": ((otel_hooks, "adopt"), {FOREIGN}),
+    "rename": ((Profile, "rename"), {"follow the new name of a span"}),
+    "Profile": ((processor, "Profile"), {START}),
+    "owner_after_end": ((processor, "owner_after_end"), {START}),
+    "set_owner": ((processor, "set_owner"), {START}),
+    "Hold.take": ((Hold, "take"), {START}),
+    "take": ((Marks, "take"), {START, "hold a request's profile"}),
+    "current_owner": ((pool_jobs, "current_owner"), {"note who submits a job"}),
+    "is_open": ((Profile, "is_open"), {*ALL_FOLLOW, START, FOREIGN}),
+}
+# The same where no mark is read.
+INJECTIONS_WITHOUT_MARKS = {
+    "current_owner": ((labels_only, "current_owner"), {FOLLOW}),
+    "owner_in": ((labels_only, "owner_in"), {STEP}),
+    "carry": ((labels_only, "carry"), ALL_FOLLOW),
+    "change": ((thread_labels, "change"), ALL_FOLLOW),
+    "_labels": ((labels_only, "_labels"), ALL_FOLLOW),
+}
+
+
+@pytest.fixture
+def injections(attribution):
+    return INJECTIONS if attribution == "stack" else INJECTIONS_WITHOUT_MARKS
+
+
+@pytest.fixture
+def broken(monkeypatch, recorder, injections):
+    """Break one place of our code, for a while. Labels may stay: until the next switch."""
+
+    @contextlib.contextmanager
+    def break_(injection):
+        (owner, name), _ = injections[injection]
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, Unhashable() if name == "SPAN_KEY" else fail)
+            yield
+        if injection == "remove":
+            # What could not be taken off is there, and nobody can help it.
+            recorder.start()
+            recorder.wrong.clear()
+        switch.follow_current()
+        # Too much may have been taken off, never too little.
+        assert all(wrong.startswith("remove") for wrong in recorder.wrong)
+        recorder.wrong.clear()
+        assert recorder.now() == {}
+
+    return break_
+
+
+each_injection = pytest.mark.parametrize(
+    ("attribution", "injection"),
+    [
+        *(("stack", injection) for injection in INJECTIONS),
+        *(("thread", injection) for injection in INJECTIONS_WITHOUT_MARKS),
+    ],
+)
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+@each_injection
+def test_the_application_does_not_notice(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
+    """Whatever fails in our code, wherever it is called from."""
+    right = application(tracer)
+    with broken(injection):
+        assert application(tracer) == right
+        assert application(tracer) == right
+    places = log()
+    assert len(places) == len(set(places))
+    assert set(places) <= injections[injection][1]
+    # And it goes on.
+    assert application(tracer) == right
+    assert log() == places
+
+
+@pytest.mark.parametrize(
+    ("attribution", "injection", "application"),
+    [
+        ("stack", "current_context", spans),
+        ("stack", "current_inherited", held_request),
+        ("stack", "key", event_loop),
+        ("stack", "change", greenlets),
+        ("stack", "_relabel", spans),
+        ("stack", "names_owner", foreign_spans),
+        ("stack", "names_owner of a job", held_request),
+        ("stack", "refresh_after_greenlet_switch", greenlets),
+        ("stack", "refresh_after_greenlet_switch of a job", thread_pool),
+        ("stack", "label_value", spans),
+        ("stack", "add", spans),
+        ("stack", "remove", spans),
+        ("stack", "adopt", foreign_spans),
+        ("stack", "rename", spans),
+        ("stack", "Profile", spans),
+        ("stack", "owner_after_end", still_current),
+        ("stack", "set_owner", spans),
+        ("stack", "Hold.take", held_request),
+        ("stack", "take", spans),
+        ("stack", "current_owner", thread_pool),
+        ("stack", "is_open", still_current),
+        ("thread", "current_owner", spans),
+        ("thread", "owner_in", event_loop),
+        ("thread", "carry", thread_pool),
+        ("thread", "change", spans),
+        ("thread", "_labels", spans),
+    ],
+)
+def test_the_failure_is_logged(injection, application, tracer, log, broken):
+    """That it arrives, and is logged where it belongs."""
+    with broken(injection):
+        application(tracer)
+    assert log()
+
+
+@pytest.mark.parametrize(
+    ("attribution", "owner", "name", "where"),
+    [
+        ("stack", through_marks, "names_owner", JOB),
+        ("thread", labels_only, "carry", "follow a job"),
+    ],
+)
+def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
+    """Its result arrives, and so does its exception."""
+
+    def job():
+        raise LookupError
+
+    with (
+        monkeypatch.context() as broken,
+        ThreadPoolExecutor(1) as pool,
+        tracer.start_as_current_span("root"),
+    ):
+        broken.setattr(owner, name, fail)
+        assert pool.submit(int, "7").result() == 7
+        with pytest.raises(LookupError):
+            pool.submit(job).result()
+    switch.follow_current()
+    assert set(log()) <= ALL_FOLLOW
+    assert where in log()
+
+
+def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
+    """It runs all the same."""
+    with (
+        monkeypatch.context() as broken,
+        ThreadPoolExecutor(1) as pool,
+        tracer.start_as_current_span("root"),
+    ):
+        broken.setattr(Marks, "take", fail)
+        assert pool.submit(int, "7").result() == 7
+    assert "follow a job" in log()
+
+
+def test_what_the_application_raises_is_not_ours(tracer, log):
+    with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("root"):
+        assert isinstance(pool.submit(fail).exception(), OursError)
+    assert log() == []
+
+
+def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log):
+    """The current span may be of anybody's class."""
+
+    class Foreign(trace.NonRecordingSpan):
+        def is_recording(self):
+            raise OursError
+
+    ending = tracer.start_span("ending")
+    token = otel_context.attach(trace.set_span_in_context(Foreign(trace.INVALID_SPAN_CONTEXT)))
+    ending.end()
+    otel_context.detach(token)
+    assert ending.end_time is not None
+    assert log() == ["look at the current span"]
+
+
+def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
+    """It is no `Exception`: whoever pressed Ctrl-C means the application."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(switch, "change", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            contextvars.copy_context().run(
+                otel_context.attach, trace.set_span_in_context(tracer.start_span("root"))
+            )
+    assert log() == []
+
+
+def test_a_dying_thread_whose_labels_stay(tracer, log, broken):
+    """It is too late for logging there, which would bring the thread back into `threading`."""
+
+    def die_labelled():
+        otel_context.attach(trace.set_span_in_context(root))
+
+    root = tracer.start_span("root")
+    with broken("remove"):
+        for _ in range(2):
+            thread = threading.Thread(target=die_labelled)
+            thread.start()
+            thread.join()
+    root.end()
+    # pytest would tell of an exception in the finaliser.
+    assert log() == []
+
+
+# Hooks that cannot be put in
+
+
+class Broken(Hook):
+    """A hook into a library that is not what it was."""
+
+    module = "library_that_changed"
+
+    def _install(self):
+        raise OursError
+
+
+def test_a_hook_that_cannot_be_put_in(log, monkeypatch):
+    monkeypatch.setitem(sys.modules, "library_that_changed", types.ModuleType("library"))
+    arrival.when_imported("library_that_changed", Broken().install)
+    assert log() == ["hook into library_that_changed"]
+
+
+def test_a_hook_that_cannot_be_put_in_when_its_library_arrives(log, monkeypatch, tmp_path):
+    """The import goes through."""
+    (tmp_path / "library_that_changed.py").write_text("answer = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arrival.when_imported("library_that_changed", Broken().install)
+    import library_that_changed
+
+    assert library_that_changed.answer == 42
+    assert log() == ["hook into library_that_changed"]
+    del sys.modules["library_that_changed"]
+
+
+# The log
+
+
+def throw(error):
+    raise error
+
+
+def report(error, where):
+    try:
+        throw(error)
+    except error:
+        failure.report(where)
+
+
+@pytest.mark.usefixtures("_logged_not_raised")
+def test_logged_once_for_each_place_and_type(caplog):
+    for error in (LookupError, ValueError, LookupError, ValueError):
+        for where in ("be here", "be there"):
+            report(error, where)
+    assert [(record.args[0], record.exc_info[0]) for record in caplog.records] == [
+        ("be here", LookupError),
+        ("be there", LookupError),
+        ("be here", ValueError),
+        ("be there", ValueError),
+    ]
+    assert "Traceback" in caplog.text
+
+
+def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
+    """As OpenTelemetry's, which asks for the current span: no recursion."""
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            emitted.append(record.args[0])
+            with tracer.start_as_current_span("log"):
+                pass
+
+    emitted = []
+    handler = Handler()
+    failure.logger.addHandler(handler)
+    try:
+        with monkeypatch.context() as broken:
+            broken.setattr(switch, "current_context", fail)
+            spans(tracer)
+    finally:
+        failure.logger.removeHandler(handler)
+    assert emitted == log() == [FOLLOW]
+
+
+def test_raised_in_tests():
+    with pytest.raises(OursError):
+        report(OursError, "be here")

@@ -1,0 +1,183 @@
+"""Threads that go on for ever, asked as an upload would ask, at each moment."""
+
+import asyncio
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+from tests.support.threads import Steps
+
+pytestmark = pytest.mark.usefixtures("samples_wait_for_their_upload")
+
+
+@pytest.fixture
+def pool(recorder):  # noqa: ARG001  the hooks must be in place
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def _threading_instrumentor(recorder):  # noqa: ARG001  as above
+    """A thread is given the context of who starts it."""
+    ThreadingInstrumentor().instrument()
+    yield
+    ThreadingInstrumentor().uninstrument()
+
+
+def consume(work, handle):
+    while (item := work.get(timeout=30)) is not None:
+        handle(item)
+
+
+@pytest.fixture(params=["thread", "pool job"])
+def start_consumer(request, pool, _threading_instrumentor):
+    """Start a thread that serves a queue until it gets None, and return the way to wait for it."""
+
+    def start(work, handle):
+        if request.param == "pool job":
+            return pool.submit(consume, work, handle).result
+        thread = threading.Thread(target=consume, args=(work, handle))
+        thread.start()
+        return thread.join
+
+    return start
+
+
+def test_a_consumer_that_the_first_request_starts(tracer, now, sample, start_consumer):
+    """It works for every later request, and for the first one no more."""
+
+    def handle(done):
+        samples.append(sample())
+        seen.append(now())
+        done.set()
+
+    samples, seen, work = [], [], queue.Queue()
+
+    def hand_over():
+        done = threading.Event()
+        work.put(done)
+        assert done.wait(30)
+
+    with tracer.start_as_current_span("first"):
+        own = sample()
+        join = start_consumer(work, handle)
+        hand_over()
+        assert samples[0].name() == own.name() == "first"
+        assert seen == ["first"]
+    assert samples[0].name() is None
+    for name in ("second", "third"):
+        with tracer.start_as_current_span(name):
+            hand_over()
+    work.put(None)
+    join()
+    assert [one.name() for one in samples] == [None, None, None]
+    assert seen == ["first", None, None]
+    assert own.name() == "first"
+
+
+def test_a_consumer_with_spans_of_its_own(tracer, now, sample, start_consumer):
+    """Each item is handled below the request that it came from."""
+
+    def handle(item):
+        context, done = item
+        with tracer.start_as_current_span("item", context):
+            samples.append(sample())
+            seen.append(now())
+        between.append(now())
+        done.set()
+
+    samples, seen, between, work = [], [], [], queue.Queue()
+
+    def hand_over():
+        done = threading.Event()
+        work.put((otel_context.get_current(), done))
+        assert done.wait(30)
+
+    for number, name in enumerate(("first", "second", "third")):
+        with tracer.start_as_current_span(name):
+            if not number:
+                join = start_consumer(work, handle)
+            hand_over()
+            assert samples[-1].name() == name
+    work.put(None)
+    join()
+    assert seen == ["first", "second", "third"]
+    assert between == ["first", None, None]
+    # Of those, each but what shares its number with a thread that has gone on.
+    assert [one.name() for one in samples[1:]] == ["second", "third"]
+
+
+def test_a_consumer_whose_items_are_roots(tracer, now, start_consumer):
+    """An ended span is still current there: its child is a root of its own."""
+
+    def handle(done):
+        with tracer.start_as_current_span("item"):
+            seen.append(now())
+        seen.append(now())
+        done.set()
+
+    seen, work = [], queue.Queue()
+    with tracer.start_as_current_span("first"):
+        join = start_consumer(work, handle)
+    done = threading.Event()
+    work.put(done)
+    assert done.wait(30)
+    work.put(None)
+    join()
+    assert seen == ["item", None]
+
+
+@pytest.mark.usefixtures("_threading_instrumentor")
+def test_a_thread_that_ends_in_time_counts(tracer, sample):
+    def work():
+        samples.append(sample())
+
+    samples = []
+    with tracer.start_as_current_span("A"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert samples[0].name() == "A"
+
+
+@pytest.mark.usefixtures("_threading_instrumentor")
+def test_a_timer_that_fires_after_its_request(tracer, now):
+    seen, fired = [], threading.Event()
+    with tracer.start_as_current_span("A"):
+        timer = threading.Timer(0, lambda: fired.wait(30) and seen.append(now()))
+        timer.start()
+    fired.set()
+    timer.join()
+    assert seen == [None]
+
+
+@pytest.mark.xfail(strict=True, reason="a step on another thread has the number of the request")
+def test_a_step_of_another_thread_s_loop_that_outlives_its_request(tracer, sample):
+    """It is nobody's from then on, also before it meets its next switch point."""
+
+    async def step():
+        samples.append(sample())
+        steps.stop()
+        samples.append(sample())
+
+    samples, steps, loop = [], Steps(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with tracer.start_as_current_span("A"):
+            own = sample()
+            done = asyncio.run_coroutine_threadsafe(step(), loop)
+            steps.wait()
+            assert samples[0].name() == "A"
+        steps.go_on()
+        done.result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert own.name() == "A"
+    assert samples[1].name() is None

@@ -1,0 +1,300 @@
+"""Work that may outlive its request, asked as an upload would ask, at each moment."""
+
+import contextvars
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
+import greenlet
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from pyroscope_otel.link.held_request import hold_request, release, run_held
+from pyroscope_otel.link.marks import MARKS
+from tests.support.threads import Steps
+
+pytestmark = pytest.mark.usefixtures("samples_wait_for_their_upload")
+
+
+@pytest.fixture
+def pool(recorder):  # noqa: ARG001  the hooks must be in place
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def steps():
+    return Steps()
+
+
+# Jobs in a pool
+
+
+def test_a_job_that_outlives_its_request(tracer, now, pool, steps, sample):
+    """It is nobody's then, and what the request's own thread did stays."""
+
+    def job():
+        samples.append(sample())
+        steps.stop()
+        samples.append(sample())
+        steps.stop()
+        with trace.use_span(trace.INVALID_SPAN):
+            pass
+        samples.append(sample())
+        seen.append(now())
+
+    samples, seen = [], []
+    with tracer.start_as_current_span("A"):
+        own = sample()
+        done = pool.submit(job)
+        steps.wait()
+        assert own.name() == samples[0].name() == "A"
+        assert own.number != samples[0].number
+    assert own.name() == "A"
+    assert samples[0].name() is None
+    steps.go_on()
+    steps.wait()
+    # It has met no switch point since.
+    assert samples[1].name() is None
+    steps.go_on()
+    done.result()
+    assert samples[2].name() is None
+    assert seen == [None]
+    assert own.name() == "A"
+
+
+def test_a_job_that_ends_in_time_counts(tracer, pool, sample):
+    with tracer.start_as_current_span("A"):
+        own, in_job = sample(), pool.submit(sample).result()
+        assert own.number != in_job.number
+    assert own.name() == in_job.name() == "A"
+
+
+def test_jobs_of_a_request_are_told_apart(tracer, pool, steps, sample):
+    """One ends in time, the other does not, and what the request did itself stays.
+
+    Jobs that come one after the other share a number: what the first did in the same upload
+    is then missing as well.
+    """
+
+    def late():
+        samples.append(sample())
+        steps.stop()
+
+    samples = []
+    with tracer.start_as_current_span("A"):
+        own = sample()
+        in_time = pool.submit(sample).result()
+        assert in_time.name() == "A"
+        done = pool.submit(late)
+        steps.wait()
+        assert [own.name(), in_time.name(), samples[0].name()] == ["A"] * 3
+    assert [own.name(), in_time.name(), samples[0].name()] == ["A", None, None]
+    steps.go_on()
+    done.result()
+    assert [own.name(), in_time.name(), samples[0].name()] == ["A", None, None]
+
+
+def test_a_root_that_ends_inside_of_its_job(tracer, now, pool, sample):
+    """What the job did until then counts."""
+
+    def job():
+        before = sample()
+        root.end()
+        return before, before.name(), sample(), now()
+
+    with tracer.start_as_current_span("A", end_on_exit=False) as root:
+        before, name_then, after, seen = pool.submit(job).result()
+    assert name_then == before.name() == "A"
+    assert after.name() is None
+    assert seen is None
+
+
+def test_a_held_request_that_is_closed_inside_of_its_job(tracer, now, pool, sample):
+    """As a body that a server closes on another thread."""
+
+    def job():
+        before = sample()
+        release(hold)
+        return before, sample(), now()
+
+    def endpoint():
+        with tracer.start_as_current_span("A"):
+            own.append(sample())
+        return pool.submit(job).result()
+
+    own = []
+    hold = hold_request({})
+    before, after, seen = run_held(hold, endpoint)
+    assert own[0].name() == before.name() == "A"
+    assert after.name() is None
+    assert seen is None
+
+
+def test_a_job_of_a_held_request(tracer, pool, steps, sample):
+    """In time is: until the response is closed."""
+
+    def job():
+        samples.append(sample())
+        steps.stop()
+
+    def endpoint():
+        with tracer.start_as_current_span("A"):
+            done = pool.submit(job)
+            steps.wait()
+        assert samples[0].name() == "A"
+        return done
+
+    samples = []
+    hold = hold_request({})
+    done = run_held(hold, endpoint)
+    assert samples[0].name() == "A"
+    release(hold)
+    assert samples[0].name() is None
+    steps.go_on()
+    done.result()
+
+
+def test_a_job_whose_own_span_is_open(tracer, pool, steps, sample):
+    """Its root has ended, and the span below it that submitted the job has not."""
+
+    def job():
+        samples.append(sample())
+        steps.stop()
+        samples.append(sample())
+        steps.stop()
+
+    samples = []
+    root = tracer.start_span("A")
+    child = tracer.start_span("child", trace.set_span_in_context(root))
+    with trace.use_span(child):
+        done = pool.submit(job)
+        steps.wait()
+        root.end()
+        steps.go_on()
+        steps.wait()
+        assert [one.name() for one in samples] == ["A", "A"]
+    child.end()
+    assert [one.name() for one in samples] == [None, None]
+    steps.go_on()
+    done.result()
+
+
+def test_a_root_that_ends_inside_of_its_job_whose_own_span_is_open(tracer, now, pool, sample):
+    """Choice 1: it belongs to the request while the span that submitted it is open."""
+
+    def job():
+        root.end()
+        return sample().name(), now()
+
+    root = tracer.start_span("A")
+    child = tracer.start_span("child", trace.set_span_in_context(root))
+    with trace.use_span(child, end_on_exit=True):
+        assert pool.submit(job).result() == ("A", "A")
+
+
+def test_a_job_with_a_child_span_of_its_own(tracer, now, pool, steps):
+    """Choice 1: what it does under that span is the request's, though the root has ended."""
+
+    def job():
+        with tracer.start_as_current_span("child"):
+            seen.append(now())
+            steps.stop()
+            with tracer.start_as_current_span("grandchild"):
+                seen.append(now())
+            seen.append(now())
+        seen.append(now())
+
+    seen = []
+    with tracer.start_as_current_span("A"):
+        done = pool.submit(contextvars.copy_context().run, job)
+        steps.wait()
+    steps.go_on()
+    done.result()
+    assert seen == ["A", "A", "A", None]
+
+
+def test_a_job_of_a_job(tracer, pool, steps, sample):
+    """It is the same request's, and is asked for itself."""
+
+    def outer(inner_pool):
+        inner = inner_pool.submit(inner_job)
+        steps.stop()
+        return sample(), inner
+
+    def inner_job():
+        samples.append(sample())
+        inner_steps.stop()
+
+    samples, inner_steps = [], Steps()
+    with ThreadPoolExecutor(1) as inner_pool:
+        with tracer.start_as_current_span("A"):
+            done = pool.submit(outer, inner_pool)
+            inner_steps.wait()
+            steps.wait()
+            steps.go_on()
+            in_outer, inner = done.result()
+            assert samples[0].name() == "A"
+        assert in_outer.name() == "A"
+        assert samples[0].name() is None
+        inner_steps.go_on()
+        inner.result()
+
+
+def test_a_job_with_another_s_span_inside(tracer, now, pool):
+    def job():
+        seen.append(now())
+        with tracer.start_as_current_span("other", otel_context.Context()):
+            seen.append(now())
+        seen.append(now())
+
+    seen = []
+    with tracer.start_as_current_span("A"):
+        pool.submit(job).result()
+    assert seen == ["A", "other", "A"]
+
+
+def in_another_greenlet(function):
+    """Run a function on a stack of its own, as SQLAlchemy runs what a session does."""
+    other = greenlet.greenlet(function)
+    other.gr_context = contextvars.copy_context()
+    return other.switch()
+
+
+def test_a_job_that_changes_the_greenlet(tracer, now, pool):
+    """It is the request's, and again when it is back: on a stack that nobody is told of, none."""
+
+    def job():
+        return now(), in_another_greenlet(now), now()
+
+    with tracer.start_as_current_span("A"):
+        assert pool.submit(job).result() == ("A", None, "A")
+
+
+def test_no_number_is_left(tracer, pool, sample):
+    """Of requests with jobs that end in time, or too late, with spans or greenlets in them."""
+
+    def job():
+        with tracer.start_as_current_span("child"):
+            sample()
+        in_another_greenlet(sample)
+
+    def request():
+        with tracer.start_as_current_span("A"):
+            pool.submit(job).result()
+            late = pool.submit(job)
+        late.result()
+
+    def in_use():
+        # A worker lets go of a job after it has told of its end.
+        pool.submit(int).result()
+        gc.collect()
+        MARKS.forget_samples()
+        count, free = MARKS.count()
+        return count - free
+
+    request()
+    before = in_use()
+    for _ in range(100):
+        request()
+    assert in_use() == before

@@ -1,0 +1,62 @@
+"""What the adapters share."""
+
+from __future__ import annotations
+
+from contextvars import Context
+
+import pytest
+from opentelemetry import context as otel_context
+
+from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
+
+
+class Suspended:
+    """Awaitable that suspends, for ever."""
+
+    def __await__(self):
+        yield
+
+
+def test_a_held_coroutine_that_is_destroyed_in_another_context(recorder):
+    coroutine = run_held_async(hold_request({}), Suspended)
+    Context().run(coroutine.send, None)
+    Context().run(coroutine.close)
+    assert recorder.left_behind() == {}
+
+
+def test_a_request_that_is_held_further_out_already():
+    request = {}
+    hold = hold_request(request)
+    assert hold is not None
+    assert hold_request(request) is None
+    release(hold)
+    # A test client may use the same again.
+    assert hold_request(request) is not None
+
+
+def test_what_a_held_function_returns_and_raises(silent_tracer, now):
+    """And whose it is: its stack says it, before and after the root span too."""
+
+    def endpoint(*arguments):
+        with silent_tracer.start_as_current_span("root"):
+            seen.append(now())
+        seen.append(now())
+        if not arguments:
+            raise LookupError
+        return arguments
+
+    def serve(*arguments):
+        hold = hold_request({})
+        try:
+            return run_held(hold, endpoint, *arguments)
+        finally:
+            release(hold)
+            seen.append(now())
+
+    seen = []
+    outside = otel_context.attach(otel_context.set_value("outside", value=True))
+    assert serve(1, 2) == (1, 2)
+    with pytest.raises(LookupError):
+        serve()
+    otel_context.detach(outside)
+    assert seen == ["root", "root", None] * 2

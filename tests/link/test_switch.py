@@ -1,0 +1,220 @@
+"""What switch points have in common: the mark on the stack, the label, and which is right."""
+
+import asyncio
+import contextvars
+
+import greenlet
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
+from pyroscope_otel.link.switch import STATE
+from tests.support.threads import in_threads
+
+
+def pytest_generate_tests(metafunc):
+    """Run each test with marks, and where nobody reads them."""
+    if "attribution" in metafunc.fixturenames:
+        metafunc.parametrize("attribution", ["stack", "thread"])
+
+
+@pytest.fixture(params=[True, False], ids=["mark_stays", "mark_of_first_step"])
+def serve(request, monkeypatch, recorder):  # noqa: ARG001  the hooks must be in place
+    """Serve a request as an ASGI adapter does, for a sampler that reads labels or not."""
+    monkeypatch.setattr(STATE, "async_marks", request.param)
+
+    async def serve(endpoint, *arguments):
+        hold = hold_request({})
+        try:
+            return await run_held_async(hold, endpoint, *arguments)
+        finally:
+            release(hold)
+
+    return serve
+
+
+def test_a_held_request_calls_the_agent_not_once(tracer, now, serve, recorder, attribution):
+    """Its stack says whose it is, in every step and under every span."""
+
+    async def endpoint(name):
+        with tracer.start_as_current_span(name):
+            for _ in range(3):
+                with tracer.start_as_current_span("child"):
+                    assert now() == name
+                    await asyncio.sleep(0)
+                    assert now() == name
+        # Its response is closed later.
+        assert now() == name
+        await asyncio.sleep(0)
+        assert now() == name
+        calls.append(len(recorder.log))
+
+    async def main():
+        await asyncio.gather(*(serve(endpoint, name) for name in "ABC"))
+
+    calls = []
+    recorder.log.clear()
+    asyncio.run(main())
+    # Of the first, as its end calls: what is left of that step is nobody's.
+    assert (calls[0] == 0) is (attribution == "stack")
+
+
+@pytest.mark.usefixtures("marks_alone")
+def test_what_runs_before_the_root_is_named_when_it_starts(tracer, recorder, serve):
+    """Choice 11: outer middleware of the application's."""
+
+    async def endpoint():
+        before = recorder.number()
+        await asyncio.sleep(0)
+        assert recorder.number() == before
+        assert recorder.now() == {}
+        with tracer.start_as_current_span("root"):
+            assert recorder.number() == before
+            assert recorder.now()["span_name"] == "root"
+
+    asyncio.run(serve(endpoint))
+
+
+@pytest.fixture
+def other_root_takes_steps(tracer, now):
+    """A message of a queue, say, that is handled in a request: with a root of its own."""
+
+    async def other_root_takes_steps():
+        seen = []
+        with tracer.start_as_current_span("request"):
+            with tracer.start_as_current_span("message", otel_context.Context()):
+                seen.append(now())
+                await asyncio.sleep(0)
+                seen.append(now())
+                await asyncio.sleep(0)
+                seen.append(now())
+            seen.append(now())
+            await asyncio.sleep(0)
+            seen.append(now())
+        return seen
+
+    return other_root_takes_steps
+
+
+RIGHT = ["message"] * 3 + ["request"] * 2
+
+
+def test_a_root_inside_of_a_request(other_root_takes_steps):
+    """Scenario 33, across steps."""
+    assert asyncio.run(other_root_takes_steps()) == RIGHT
+
+
+def test_a_root_inside_of_a_held_request(other_root_takes_steps, serve):
+    """Scenario 33, across steps."""
+    assert asyncio.run(serve(other_root_takes_steps)) == RIGHT
+
+
+def test_a_root_inside_of_a_held_request_s_child_task(other_root_takes_steps, serve):
+    """Its stack does not have the request's mark."""
+
+    async def endpoint():
+        return await asyncio.create_task(other_root_takes_steps())
+
+    assert asyncio.run(serve(endpoint)) == RIGHT
+
+
+def test_an_unsampled_root_inside_of_a_held_request(tracer, now, serve):
+    """Scenario 36, across steps: it is nobody's, though the request's mark is on the stack."""
+
+    async def endpoint():
+        seen = []
+        with tracer.start_as_current_span("request"):
+            with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))):
+                for _ in range(3):
+                    seen.append(now())
+                    await asyncio.sleep(0)
+            seen.append(now())
+            await asyncio.sleep(0)
+            seen.append(now())
+        return seen
+
+    assert asyncio.run(serve(endpoint)) == [None] * 3 + ["request"] * 2
+
+
+def test_an_empty_context_inside_of_a_held_request(tracer, now, serve):
+    """Scenario 38: in the request's own code it is the request's, in a task that is made then none.
+
+    Instrumentations attach an empty one around each root span without a remote parent.
+    """
+
+    async def endpoint():
+        seen = []
+
+        async def escaped():
+            await asyncio.sleep(0)
+            seen.append(now())
+
+        with tracer.start_as_current_span("request"):
+            token = otel_context.attach(otel_context.Context())
+            seen.append(now())
+            await asyncio.create_task(escaped())
+            otel_context.detach(token)
+            seen.append(now())
+        return seen
+
+    assert asyncio.run(serve(endpoint))[1:] == [None, "request"]
+
+
+def in_another_greenlet(function):
+    """Run a function on a stack of its own, as SQLAlchemy runs what a session does."""
+    other = greenlet.greenlet(function)
+    other.gr_context = contextvars.copy_context()
+    return other.switch()
+
+
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "sync"])
+def test_a_greenlet_of_a_held_request(tracer, now, serve, attribution, request, asynchronous):  # noqa: PLR0913, PLR0917
+    """On a thread where no label was ever put."""
+    if attribution == "stack":
+        reason = "nobody is told of switches between greenlets on a thread without a label"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+
+    def look():
+        return now(), in_another_greenlet(now), now()
+
+    async def endpoint():
+        with tracer.start_as_current_span("request"):
+            await asyncio.sleep(0)
+            return look()
+
+    def synchronous_endpoint():
+        with tracer.start_as_current_span("request"):
+            return look()
+
+    def run():
+        if asynchronous:
+            seen.append(asyncio.run(serve(endpoint)))
+        else:
+            hold = hold_request({})
+            seen.append(run_held(hold, synchronous_endpoint))
+            release(hold)
+
+    seen = []
+    in_threads(run)
+    assert seen == [("request", "request", "request")]
+
+
+def test_a_span_in_a_greenlet_of_a_held_request(tracer, now, serve):
+    """From its first span on it is the request's, and back on the request's stack as well."""
+
+    def in_greenlet():
+        with tracer.start_as_current_span("query"):
+            seen.append(now())
+
+    async def endpoint():
+        with tracer.start_as_current_span("request"):
+            await asyncio.sleep(0)
+            in_another_greenlet(in_greenlet)
+            seen.append(now())
+            await asyncio.sleep(0)
+            seen.append(now())
+
+    seen = []
+    in_threads(lambda: asyncio.run(serve(endpoint)))
+    assert seen == ["request"] * 3

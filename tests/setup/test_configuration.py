@@ -1,0 +1,401 @@
+"""`configure` and `shutdown`, with the real agent and provider, in processes of their own."""
+
+import inspect
+
+import pytest
+
+from pyroscope_otel.setup import configuration
+from pyroscope_otel.setup.arguments import Arguments
+from pyroscope_otel.setup.setting_table import TABLE
+from tests.support.child import run
+
+BEGIN = """
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from pyroscope_otel.setup import agent
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.setup.configuration import apply, configure, shutdown
+from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from pyroscope_otel.setup.settings import SettingsError
+
+def processors():
+    provider = trace.get_tracer_provider()
+    multi = getattr(provider, "_active_span_processor", None)
+    return [type(one).__name__ for one in getattr(multi, "_span_processors", ())]
+
+def refused(**arguments):
+    try:
+        configure(**arguments)
+    except SettingsError as error:
+        print(error)
+
+def use(**resource):
+    attributes = {name.replace("_", "."): value for name, value in resource.items()}
+    trace.set_tracer_provider(TracerProvider(resource=Resource.create(attributes)))
+"""
+
+
+def test_there_is_an_argument_for_each_setting():
+    assert [*Arguments.__annotations__] == [row.name for row in TABLE]
+
+
+def test_configure_documents_each_argument():
+    lines = inspect.getdoc(configuration.configure).splitlines()
+    for row in TABLE:
+        assert any(line.startswith(f"    {row.name}: ") for line in lines), row.name
+
+
+def test_configure_makes_the_provider_registers_the_processor_and_arms_the_agent():
+    assert run(
+        BEGIN
+        + """
+print(configure(application_name="shop"))
+provider = trace.get_tracer_provider()
+print(provider.resource.attributes["service.name"], processors())
+print(agent.AGENT.needed, thread_labels.agent_is_running())
+print(shutdown(20))
+"""
+    ) == ["None", "shop ['PyroscopeSpanProcessor']", "True False", "True"]
+
+
+def test_settings_come_from_the_environment_and_the_resource():
+    assert run(
+        BEGIN
+        + """
+settings = apply({})
+print(settings.application_name, settings.sample_rate, dict(settings.tags))
+""",
+        env={
+            "PYROSCOPE_PROFILING_INTERVAL": "20ms",
+            "OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web",
+        },
+    ) == ["shop 50 {'service_namespace': 'web'}"]
+
+
+def test_the_processor_gets_the_span_labels():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", span_labels=["span_id", "trace_id"])
+(processor,) = trace.get_tracer_provider()._active_span_processor._span_processors
+print(processor._span_labels)
+"""
+    ) == ["('trace_id', 'span_id')"]
+
+
+def test_settings_come_from_the_framework():
+    assert run(
+        BEGIN
+        + """
+settings = apply(
+    {"sample_rate": None, "upload_interval": 5},
+    {"application_name": "shop", "sample_rate": 20, "upload_interval": 7},
+    "Django setting PYROSCOPE['{}']",
+)
+print(settings.application_name, settings.sample_rate, settings.upload_interval)
+print(settings.sources["sample_rate"])
+"""
+    ) == ["shop 20 5", "Django setting PYROSCOPE['SAMPLE_RATE']"]
+
+
+def test_start_now_starts_the_agent():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", start="now")
+print(thread_labels.agent_is_running())
+"""
+    ) == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [("enabled=False", {}), ("", {"PYROSCOPE_ENABLED": "false"})],
+)
+def test_disabled_nothing_is_installed(arguments, env):
+    assert run(
+        BEGIN
+        + f"""
+from pyroscope_otel import following
+configure({arguments})
+print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
+print([hook for hook in following.HOOKS if hook.active])
+print(shutdown())
+""",
+        env=env,
+    ) == ["ProxyTracerProvider False", "[]", "True"]
+
+
+def test_disabled_wrong_settings_are_refused_all_the_same():
+    assert run(BEGIN + "refused(enabled=False, sample_rate=0)") == [
+        (
+            "sample_rate must be a whole number of samples per second, 1 to 1000000; "
+            "argument sample_rate is 0"
+        )
+    ]
+
+
+def test_a_misspelt_argument_is_refused_with_a_suggestion():
+    assert run(BEGIN + "refused(sample_rat=5)") == [
+        "argument sample_rat is not a setting; did you mean argument sample_rate?"
+    ]
+
+
+def test_a_wrong_setting_installs_nothing():
+    assert run(
+        BEGIN
+        + """
+refused(application_name="")
+print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
+"""
+    ) == [
+        "application_name must be text that is not empty; argument application_name is ''",
+        "ProxyTracerProvider False",
+    ]
+
+
+# More than once
+
+
+def test_twice_the_same_is_quiet():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", tags={"a": "1"}, tracer_provider=None)
+configure(application_name="shop", tags={"a": "1"})
+configure(tracer_provider=trace.get_tracer_provider())
+print(processors())
+""",
+        env={"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web"},
+    ) == ["['PyroscopeSpanProcessor']"]
+
+
+def test_a_second_call_goes_by_the_resource_of_the_provider_in_use():
+    assert run(
+        BEGIN
+        + """
+given = TracerProvider(resource=Resource({"service.name": "a", "service.namespace": "web"}))
+configure(tracer_provider=given, tags={"a": "1"})
+print(dict(apply({"tags": {"a": "1"}}).tags))
+"""
+    ) == ["{'service_namespace': 'web', 'a': '1'}"]
+
+
+def test_what_a_second_call_leaves_out_stays_as_it_was():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", sample_rate=50)
+configure()
+print(apply({"sample_rate": 50}).application_name)
+"""
+    ) == ["shop"]
+
+
+def test_twice_with_other_values_says_what_differs():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", auth_token="hunter2")
+refused(sample_rate=50, auth_token="hunter3", application_name="shop")
+print(agent.AGENT._settings.sample_rate)
+"""
+    ) == [
+        (
+            "pyroscope_otel is already configured, with other settings: "
+            "auth_token: '***' (argument auth_token) → '***' (argument auth_token); "
+            "sample_rate: 100 (default) → 50 (argument sample_rate). "
+            "Call pyroscope_otel.shutdown() first"
+        ),
+        "100",
+    ]
+
+
+def test_another_tracer_provider_differs():
+    lines = run(
+        BEGIN
+        + """
+configure(application_name="shop")
+refused(tracer_provider=TracerProvider())
+"""
+    )
+    assert lines == [
+        (
+            "pyroscope_otel is already configured, with other settings: tracer_provider: "
+            "None (default) → a opentelemetry.sdk.trace.TracerProvider (argument tracer_provider). "
+            "Call pyroscope_otel.shutdown() first"
+        )
+    ]
+
+
+def test_enabled_false_after_configure_differs():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop")
+refused(enabled=False)
+"""
+    ) == [
+        (
+            "pyroscope_otel is already configured, with other settings: "
+            "enabled: True (default) → False (argument enabled). "
+            "Call pyroscope_otel.shutdown() first"
+        )
+    ]
+
+
+def test_after_shutdown_other_settings_are_fine():
+    assert run(
+        BEGIN
+        + """
+configure(application_name="shop", start="now")
+print(shutdown(20), processors(), thread_labels.agent_is_running(), agent.AGENT.needed)
+configure(application_name="shop", sample_rate=50, span_labels=["span_id"])
+print(processors())
+agent.ensure_running()
+print(thread_labels.agent_is_running())
+"""
+    ) == ["True [] False False", "['PyroscopeSpanProcessor']", "True"]
+
+
+def test_shutdown_leaves_what_the_application_set_up_itself():
+    assert run(
+        BEGIN
+        + """
+use()
+trace.get_tracer_provider().add_span_processor(PyroscopeSpanProcessor())
+pyroscope.configure(application_name="own")
+configure(application_name="unknown_service")
+agent.ensure_running()
+print(shutdown(20), processors(), thread_labels.agent_is_running())
+"""
+    )[-1:] == ["True ['PyroscopeSpanProcessor'] True"]
+
+
+def test_shutdown_without_configure_is_nothing():
+    assert run(BEGIN + "print(shutdown())") == ["True"]
+
+
+def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel.setup import configuration
+configuration._process.lock.acquire()
+pid = os.fork()
+if pid == 0:
+    configure(application_name="shop")
+    print(agent.AGENT.needed, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    ) == ["True"]
+
+
+# Secrets
+
+
+def test_secrets_are_in_no_log_line():
+    output = "\n".join(
+        run(
+            BEGIN
+            + """
+logging.getLogger("pyroscope_otel").setLevel("DEBUG")
+configure(server_address="http://p/?key=hunter1", auth_token="hunter2",
+          http_headers={"a": "hunter3"}, start="now")
+refused(auth_token="hunter4")
+print(shutdown(20))
+""",
+            env={"PYROSCOPE_AUTH_TOKN": "hunter5"},
+        )
+    )
+    assert "started" in output
+    assert "PYROSCOPE_AUTH_TOKN" in output
+    assert "hunter" not in output
+
+
+# What was set up without code gives way
+
+
+def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
+    assert run(
+        BEGIN
+        + """
+use(service_name="shop")
+apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, replaceable=True)
+later = apply({"sample_rate": 50, "tags": {"region": "us"}})
+print(later.server_address, later.tags, later.sample_rate)
+refused(sample_rate=60)
+"""
+    ) == [
+        "http://127.0.0.1:9 {'region': 'us'} 50",
+        (
+            "pyroscope_otel is already configured, with other settings: sample_rate: 50 (argument "
+            "sample_rate) → 60 (argument sample_rate). Call pyroscope_otel.shutdown() first"
+        ),
+    ]
+
+
+def test_what_gives_way_is_read_anew_for_another_provider():
+    assert run(
+        BEGIN
+        + """
+use(service_name="old")
+apply({"server_address": "http://127.0.0.1:9"}, replaceable=True)
+provider = TracerProvider(resource=Resource.create({"service.name": "new"}))
+print(apply({"tracer_provider": provider}).application_name)
+"""
+    ) == ["new"]
+
+
+# An agent is not for every process
+
+
+def test_without_an_agent_it_is_not_armed_whatever_start_says():
+    assert run(
+        BEGIN
+        + """
+settings = {"application_name": "shop", "server_address": "http://127.0.0.1:9", "start": "now"}
+apply(settings, with_agent=False)
+apply(settings, with_agent=False)
+print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
+apply(settings)
+print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
+"""
+    ) == ["False False ['PyroscopeSpanProcessor']", "False True ['PyroscopeSpanProcessor']"]
+
+
+# Ends
+
+
+def test_shutdown_inside_of_configure_does_not_wait_for_ever():
+    """As a signal's handler may call it, on the thread that configures."""
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel.setup import configuration
+with configuration._process.lock:
+    print(shutdown(0.1))
+print(shutdown(0.1))
+"""
+    ) == ["False", "True"]
+
+
+def test_flush_where_no_thread_can_be_started_still_stops_the_agent():
+    assert run(
+        BEGIN
+        + """
+from pyroscope_otel.setup.configuration import flush
+
+def refuse(self):
+    raise RuntimeError("can't start new thread")
+
+configure(application_name="shop", server_address="http://127.0.0.1:9", start="now")
+print(thread_labels.agent_is_running())
+threading.Thread.start = refuse
+flush(20)
+print(thread_labels.agent_is_running())
+"""
+    )[-1:] == ["False"]

@@ -1,0 +1,185 @@
+"""Which of the agent's samplers is chosen."""
+
+from __future__ import annotations
+
+import sys
+
+import pyroscope
+import pytest
+import trio
+
+from pyroscope_otel.setup import sampler
+from pyroscope_otel.setup.settings import read_settings
+from tests.support.child import run
+
+needs_stack = pytest.mark.skipif(
+    sys.version_info < (3, 12) or sys.platform != "linux",
+    reason="threads take their own stack on Linux from Python 3.12 on",
+)
+
+
+def chosen(*, holds_requests=True, **arguments):
+    settings = read_settings(arguments, environ={})
+    return sampler.choose(settings, holds_requests=holds_requests)
+
+
+@pytest.fixture
+def on_linux(monkeypatch):
+    """As if on Linux and CPython 3.12, with an agent of today."""
+    monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: True)
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_stack_where_that_is_exact():
+    assert chosen() == "stack"
+    assert chosen(mem_enabled=True) == "stack"
+
+
+@pytest.mark.usefixtures("on_linux")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"attribution": "thread"},
+        {"oncpu": False},
+        {"cpu_enabled": False, "mem_enabled": True},
+        {"cpu_implementation": "pyspy"},
+    ],
+)
+def test_auto_is_pyspy_where_stack_says_less(arguments):
+    assert chosen(**arguments) == "pyspy"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_where_spans_are_made_current_by_hand():
+    """Of a consumer or a script, the thread's label alone tells whose a sample is."""
+    assert chosen(holds_requests=False) == "pyspy"
+    assert chosen(holds_requests=False, cpu_implementation="stack") == "stack"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_on_trio():
+    async def main():
+        return chosen()
+
+    assert trio.run(main) == "pyspy"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_where_stack_ran_before(monkeypatch):
+    monkeypatch.setattr(sampler._Process, "stack_has_run", True)
+    assert chosen() == "pyspy"
+    assert chosen(cpu_implementation="stack") == "stack"
+
+
+def test_auto_is_pyspy_where_threads_do_not_take_their_own_stack(monkeypatch):
+    monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: False)
+    assert chosen() == "pyspy"
+
+
+def test_this_python_is_known():
+    expected = sys.platform == "linux" and sys.version_info >= (3, 12)
+    assert sampler.takes_stack_on_the_thread() is expected
+
+
+def test_names_of_the_agents_constants():
+    assert sampler.name_of(pyroscope.ProfilerImplementation.Stack) == "stack"
+    assert sampler.name_of(pyroscope.ProfilerImplementation.PySpy) == "pyspy"
+    assert sampler.name_of("stack") is None
+    assert sampler.name_of(pyroscope.LineNo.First) is None
+
+
+CONFIGURE = """
+import pyroscope_otel
+logging.getLogger("pyroscope_otel").addHandler(logging.StreamHandler(sys.stdout))
+logging.getLogger("pyroscope_otel").setLevel("INFO")
+
+def configure(**more):
+    pyroscope_otel.configure(
+        application_name="shop", server_address="http://127.0.0.1:9", start="now", **more
+    )
+"""
+
+
+def samplers(lines):
+    return [line.rpartition(" ")[2] for line in lines if "agent started" in line]
+
+
+@needs_stack
+def test_what_starts_the_agent_tells_which():
+    """A root span by hand, or the first of a request that is held at its edge."""
+    by_hand = """
+pyroscope_otel.configure(application_name="shop", server_address="http://127.0.0.1:9")
+from opentelemetry import trace
+tracer = trace.get_tracer("test")
+def request():
+    with tracer.start_as_current_span("root"):
+        pass
+"""
+    assert samplers(run(CONFIGURE + by_hand + "request()")) == ["pyspy"]
+    held = """
+from pyroscope_otel.link.held_request import hold_request, run_held
+run_held(hold_request({}), request)
+"""
+    assert samplers(run(CONFIGURE + by_hand + held)) == ["stack"]
+
+
+@needs_stack
+def test_stack_first_and_pyspy_when_it_has_run():
+    """The agent starts again after a stop, and in a forked child."""
+    lines = run(
+        CONFIGURE
+        + """
+from pyroscope_otel.setup import agent
+agent.AGENT.holds_requests = True
+configure()
+pyroscope_otel.shutdown()
+configure()
+sys.stdout.flush()
+pid = os.fork()
+if pid == 0:
+    agent.ensure_running()
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+""",
+        python_arguments=["-W", "ignore::DeprecationWarning"],
+    )
+    assert samplers(lines) == ["stack", "pyspy", "pyspy"]
+
+
+@needs_stack
+def test_stack_by_name_says_why_it_does_not_start_twice():
+    lines = run(
+        CONFIGURE
+        + """
+configure(cpu_implementation="stack")
+pyroscope_otel.shutdown()
+configure(cpu_implementation="stack")
+"""
+    )
+    assert samplers(lines) == ["stack"]
+    assert "can start only once in a process" in lines[-1]
+
+
+@needs_stack
+def test_no_relay_no_stack():
+    """It takes no labels of threads, and without a relay nobody reads marks."""
+    lines = run(
+        CONFIGURE
+        + """
+from pyroscope_otel.relay import relay
+
+def fail(self):
+    raise OSError("no loopback here")
+
+relay.Relay.start = fail
+from pyroscope_otel.setup import agent
+from pyroscope_otel.link.switch import STATE
+agent.AGENT.holds_requests = True
+configure()
+print(STATE.labels_only, pyroscope.add_thread_tag("a", "b"))
+from pyroscope_otel.setup import sampler
+print(sampler.has_stack_run())
+"""
+    )
+    assert lines[-2:] == ["True True", "False"]

@@ -1,0 +1,398 @@
+"""What uploads ask and tell: names, numbers, and whether an agent of this process goes by marks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+
+from pyroscope_otel.link.held_request import hold_request, release, run_held
+from pyroscope_otel.link.marks import LABEL, MARKS, nearest_mark
+from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.setup import sampler
+from pyroscope_otel.setup.settings import read_settings
+from pyroscope_otel.setup.uploads import OTHER_NAMES, Uploads
+from tests.support.child import run
+from tests.support.threads import in_threads
+
+CPU = ("process_cpu",)
+
+
+@pytest.fixture
+def uploads(recorder, monkeypatch):
+    """Those of a process whose agent is the recorder, which goes through a relay."""
+    # As it is now, after the test.
+    monkeypatch.setattr(STATE, "labels_only", STATE.labels_only)
+    uploads = Uploads()
+    yield uploads
+    MARKS.forget_samples()
+    # A new agent is asked to take off what the old one had: there may have been one all
+    # the time.
+    assert all(wrong.startswith("remove") for wrong in recorder.wrong)
+    recorder.wrong.clear()
+
+
+def stop(uploads, recorder):
+    recorder.stop()
+    uploads.agent_stopped()
+
+
+def start(uploads, recorder, kinds=CPU):
+    recorder.start()
+    uploads.agent_started(kinds)
+
+
+def settings(**arguments):
+    return read_settings({"application_name": "shop", **arguments}, environ={})
+
+
+def with_number(hold, name, tracer):
+    """Have a held request have a root of this name; return its number and root."""
+
+    def request():
+        with tracer.start_as_current_span(name) as root:
+            return nearest_mark().number, root
+
+    return run_held(hold, request)
+
+
+# An agent that starts and stops: what threads carry is forgotten
+
+
+def test_an_agent_that_starts_late(uploads, recorder, tracer, now):
+    """Scenario 47: the current root from the next switch on."""
+    stop(uploads, recorder)
+    with tracer.start_as_current_span("root"):
+        assert now() is None
+        start(uploads, recorder)
+        assert now() is None
+        with tracer.start_as_current_span("child"):
+            assert now() == "root"
+        assert now() == "root"
+    assert now() is None
+
+
+def test_an_agent_that_is_restarted(uploads, recorder, tracer, now):
+    """Scenario 47: the same root again, in the same scope."""
+    with tracer.start_as_current_span("root"):
+        assert now() == "root"
+        stop(uploads, recorder)
+        assert now() is None
+        with tracer.start_as_current_span("child"):
+            assert now() is None
+        start(uploads, recorder)
+        with tracer.start_as_current_span("child"):
+            assert now() == "root"
+        assert now() == "root"
+    assert now() is None
+    assert recorder.left_behind() == {}
+
+
+def test_an_agent_that_is_restarted_without_a_switch_in_between(uploads, recorder, tracer, now):
+    """Scenario 47: nobody saw that there was none."""
+    with tracer.start_as_current_span("root"):
+        stop(uploads, recorder)
+        start(uploads, recorder)
+        assert recorder.left_behind() == {}
+        with tracer.start_as_current_span("child"):
+            assert now() == "root"
+        assert now() == "root"
+    assert now() is None
+
+
+def test_an_agent_whose_end_nobody_told(uploads, recorder, tracer, now):
+    """Of a process that was forked, the agent is another's, and has not been stopped."""
+    with tracer.start_as_current_span("root"):
+        recorder.stop()
+        start(uploads, recorder)
+        with tracer.start_as_current_span("child"):
+            assert now() == "root"
+    assert now() is None
+
+
+def test_an_agent_that_nobody_starts_again(uploads, recorder, tracer):
+    """Not through us: the label is put on again at the next switch."""
+    with tracer.start_as_current_span("root"):
+        stop(uploads, recorder)
+        recorder.start()
+        with tracer.start_as_current_span("child"):
+            assert recorder.left_behind() != {}
+
+
+def test_an_agent_that_is_restarted_by_another_thread(uploads, recorder, tracer, now):
+    """Scenario 47: each thread notices at its own next switch."""
+
+    def other():
+        with tracer.start_as_current_span("other"):
+            labelled.set()
+            restarted.wait()
+            with tracer.start_as_current_span("child"):
+                seen.append(now())
+        seen.append(now())
+
+    def restart():
+        labelled.wait()
+        stop(uploads, recorder)
+        start(uploads, recorder)
+        restarted.set()
+
+    labelled, restarted, seen = threading.Event(), threading.Event(), []
+    in_threads(other, restart)
+    assert seen == ["other", None]
+    assert recorder.left_behind() == {}
+
+
+def test_a_held_request_needs_no_label(uploads, recorder, tracer, now):
+    """Its stack says whose it is, to the new agent as to the old one."""
+
+    def request():
+        with tracer.start_as_current_span("root"):
+            stop(uploads, recorder)
+            start(uploads, recorder)
+            return now()
+
+    hold = hold_request({})
+    assert run_held(hold, request) == "root"
+    release(hold)
+    assert recorder.log == []
+
+
+# An agent that pushes to its server directly
+
+
+def test_an_agent_without_a_relay_gets_span_labels(uploads, recorder, tracer):
+    with tracer.start_as_current_span("root"):
+        assert {key for _, key, _ in recorder.log} == {LABEL}
+        start(uploads, recorder, kinds=())
+        with tracer.start_as_current_span("child"):
+            pass
+        (labels,) = recorder.left_behind().values()
+        assert {key for key, _ in labels} == {"span_id", "span_name"}
+
+
+def test_the_next_agent_goes_through_a_relay_again(uploads, recorder, tracer):
+    start(uploads, recorder, kinds=())
+    with tracer.start_as_current_span("root"):
+        start(uploads, recorder)
+        with tracer.start_as_current_span("child"):
+            pass
+        (labels,) = recorder.left_behind().values()
+        assert {key for key, _ in labels} == {LABEL}
+
+
+@pytest.mark.parametrize(
+    ("attribution", "reason", "way_out"),
+    [
+        ("stack", "was started before pyroscope_otel was imported", "Import pyroscope_otel before"),
+        ("thread", "attribution is 'thread'", "attribution='stack' is exact"),
+    ],
+)
+def test_that_it_is_not_exact_is_logged_once(uploads, caplog, attribution, reason, way_out):
+    caplog.set_level(logging.INFO, "pyroscope_otel")
+    uploads.configure(settings(attribution=attribution))
+    uploads.agent_started(CPU)
+    assert caplog.messages == []
+    for _ in range(2):
+        uploads.agent_started(())
+    (message,) = caplog.messages
+    assert reason in message
+    assert way_out in message
+    assert "right for turns of 20 ms" in message
+
+
+def test_attribution_by_thread_wants_no_relay(uploads):
+    assert uploads.wants_relay()
+    uploads.configure(settings(attribution="thread"))
+    assert not uploads.wants_relay()
+
+
+@pytest.mark.parametrize(("chosen", "started"), [("auto", sampler.PYSPY), ("stack", sampler.STACK)])
+def test_stack_takes_no_labels_of_threads(uploads, monkeypatch, chosen, started):
+    """Where nobody reads marks, PySpy starts instead, unless Stack was asked for by name."""
+    monkeypatch.setattr(sampler, "prepare_stack", lambda: None)
+    monkeypatch.setattr(sampler._Process, "stack_has_run", False)
+    uploads.configure(settings(cpu_implementation=chosen))
+    arguments = {"cpu_implementation": sampler.implementation(sampler.STACK)}
+    uploads.agent_starts(arguments, through_relay=False)
+    uploads.agent_started(())
+    assert sampler.name_of(arguments["cpu_implementation"]) == started
+    assert sampler.has_stack_run() is (started == sampler.STACK)
+
+
+# Names
+
+
+def test_names_are_those_at_upload(uploads, tracer):
+    def request():
+        with tracer.start_as_current_span("GET") as root:
+            number = nearest_mark().number
+            assert dict(uploads.labels_of(number))["span_name"] == "GET"
+            root.update_name("GET /items/{item}")
+        return number, root
+
+    hold = hold_request({})
+    number, root = run_held(hold, request)
+    release(hold)
+    assert uploads.labels_of(number) == (
+        ("span_name", "GET /items/{item}"),
+        ("span_id", format(root.context.span_id, "016x")),
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**16, 2**31])
+def test_numbers_that_stand_for_nothing(uploads, number):
+    assert uploads.labels_of(number) == ()
+
+
+def test_names_are_bounded(uploads, tracer, caplog):
+    """What is above goes under one name. Their links stay."""
+    uploads.configure(settings(max_span_names=2))
+    holds = [hold_request({}) for _ in range(5)]
+    numbers = [with_number(hold, f"root {index}", tracer)[0] for index, hold in enumerate(holds)]
+    for _ in range(2):
+        labels = [dict(uploads.labels_of(number)) for number in numbers]
+        assert [each["span_name"] for each in labels] == [
+            "root 0",
+            "root 1",
+            OTHER_NAMES,
+            OTHER_NAMES,
+            OTHER_NAMES,
+        ]
+        assert [each["span_id"] for each in labels] == [hold.profile_id for hold in holds]
+    (message,) = caplog.messages
+    assert "more than 2 names" in message
+    assert "or raise max_span_names" in message
+    for hold in holds:
+        release(hold)
+
+
+def test_names_that_are_not_uploaded_do_not_count(uploads, tracer):
+    uploads.configure(settings(max_span_names=1))
+    holds = [hold_request({}) for _ in range(3)]
+    numbers = [with_number(hold, f"root {i}", tracer)[0] for i, hold in enumerate(holds)]
+    assert dict(uploads.labels_of(numbers[2]))["span_name"] == "root 2"
+    assert dict(uploads.labels_of(numbers[0]))["span_name"] == OTHER_NAMES
+    for hold in holds:
+        release(hold)
+
+
+# Numbers
+
+
+def one_request(tracer):
+    """Serve a request that samples may be of; return its number and when it was over."""
+    hold = hold_request({})
+    number, root = with_number(hold, "root", tracer)
+    release(hold)
+    del hold, root
+    return number, time.time()
+
+
+def test_a_number_stands_for_its_request_until_that_is_uploaded(uploads, tracer):
+    uploads.agent_started(["process_cpu", "memory"])
+    number, over = one_request(tracer)
+    assert dict(uploads.labels_of(number))["span_name"] == "root"
+    uploads.pushed({"process_cpu": over + 5}, ())
+    assert uploads.labels_of(number) != ()
+    uploads.pushed({"memory": over + 5}, {number})
+    assert uploads.labels_of(number) != (), "its memory is still in use"
+    uploads.pushed({"process_cpu": over + 15, "memory": over + 15}, ())
+    assert uploads.labels_of(number) == ()
+
+
+def test_an_upload_that_ended_before_the_request_did(uploads, tracer):
+    uploads.agent_started(CPU)
+    number, over = one_request(tracer)
+    uploads.pushed({"process_cpu": over}, ())
+    assert uploads.labels_of(number) != ()
+
+
+def test_an_agent_that_stops_has_nothing_to_upload(uploads, tracer):
+    uploads.agent_started(CPU)
+    number, _ = one_request(tracer)
+    uploads.agent_stopped()
+    assert uploads.labels_of(number) == ()
+    number, _ = one_request(tracer)
+    assert uploads.labels_of(number) == (), "nor what comes before the next one"
+
+
+# The real agent, in processes of their own
+
+SAY = """
+def say():
+    import logging
+    logging.basicConfig(level=logging.INFO, format="%(message).60s", stream=sys.stdout)
+
+def how():
+    from pyroscope_otel.link.switch import STATE
+    from pyroscope_otel.relay import state
+    print("labels" if STATE.labels_only else "marks", "no relay" if state() is None else "relay")
+
+def begin(configure):
+    assert configure(application_name="shop", server_address="http://127.0.0.1:9")
+"""
+
+DIRECTLY = "Requests are told apart by thread labels, as the Pyroscope a"
+
+
+def test_the_state_of_uploads_is_of_the_agent_that_runs():
+    code = """
+from pyroscope_otel import upload_state
+print(upload_state())
+begin(pyroscope.configure)
+print(upload_state().server, upload_state().taken)
+pyroscope.shutdown()
+print(upload_state())
+"""
+    assert run(SAY + code) == ["None", "http://127.0.0.1:9 0", "None"]
+
+
+def test_an_agent_that_ran_before_the_import():
+    assert run(SAY + "say(); begin(pyroscope.configure); import pyroscope_otel; how()") == [
+        DIRECTLY,
+        "labels no relay",
+    ]
+
+
+def test_an_agent_that_starts_after_the_import():
+    code = "say(); import pyroscope_otel; how(); begin(pyroscope.configure); how()"
+    assert run(SAY + code) == ["marks no relay", "marks relay"]
+
+
+def test_configure_that_was_imported_before():
+    code = """
+from pyroscope import configure
+say()
+import pyroscope_otel
+begin(configure)
+how()
+"""
+    assert run(SAY + code) == ["marks relay"]
+
+
+def test_an_agent_that_was_stopped_before_the_import():
+    code = """
+say()
+begin(pyroscope.configure)
+pyroscope.shutdown()
+import pyroscope_otel
+how()
+begin(pyroscope.configure)
+how()
+"""
+    assert run(SAY + code) == ["marks no relay", "marks relay"]
+
+
+def test_an_agent_that_ran_before_is_restarted():
+    """From its next start on it goes through the relay."""
+    code = """
+begin(pyroscope.configure)
+import pyroscope_otel
+how()
+pyroscope.shutdown()
+begin(pyroscope.configure)
+how()
+"""
+    assert run(SAY + code) == ["labels no relay", "marks relay"]

@@ -1,0 +1,117 @@
+"""What the demo says when it cannot run."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from pyroscope_otel.setup.installing import pip_install
+from pyroscope_otel.tools.demo import running
+from pyroscope_otel.tools.demo.errors import DemoFailed
+from pyroscope_otel.tools.demo.running import run
+from pyroscope_otel.tools.demo.shop_process import ShopProcess
+from pyroscope_otel.tools.demo.terminal import Terminal
+from pyroscope_otel.tools.demo.traffic import pair_of_requests, round_of_requests
+from pyroscope_otel.tools.serve import LocalServer
+from tests.tools.demo.demo_process import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run(port=port) == 1
+    assert capfd.readouterr().err == (
+        "pyroscope-otel: The local server did not start: cannot listen on 127.0.0.1, "
+        f"port {port}: Address already in use. "
+        "Choose another port with --port; 0 is any free one.\n"
+    )
+
+
+def test_the_port_of_traces_chosen_for_all_is_not_called_taken(capfd, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(running, "_OTLP_PORT", port)
+    with running._server(Terminal(), port, None) as server:
+        assert server.otlp_url == server.url == f"http://127.0.0.1:{port}"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_of_somebody_else_is_an_error(capfd, tmp_path):
+    file = tmp_path / "letter"
+    file.write_text("Dear Sir or Madam,\n" * 100)
+    assert run(port=0, data=str(file)) == 1
+    error = capfd.readouterr().err
+    assert error.startswith("pyroscope-otel: ")
+    assert str(file) in error
+    assert error.endswith(". Choose another with --data.\n")
+    assert file.read_text() == "Dear Sir or Madam,\n" * 100
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("opentelemetry.instrumentation.asgi", "opentelemetry-instrumentation-asgi"),
+        ("opentelemetry.exporter.otlp.proto.http", "opentelemetry-exporter-otlp-proto-http"),
+    ],
+)
+def test_a_package_that_only_the_shop_needs_is_named(module, package, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run(port=0) == 1
+    message = (
+        f"pyroscope-otel: The demo needs {package}, which is not installed. "
+        f"Install it with: {pip_install('local')}\n"
+    )
+    assert capfd.readouterr() == ("", message)
+
+
+def test_a_shop_that_does_not_start_has_its_own_words_shown():
+    shop = ShopProcess(profiles_to="nowhere:4040", traces_to="http://127.0.0.1:9")
+    with pytest.raises(DemoFailed) as failed, shop:
+        pytest.fail("it started")
+    message = str(failed.value)
+    assert message.startswith("The shop did not start: ")
+    assert " It printed:\n\n" in message
+    assert "server_address must be" in message
+    assert shop._process.returncode is not None
+
+
+def test_spans_that_do_not_arrive_are_an_error_with_the_shops_words(capfd, monkeypatch):
+    monkeypatch.setattr(LocalServer, "otlp_url", "http://127.0.0.1:9")
+    light = round_of_requests(1)[-1:]
+    monkeypatch.setattr(running, "round_of_requests", lambda _number: light)
+    monkeypatch.setattr(running, "pair_of_requests", lambda: light * 2)
+    assert run(port=0, once=True) == 1
+    error = capfd.readouterr().err
+    assert error.startswith(
+        "pyroscope-otel: 3 of the shop's requests did not arrive at the local server. "
+        "It printed:\n\n"
+    )
+    assert "exporting spans" in error
+
+
+def test_profiles_that_do_not_arrive_are_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(running, "_ARRIVAL_SECONDS", 0.5)
+    message = (
+        "The shop answered, but its profiles did not arrive within 0.5 s. "
+        "What pyroscope-otel doctor says may help. It printed nothing."
+    )
+    with LocalServer(port=0, otlp_port=None) as server:
+        shop = ShopProcess(profiles_to=server.url, traces_to=server.url)
+        with pytest.raises(DemoFailed, match=f"^{re.escape(message)}$"):
+            running._first_results(Terminal(), server.url, shop, pair_of_requests())
+
+
+def test_nothing_is_started_by_importing_it():
+    code = (
+        "import sys, threading, pyroscope_otel.tools.demo\n"
+        "assert threading.active_count() == 1\n"
+        "heavy = ('starlette', 'uvicorn', 'pyroscope_otel.tools.serve')\n"
+        "assert not [name for name in sys.modules if name.startswith(heavy)]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)

@@ -1,0 +1,222 @@
+"""`pyroscope-otel demo --once`: its table against what the local server has kept."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
+from pyroscope_otel.tools.demo import shop
+from pyroscope_otel.tools.serve import LocalServer
+from tests.tools.demo.demo_process import (
+    COMMAND,
+    PATIENCE_SECONDS,
+    ask,
+    environment,
+    get,
+    stacks,
+    wait_until,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+# Where the work of each route is. What a stack has beside these is not the shop's.
+WORK = {
+    "GET /invoice/{number}": {
+        *("invoice", "price_line", "round_to_cents", "add_tax", "find_discounts")
+    },
+    "GET /report/{month}": {"report", "rank_products", "draw_chart"},
+    "GET /search/{word}": {"search", "match_words"},
+    "GET /catalog": {"catalog", "load_products", "describe_product"},
+    "POST /thumbnail/{name}": {"thumbnail", "resize_image", "average_pixels"},
+    "GET /stock/{shelf}": {"stock", "count_items"},
+    "GET /orders.csv": {"orders", "write_rows", "format_row"},
+    "POST /payment/{order}": {"payment", "sign_payment"},
+    "GET /health": {"health"},
+}
+SENT = Counter(list(WORK)) + Counter(
+    ["GET /invoice/{number}", "GET /report/{month}", "GET /search/{word}"]
+)
+ROW = re.compile(
+    r"^(?P<trace_id>[0-9a-f]{32})  (?P<route>\S.*?) +(?P<profile_id>[0-9a-f]{16}) +(?P<cpu>\d+)\n"
+    r"    (?P<hottest>.+)$",
+    re.MULTILINE,
+)
+
+
+class Once:
+    """What a demo has printed, and what its server has kept."""
+
+    def __init__(self, printed, url):
+        self.printed = printed
+        self.url = url
+        self.rows = [match.groupdict() for match in ROW.finditer(printed)]
+        self.requests = ask(url, "requests?limit=500")["requests"]
+
+    def stacks(self, request):
+        flame = ask(self.url, f"flamegraph?profile_id={request['profile_id']}")
+        return list(stacks(flame["root"]))
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Run the demo once, as CI does, with a file to look into afterwards."""
+    folder = tmp_path_factory.mktemp("demo")
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [*COMMAND, "--once", "--memory", "--port", "0", "--data", folder / "kept"],
+        env=environment(temporary),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(temporary.iterdir()) == []
+    with LocalServer(port=0, otlp_port=None, data=folder / "kept") as server:
+        yield Once(done.stdout, server.url)
+
+
+def test_every_request_sent_is_there_once(once):
+    assert Counter(request["route"] for request in once.requests) == SENT
+    assert {one["service"] for one in once.requests} == {"shop"}
+
+
+def test_only_the_declined_payment_has_failed(once):
+    (failed,) = [one for one in once.requests if one["status"] == "error"]
+    assert failed["route"].startswith("POST")
+    trace = ask(once.url, f"requests/{failed['profile_id']}")
+    (event,) = [event for span in trace["spans"] for event in span["events"]]
+    assert event["attributes"]["exception.type"] == "pyroscope_otel.tools.demo.shop.CardDeclined"
+
+
+def test_the_table_is_what_the_server_has(once):
+    rows = [(one["trace_id"], one["route"], one["profile_id"], one["cpu"]) for one in once.rows]
+    assert rows == [
+        (
+            *(one["trace_id"], one["route"], one["profile_id"]),
+            f"{(one['cpu_ns'] or 0) / 1e6:.0f}",
+        )
+        for one in reversed(once.requests)
+    ]
+
+
+def test_the_hottest_functions_are_those_of_the_flame_graph(once):
+    for row, request in zip(once.rows, reversed(once.requests), strict=True):
+        own = Counter()
+        for path, nanoseconds in once.stacks(request):
+            own[path[-1] or "(unknown)"] += nanoseconds
+        if not own:
+            assert row["hottest"] == "hardly any CPU time: no sample hit it"
+            continue
+        named = re.findall(r"(?:^|, )(.+?) (\d+)%", row["hottest"])
+        assert len(named) == min(3, len(own))
+        shares = [own[name] for name, _ in named]
+        assert shares == sorted(own.values(), reverse=True)[:3]
+        assert [share for _, share in named] == [f"{one / own.total():.0%}"[:-1] for one in shares]
+
+
+def test_each_requests_samples_are_in_its_own_functions(once):
+    right, of_the_shop = Counter(), Counter()
+    names = set().union(*WORK.values())
+    for request in once.requests:
+        route = request["route"]
+        for path, nanoseconds in once.stacks(request):
+            if of_shop := names.intersection(path):
+                of_the_shop[route] += nanoseconds
+                right[route] += nanoseconds * of_shop.issubset(WORK[route])
+    # A sample is 10 ms. The routes with little work may be missed by all of them.
+    assert of_the_shop.total() > 3e8
+    assert set(of_the_shop) >= {
+        *("GET /invoice/{number}", "GET /report/{month}"),
+        *("GET /catalog", "POST /thumbnail/{name}"),
+        *("GET /stock/{shelf}", "GET /orders.csv", "POST /payment/{order}"),
+    }
+    assert right.total() >= 0.95 * of_the_shop.total(), (right, of_the_shop)
+
+
+def test_what_loads_all_products_has_allocated_them(once):
+    (catalog,) = [one for one in once.requests if one["route"] == "GET /catalog"]
+    flame = ask(once.url, f"flamegraph?profile_id={catalog['profile_id']}&type=alloc_space")
+    paths = [(path, size) for path, size in stacks(flame["root"], unit="bytes")]
+    of_the_shop = {name for path, _ in paths for name in path} & set().union(*WORK.values())
+    assert {"catalog", "load_products", "describe_product"} >= of_the_shop >= {"load_products"}
+    # Sixty thousand dictionaries, each with a text of its own.
+    assert catalog["alloc_bytes"] > 5_000_000
+
+
+def test_it_says_which_sampler_the_cpu_time_is_from(once):
+    name = "stack" if takes_stack_on_the_thread() else "pyspy"
+    assert re.findall(r"\(sampler (\w+)\)", once.printed) == [name]
+    assert {one["cpu_from"] for one in once.requests} - {None} == {
+        "clock" if name == "stack" else "samples"
+    }
+
+
+def test_the_functions_named_here_are_all_of_the_shops():
+    functions = {
+        name
+        for name, value in vars(shop).items()
+        if getattr(value, "__module__", None) == shop.__name__ and not isinstance(value, type)
+    }
+    assert set().union(*WORK.values()) == functions - {"ask_database", "is_wholesale"}
+
+
+def test_two_requests_of_one_trace_took_turns_on_the_event_loop(once):
+    invoice, report = sorted(once.requests, key=lambda one: (one["start_ms"], one["route"]))[:2]
+    if invoice["route"] != "GET /invoice/{number}":
+        invoice, report = report, invoice
+    assert invoice["trace_id"] == report["trace_id"]
+    assert (invoice["route"], report["route"]) == ("GET /invoice/{number}", "GET /report/{month}")
+    spans = ask(once.url, f"requests/{invoice['profile_id']}")["spans"]
+    own = {invoice["span_id"]: [], report["span_id"]: []}
+    for span in spans:
+        if span["parent_span_id"] in own:
+            end_ms = span["start_ms"] + span["duration_ns"] / 1e6
+            own[span["parent_span_id"]].append((span["start_ms"], end_ms, span["name"]))
+    pages, weeks = own.values()
+    assert [name for *_, name in pages] == ["price a page"] * 6
+    assert [name for *_, name in weeks] == ["draw a week"] * 6
+    # Each is 40 turns: while one of them was open, so was one of the other's.
+    at_once = [page for page in pages if any(a < page[1] and page[0] < b for a, b, _ in weeks)]
+    assert len(at_once) >= 3
+
+
+def test_it_says_how_to_look_into_what_it_kept(once):
+    (file,) = re.findall(r"pyroscope-otel serve --data (\S+)", once.printed)
+    assert Path(file).is_file()
+
+
+def test_it_says_how_to_start_the_shop_for_another_server(once):
+    """The printed command, with another server's address and any free port."""
+    (command,) = re.findall(r"PYROSCOPE_SERVER_ADDRESS=.*?shop:app", once.printed, re.DOTALL)
+    with LocalServer(port=0, otlp_port=0) as server:
+        command = command.replace("http://localhost:4040", server.url)
+        command = command.replace("http://localhost:4318", server.otlp_url).replace("\\\n", " ")
+        with subprocess.Popen(
+            ["env", *shlex.split(command), "--port", "0"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as service:
+            try:
+                url = next(
+                    found[1]
+                    for line in service.stderr
+                    if (found := re.search(r"running on (http://\S+)", line))
+                )
+                get(f"{url}/stock/b2")
+            finally:
+                service.send_signal(signal.SIGINT)  # Ctrl-C
+                rest = service.stderr.read()
+        assert "Traceback" not in rest
+        found = wait_until(lambda: ask(server.url, "requests")["requests"], lambda: "a request")
+        assert [one["route"] for one in found] == ["GET /stock/{shelf}"]
+        assert found[0]["cpu_ns"] > 0

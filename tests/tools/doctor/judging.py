@@ -1,0 +1,30 @@
+"""What the doctor's checks are given, and what they return, in short."""
+
+from __future__ import annotations
+
+from pyroscope_otel.setup.findings.finding import Level
+from pyroscope_otel.tools.doctor.settings_check import check_settings
+from pyroscope_otel.tools.doctor.target import target_of
+
+
+def settings_of(**given):
+    """Return settings, as they are read."""
+    checked = check_settings(given, environ={}, resource={})
+    assert checked.settings is not None, checked.findings
+    return checked.settings
+
+
+def target(address, read_from=None, **given):
+    """Return the target that settings make."""
+    return target_of(settings_of(server_address=address, **given), read_from)
+
+
+def codes(findings):
+    """Return the codes of findings, those of problems with a `!`."""
+    return [finding.code + "!" * (finding.level is Level.PROBLEM) for finding in findings]
+
+
+def the(code, findings):
+    """Return the one finding with this code."""
+    (found,) = [finding for finding in findings if finding.code == code]
+    return found

@@ -1,0 +1,99 @@
+"""A Django project: by its directory, by its settings module, and as `module:app`."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from pyroscope_otel.setup.findings.finding import Level
+from pyroscope_otel.tools.doctor.application_check import check_application
+from tests.tools.doctor.judging import codes, the
+
+SETTINGS = """
+    SECRET_KEY = "nobody's"
+    ALLOWED_HOSTS = [".shop.example"]
+    ROOT_URLCONF = "site_urls"
+    INSTALLED_APPS = ["pyroscope_otel_django"]
+    MIDDLEWARE = ["pyroscope_otel_django.middleware.PyroscopeMiddleware"]
+    PYROSCOPE = {"APPLICATION_NAME": "shop", "TENANT_ID": "team"}
+"""
+FILES = {
+    "manage.py": """
+        import os
+        os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site_settings')
+    """,
+    "site_settings.py": SETTINGS,
+    "site_urls.py": """
+        from django.http import HttpResponse
+        from django.urls import path
+        urlpatterns = [path("cart", lambda request: HttpResponse(request.get_host()))]
+    """,
+    "site_asgi.py": """
+        import os
+        os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site_settings')
+        from django.core.asgi import get_asgi_application
+        application = get_asgi_application()
+    """,
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return the directory of a project; the working directory is the one above it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_text(textwrap.dedent(content))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def assert_well(checked):
+    assert the("app-one-local-root", checked.findings).summary == (
+        "GET /cart was answered with 200 and has one local root span, 'GET cart'."
+    )
+    found = set(codes(checked.findings))
+    assert {"app-one-local-root", "names-match", "traces-no-exporter!"} <= found
+    assert checked.arguments["tenant_id"] == "team"
+    assert checked.sources["tenant_id"] == "Django setting PYROSCOPE['TENANT_ID']"
+
+
+@pytest.mark.usefixtures("project")
+def test_by_the_directory_of_manage_py():
+    assert_well(check_application("project", "/cart"))
+
+
+def test_by_the_settings_module(project, monkeypatch):
+    monkeypatch.chdir(project)
+    assert_well(check_application("site_settings", "/cart"))
+
+
+def test_as_its_asgi_server_names_it(project, monkeypatch):
+    monkeypatch.chdir(project)
+    assert_well(check_application("site_asgi:application", "/cart"))
+
+
+def test_as_its_settings_name_its_application(project):
+    with (project / "site_settings.py").open("a") as settings:
+        settings.write('ASGI_APPLICATION = "site_asgi.application"\n')
+    assert_well(check_application("project", "/cart"))
+
+
+def test_a_manage_py_that_names_no_settings(project):
+    (project / "manage.py").write_text("")
+    (finding,) = check_application("project", "/").findings
+    assert codes([finding]) == ["app-not-loaded!"]
+    assert finding.summary == (
+        "project cannot be loaded: project/manage.py names no settings module, and "
+        "DJANGO_SETTINGS_MODULE is not set"
+    )
+
+
+def test_what_manage_py_check_says_is_said_as_well(project):
+    without = SETTINGS.replace('"pyroscope_otel_django.middleware.PyroscopeMiddleware"', "")
+    (project / "site_settings.py").write_text(textwrap.dedent(without))
+    findings = check_application("project", "/cart").findings
+    (check,) = [one for one in findings if one.code == "django-check"]
+    assert check.summary.startswith("manage.py check says (pyroscope_otel_django.W001): ")
+    assert check.level is Level.PROBLEM

@@ -1,0 +1,47 @@
+"""The slowest requests of a run, as a terminal shows them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyroscope_otel.tools.run.slowest import slowest_requests
+from pyroscope_otel.tools.serve import LocalServer
+from tests.tools.serve.exports import MS, Client, span
+
+WORK = [("main", "/srv/shop/app.py", 3), ("price_lines", "/srv/shop/app.py", 9)]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with LocalServer(port=0, otlp_port=None) as server:
+        yield server
+
+
+def listed(server, *, sampled_ms):
+    """Send a request with a sample, and return what is listed of it."""
+    client = Client(server.url)
+    one = span("GET /invoice", ms=300)
+    client.add(one)
+    if sampled_ms:
+        client.add_samples((one.span_id.hex(), WORK, sampled_ms))
+    link = f"{server.url}/#/request/{one.span_id.hex()}"
+    return slowest_requests(server.url, one.start_time_unix_nano // MS), link
+
+
+@pytest.mark.parametrize(
+    ("sampled_ms", "time", "hottest"),
+    [
+        (40, "sampled 40 ms", "price_lines 100%"),
+        (42.4, "on CPU 42 ms", "price_lines 100%"),  # no whole periods: the sampler Stack
+        (0, "on CPU 0 ms", "hardly any CPU time: no sample hit it"),
+    ],
+)
+def test_a_request_has_its_cpu_time_and_its_hottest_functions(server, sampled_ms, time, hottest):
+    lines, link = listed(server, sampled_ms=sampled_ms)
+    words = [line.strip() for line in lines]
+    assert words[0] == "1 request. The slowest:"
+    assert words[1:4] == [f"300 ms, {time}  GET /invoice", hottest, link]
+
+
+def test_there_is_nothing_to_list_without_a_request(server):
+    assert slowest_requests(server.url, 1e15) == []
