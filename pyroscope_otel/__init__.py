@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from pyroscope_otel import following
+from pyroscope_otel.link.processor import SURROUNDINGS, PyroscopeSpanProcessor
 from pyroscope_otel.link.sampled import profile_of_a_sample
 from pyroscope_otel.relay import agent_start
+from pyroscope_otel.setup.agent import AGENT
 from pyroscope_otel.setup.configuration import configure, shutdown
 from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel.setup.uploads import UPLOADS
@@ -26,6 +28,10 @@ __all__ = (
     "shutdown",
     "upload_state",
 )
+
+# The link imports neither the hooks nor the agent.
+SURROUNDINGS.install_hooks = following.install
+SURROUNDINGS.root_starts = AGENT.ensure_running
 
 # This is the only side effect of the import. The agent of this process must push to our relay,
 # because only this package can resolve marks. It works whoever starts the agent, and however

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import TraceFlags
 
-from pyroscope_otel import following
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.attribution import (
     SPAN_KEY,
@@ -20,16 +19,36 @@ from pyroscope_otel.link.attribution import (
 from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
 from pyroscope_otel.link.switch import current_context, current_inherited, follow_current, note_end
 from pyroscope_otel.link.thread_labels import last
-from pyroscope_otel.setup.agent import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import SpanContext
 
 DEFAULT_SPAN_LABELS = ("span_id", "span_name")
+
+
+def _nothing() -> None: ...
+
+
+class Surroundings:
+    """What the processor calls. The package sets it, because the link imports nothing above it.
+
+    Attributes:
+        install_hooks: Called for each new processor.
+        root_starts: Called for each local root span that starts outside of another one.
+    """
+
+    __slots__ = ("install_hooks", "root_starts")
+
+    def __init__(self) -> None:
+        self.install_hooks: Callable[[], None] = _nothing
+        self.root_starts: Callable[[], None] = _nothing
+
+
+SURROUNDINGS: Final = Surroundings()
 
 
 class PyroscopeSpanProcessor(SpanProcessor):
@@ -68,7 +87,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         # The link goes on last (`thread_labels.Labels`).
         self._span_labels = tuple(sorted(chosen, key=("span_name", "trace_id", "span_id").index))
         self._every_span = scope == "all"
-        following.install()
+        SURROUNDINGS.install_hooks()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Assign the span to the enclosing profile, or give it its own."""
@@ -125,8 +144,8 @@ class PyroscopeSpanProcessor(SpanProcessor):
             set_owner(span, request)
         else:
             set_owner(span, Owner(profile))
-        if enclosing is None and AGENT.needed:
-            AGENT.ensure_running()
+        if enclosing is None:
+            SURROUNDINGS.root_starts()
 
 
 def _enclosing_owner(span: Span, parent: SpanContext) -> Owner | None:
