@@ -12,11 +12,11 @@ from pyroscope_otel.link.held_asgi import REQUESTS, serve_held
 from pyroscope_otel.link.held_request import (
     is_contrib,
     is_traced_outside,
-    missing_instrumentation,
     no_leftover_span,
 )
 from pyroscope_otel.setup import agent, configuration, tracing
 from pyroscope_otel.setup.application_protocol import refuse_other_protocol
+from pyroscope_otel.setup.installing import missing_instrumentation
 from pyroscope_otel.setup.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from opentelemetry import trace
 from pyroscope_otel.link.held_request import (
     is_contrib,
     is_traced_outside,
-    missing_instrumentation,
     no_leftover_span,
 )
 from pyroscope_otel.link.held_wsgi import BODY, ApplicationBody, is_ready, serve_held
 from pyroscope_otel.setup import configuration, tracing
 from pyroscope_otel.setup.application_protocol import refuse_other_protocol
+from pyroscope_otel.setup.installing import missing_instrumentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,6 @@ from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner
 from pyroscope_otel.link.switch import follow_current, note_end
 from pyroscope_otel.link.thread_labels import note_event
 from pyroscope_otel.link.through_marks import run_as, run_as_async
-from pyroscope_otel.setup.installing import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -144,19 +143,4 @@ def is_contrib(app: Any) -> bool:
         str(module).startswith(_CONTRIB)
         or type(app).__module__.startswith(_CONTRIB)
         or bool(getattr(owner, "_is_instrumented_by_opentelemetry", False))
-    )
-
-
-def missing_instrumentation(kind: str, error: ImportError) -> ImportError:
-    """Return an error that says how to install a missing instrumentation.
-
-    Args:
-        kind: The name of the extra: "asgi" or "wsgi".
-        error: The failed import.
-    """
-    return ImportError(
-        f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
-        f"to make a root span for each request, as this application is not instrumented yet. "
-        f"Install it with: {pip_install(kind)}",
-        name=error.name,
     )
