@@ -36,7 +36,7 @@ def hook_rows():
 def test_every_hook_is_documented_with_its_module():
     documented = {hook: module for hook, (module, _) in hook_rows().items()}
     assert documented == {
-        type(hook).__name__: type(hook).__module__.rpartition(".")[2] for hook in following.HOOKS
+        hook.name: type(hook).__module__.rpartition(".")[2] for hook in following.HOOKS
     }
 
 
@@ -47,13 +47,13 @@ def test_every_attribute_that_a_hook_replaces_is_documented():
     following.install()
     rows = hook_rows()
     for hook in following.HOOKS:
-        _, said = rows[type(hook).__name__]
+        _, said = rows[hook.name]
         names = set(re.findall(r"`[\w.]*?(\w+)`", said))
         replaced = {patch._name for patch in hook._patches}
         # Beside the attributes there are the names of their owners, with a module in front.
         owners = {owner.rpartition(".")[2] for owner in re.findall(r"of `([\w.]+)`", said)}
-        assert replaced <= names, type(hook).__name__
-        assert names - replaced - owners <= of_some_pythons, type(hook).__name__
+        assert replaced <= names, hook.name
+        assert names - replaced - owners <= of_some_pythons, hook.name
 
 
 def test_the_limits_that_the_page_names_are_the_codes():
@@ -92,7 +92,7 @@ def in_place():
 before = in_place()
 from pyroscope_otel import PyroscopeSpanProcessor, following
 def active():
-    return sorted(type(hook).__name__ for hook in following.HOOKS if hook.active)
+    return sorted(hook.name for hook in following.HOOKS if hook.active)
 PyroscopeSpanProcessor()
 print(*active())
 {one_off}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroscope_otel.following.arrival import forget_waiting, when_imported
+from pyroscope_otel.following.arrival import forget_callback, forget_waiting, when_imported
 from pyroscope_otel.following.asyncio_steps import AsyncioSteps
 from pyroscope_otel.following.greenlets import Greenlets
 from pyroscope_otel.following.otel_context import ContextSwitches, Renames
@@ -64,8 +64,30 @@ def install() -> None:
             when_imported(hook.module, hook.install)
 
 
-def remove() -> None:
-    """Remove every hook."""
-    forget_waiting()
-    for hook in HOOKS:
+def remove(*names: str) -> None:
+    """Remove hooks until the next `install`, even if their library is imported later.
+
+    Args:
+        *names: The hooks' names, such as ``"Greenlets"``. Without names, every hook.
+
+    Raises:
+        ValueError: If no hook has one of the names. No hook is removed then.
+    """
+    hooks = [named(name) for name in names]
+    if not hooks:
+        forget_waiting()
+    for hook in hooks or HOOKS:
+        forget_callback(hook.module, hook.install)
         hook.remove()
+
+
+def named(name: str) -> Hook:
+    """Return the hook with this name.
+
+    Raises:
+        ValueError: If no hook has the name.
+    """
+    for hook in HOOKS:
+        if hook.name == name:
+            return hook
+    raise ValueError(f"no hook is called {name!r}: there are {', '.join(h.name for h in HOOKS)}")

@@ -37,6 +37,12 @@ def forget_waiting() -> None:
         sys.meta_path.remove(_finder)
 
 
+def forget_callback(name: str, callback: Callable[[], None]) -> None:
+    """Forget one callback; others that wait for the module stay."""
+    if name in _waiting:
+        _waiting[name] = [one for one in _waiting[name] if one != callback]
+
+
 def _call(name: str, callback: Callable[[], None]) -> None:
     try:
         callback()

@@ -52,6 +52,11 @@ class Hook(abc.ABC):
         self.active = False
         self._patches: list[Patch] = []
 
+    @property
+    def name(self) -> str:
+        """The name that `following.remove` takes: that of the class."""
+        return type(self).__name__
+
     def install(self) -> None:
         """Install the hook. Does nothing if it is already installed.
 

@@ -15,11 +15,6 @@ for _hook in following.HOOKS:
 ABSENT = object()
 
 
-def hook_of(name):
-    (hook,) = (hook for hook in following.HOOKS if type(hook).__name__ == name)
-    return hook
-
-
 def patched():
     """Return the attributes that the hooks replace: owner and name of each."""
     following.install()

@@ -15,7 +15,7 @@ from tests.following import (
     twisted_miniatures,
     worker_miniatures,
 )
-from tests.following.installed import hook_of, patch_of
+from tests.following.installed import patch_of
 
 MINIATURES = [
     *worker_miniatures.MINIATURES,
@@ -58,26 +58,27 @@ def outcome(tracer, now, attribution):
 
 @each_miniature
 def test_with_its_hook_a_miniature_is_right(hook, name, miniature, outcome):
-    assert hook_of(hook).active
+    assert following.named(hook).active
     assert outcome(miniature)
     if name is not None:
-        patch_of(hook_of(hook), name)
+        patch_of(following.named(hook), name)
 
 
 @each_miniature
 def test_without_its_hook_a_miniature_is_wrong(hook, name, miniature, outcome):
     """Disable one hook, or one method of it: the miniature notices."""
-    hook = hook_of(hook)
     if name is None:
-        hook.remove()
+        following.remove(hook)
     else:
-        patch_of(hook, name).remove()
+        patch_of(following.named(hook), name).remove()
     assert not outcome(miniature)
 
 
 def test_every_replaced_attribute_has_a_miniature():
     """Also of a hook that is yet to come."""
-    with_one = {patch_of(hook_of(hook), name) for hook, name, _ in MINIATURES if name is not None}
+    with_one = {
+        patch_of(following.named(hook), name) for hook, name, _ in MINIATURES if name is not None
+    }
     assert with_one == {patch for hook in following.HOOKS for patch in hook._patches}
-    active = {type(hook).__name__ for hook in following.HOOKS if hook.active}
+    active = {hook.name for hook in following.HOOKS if hook.active}
     assert active == {hook for hook, _, _ in MINIATURES}

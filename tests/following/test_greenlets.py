@@ -326,7 +326,7 @@ def test_put_in_inside_a_root(tracer, now):
 
     seen = []
     following.install()
-    greenlets = next(hook for hook in following.HOOKS if isinstance(hook, Greenlets))
+    greenlets = following.named("Greenlets")
     greenlets.remove()
     with tracer.start_as_current_span("root"):
         assert greenlet.gettrace() is None

@@ -10,7 +10,8 @@ import pytest
 
 from pyroscope_otel import following
 from pyroscope_otel.following.hook import Hook, Patch
-from tests.following.installed import ABSENT, attributes, hook_of, patched
+from tests.following.installed import ABSENT, attributes, patched
+from tests.support.child import run as run_in_child
 from tests.support.event_loops import run
 
 anyio_to_thread = pytest.importorskip("anyio.to_thread")
@@ -52,10 +53,10 @@ def test_what_is_replaced_is_put_back():
         assert all(a is b for a, b in zip(attributes(of), before, strict=True))
 
 
-@pytest.mark.parametrize("name", [type(hook).__name__ for hook in following.HOOKS])
+@pytest.mark.parametrize("name", [hook.name for hook in following.HOOKS])
 def test_each_hook_is_put_in_and_taken_out_on_its_own(name):
     """Scenario 51: what the others replaced stays."""
-    hook = hook_of(name)
+    hook = following.named(name)
     if not hook.active:
         pytest.skip("its library is not imported")
     own = [(patch._owner, patch._name) for patch in hook._patches]
@@ -71,6 +72,43 @@ def test_each_hook_is_put_in_and_taken_out_on_its_own(name):
     assert hook.active
     hook.remove()
     assert all(a is b for a, b in zip(attributes(own), without, strict=True))
+
+
+def active():
+    return {hook.name for hook in following.HOOKS if hook.active}
+
+
+def test_hooks_are_taken_out_by_name():
+    following.install()
+    before = active()
+    following.remove("PoolJobs", "AnyioJobs")
+    assert active() == before - {"PoolJobs", "AnyioJobs"}
+    following.install()
+    assert active() == before
+
+
+def test_with_a_name_that_no_hook_has_none_is_taken_out():
+    following.install()
+    before = active()
+    known = ", ".join(hook.name for hook in following.HOOKS)
+    with pytest.raises(ValueError, match=f"^no hook is called 'PollJobs': there are {known}$"):
+        following.remove("PoolJobs", "PollJobs")
+    assert active() == before
+
+
+LATER = """
+from pyroscope_otel import following
+following.install()
+following.remove("UvloopSteps")
+import uvloop, trio
+print(following.named("UvloopSteps").active, following.named("TrioSteps").active)
+following.install()
+print(following.named("UvloopSteps").active)
+"""
+
+
+def test_a_hook_that_is_out_stays_out_when_its_library_is_imported():
+    assert run_in_child(LATER) == ["False True", "True"]
 
 
 @each_attribute

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from pyroscope_otel import following
-from pyroscope_otel.following.sqlalchemy_greenlets import SqlalchemyGreenlets
 from pyroscope_otel.link.held_request import hold_request, release, run_held_async
 from pyroscope_otel.link.marks import MARKS, nearest_mark
 from tests.support.child import run as run_child
@@ -336,12 +335,11 @@ def test_without_the_hook_a_label_says_it(tracer, note, recorder, new_loop):
                 async with engine.connect() as connection:
                     await connection.execute(select(THINGS))
 
-    (hook,) = (hook for hook in following.HOOKS if isinstance(hook, SqlalchemyGreenlets))
-    hook.remove()
+    following.remove("SqlalchemyGreenlets")
     try:
         run(main, new_loop)
     finally:
-        hook.install()
+        following.install()
     assert note.seen == ["A"]
     assert recorder.log != []
 
@@ -354,7 +352,7 @@ failure.reraise = True
 pyroscope_otel.PyroscopeSpanProcessor()
 before = "greenlet" in sys.modules
 import sqlalchemy
-(hook,) = (hook for hook in following.HOOKS if type(hook).__name__ == "SqlalchemyGreenlets")
+hook = following.named("SqlalchemyGreenlets")
 is_old = sqlalchemy.__version__.startswith("2.0")  # It imports greenlet itself.
 print(before, is_old or "greenlet" not in sys.modules, hook.active)
 import sqlalchemy.ext.asyncio

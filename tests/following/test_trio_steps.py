@@ -13,14 +13,13 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from pyroscope_otel import following
-from pyroscope_otel.following.trio_steps import TrioSteps
 from tests.support.garbage import collected_by_hand
 from tests.support.threads import in_threads
 
 trio = pytest.importorskip("trio")
 pytest.importorskip("trio.testing")
 
-(HOOK,) = (hook for hook in following.HOOKS if isinstance(hook, TrioSteps))
+HOOK = following.named("TrioSteps")
 
 
 class Turns:

@@ -19,7 +19,6 @@ import pytest
 from opentelemetry.context import Context
 
 from pyroscope_otel import following
-from pyroscope_otel.following.uvloop_steps import UvloopSteps
 from pyroscope_otel.link.marks import FILENAME
 from tests.support.event_loops import closing_loop, needs_uvloop
 from tests.support.event_loops import run as run_on
@@ -28,7 +27,7 @@ from tests.support.threads import in_threads
 uvloop = pytest.importorskip("uvloop")
 pytestmark = needs_uvloop
 
-(HOOK,) = (hook for hook in following.HOOKS if isinstance(hook, UvloopSteps))
+HOOK = following.named("UvloopSteps")
 
 
 def run(main):

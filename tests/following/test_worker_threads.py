@@ -14,7 +14,6 @@ from opentelemetry.context import Context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from pyroscope_otel import following
-from pyroscope_otel.following.worker_threads import AnyioJobs
 from pyroscope_otel.link.marks import LABEL
 from tests.support.event_loops import needs_uvloop
 from tests.support.garbage import collected_by_hand
@@ -24,7 +23,7 @@ anyio = pytest.importorskip("anyio")
 anyio_from_thread = pytest.importorskip("anyio.from_thread")
 anyio_to_thread = pytest.importorskip("anyio.to_thread")
 
-(HOOK,) = (hook for hook in following.HOOKS if type(hook) is AnyioJobs)
+HOOK = following.named("AnyioJobs")
 
 each_backend = pytest.mark.parametrize(
     "backend",
