@@ -8,8 +8,8 @@ import pytest
 from django.test import override_settings
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 
-from tests.adapters.conftest import journal, provider  # noqa: F401  after the path
 from tests.django_adapter.django_project import OURS, Urls
+from tests.support.journal_fixtures import journal, provider  # noqa: F401  fixtures
 
 
 @pytest.fixture

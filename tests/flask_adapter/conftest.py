@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.adapters.conftest import journal, provider, settings  # noqa: F401  after the path
+from tests.support.journal_fixtures import journal, provider, settings  # noqa: F401  fixtures
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from pyroscope_otel.tools.doctor import end_to_end_check
 from pyroscope_otel.tools.doctor import server_check as server_checks
 from pyroscope_otel.tools.doctor.application_check import check_application
 from pyroscope_otel.tools.serve import LocalServer
+from tests.support.machine import clean_environment, unused_port
 from tests.tools.doctor.pyroscope_server import PyroscopeServer, serving
 
 # Before the environment is cleaned.
@@ -27,12 +26,6 @@ def real_server(monkeypatch):
     # It may be one that was started for the tests.
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 250.0)
     return REAL_SERVER
-
-
-def clean_environment(monkeypatch):
-    for name in os.environ:
-        if name.startswith(("PYROSCOPE_", "OTEL_", "DJANGO_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
@@ -95,14 +88,6 @@ def endpoint(monkeypatch):
     with serving(lambda *_: (200, b"")) as address:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         yield address
-
-
-@contextmanager
-def unused_port():
-    """Take a port of this machine at which nothing listens, so that nobody else gets it."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
 
 
 @pytest.fixture

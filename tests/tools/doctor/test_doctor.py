@@ -22,7 +22,7 @@ from pyroscope_otel.tools.doctor.application_check import ApplicationCheck
 from pyroscope_otel.tools.doctor.examination import Examination, examine
 from pyroscope_otel.tools.doctor.masking import Mask
 from pyroscope_otel.tools.doctor.report import as_json, as_text
-from tests.tools.doctor.conftest import clean_environment, unused_port
+from tests.support.machine import clean_environment, unused_port
 from tests.tools.doctor.judging import the
 from tests.tools.doctor.pyroscope_server import serving
 
