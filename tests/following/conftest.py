@@ -19,6 +19,7 @@ def case(recorder, provider, exporter, attribution):
     """A case, whose samples wait for their upload. No number is in use after it."""
     from tests.following.held_case import Case
 
+    gc.collect()
     before = in_use()
     MARKS.upload_kinds = {"process_cpu"}
     yield Case(recorder, provider, exporter, attribution)
@@ -28,11 +29,11 @@ def case(recorder, provider, exporter, attribution):
     # A worker thread has its last job's context until it has ended: some time after its loop.
     deadline = time.monotonic() + 20
     while in_use() > before and time.monotonic() < deadline:
+        gc.collect()
         time.sleep(0.02)
     assert in_use() <= before
 
 
 def in_use():
-    gc.collect()
     made, free = MARKS.count()
     return made - free
