@@ -10,11 +10,13 @@ from typing import Any, Literal
 from benchmarks.attribution.programs import (
     CELERY,
     DAPHNE,
+    FLASK_RUN,
     GUNICORN,
     HYPERCORN,
     RUNSERVER,
     UVICORN,
     UWSGI,
+    WAITRESS,
     Program,
 )
 
@@ -184,6 +186,7 @@ def _servers() -> list[Case]:
             _wsgi(f"gunicorn-gevent-{start}", GUNICORN, *gevent, workers=2),
             _asgi(f"gunicorn-uvicorn-{start}", GUNICORN, *uvicorn, workers=2),
         ]
+    cases.append(_wsgi("waitress", WAITRESS, f"{_WSGI}:app"))
     for start, options in {"prefork": (), "lazy-apps": ("--lazy-apps",)}.items():
         uwsgi = ("--processes", "2", *options, "--module", f"{_WSGI}:app")
         cases.append(_wsgi(f"uwsgi-{start}", UWSGI, *uwsgi, workers=2))
@@ -204,6 +207,8 @@ def _flask() -> list[Case]:
         _wsgi("flask-gevent", GUNICORN, *_GEVENT, _FLASK, way=way, **zero)
         for way in ("plain", "stream", "thread_pool")
     ]
+    run = ("--app", _FLASK, "run", "--port", "0")
+    cases.append(_wsgi("flask-run", FLASK_RUN, *run, **zero))
     for start, options in _START.items():
         cases.append(_wsgi(f"flask-{start}", GUNICORN, *options, _FLASK, workers=2, **zero))
     return cases

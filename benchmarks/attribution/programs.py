@@ -57,6 +57,18 @@ DAPHNE = Program(
     ("--bind", "127.0.0.1", "--port", "0"),
     re.compile(r"Listening on TCP address 127\.0\.0\.1:(\d+)"),
 )
+WAITRESS = Program(
+    (sys.executable, "-m", "waitress"),
+    ("--listen", "127.0.0.1:0"),
+    re.compile(r"Serving on http://127\.0\.0\.1:(\d+)"),
+    is_stopped_by_ctrl_c=True,
+)
+FLASK_RUN = Program(
+    (sys.executable, "-m", "flask"),
+    (),
+    re.compile(r"Running on http://127\.0\.0\.1:(\d+)"),
+    is_stopped_by_ctrl_c=True,
+)
 UWSGI = Program(
     # Without the hook it takes SIGTERM for a request to reload, and with
     # --die-on-term a worker that is just done with a request runs no exit handlers.

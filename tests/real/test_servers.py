@@ -34,6 +34,8 @@ SERVERS = [
     "uvicorn-reload/async_def",
     "hypercorn-asyncio/async_def",
     "hypercorn-trio/anyio",
+    "waitress/plain",
+    "flask-run/plain",
     "uwsgi-prefork/plain",
     "uwsgi-lazy-apps/plain",
     "celery-prefork/prepare",
