@@ -38,7 +38,8 @@ def test_each_way_to_start_has_a_tab_with_commands_for_this_server(open_page):
         page = open_page(server.url)
         code = finding(page, "nothing").locator(".way code")
         port = server.url.rpartition(":")[2]
-        expect(code.first).to_have_text(f"pyroscope-otel run --port {port} uvicorn app:app")
+        expect(code.first).to_contain_text("pip install '.[local]'")
+        expect(code.nth(1)).to_have_text(f"pyroscope-otel run --port {port} uvicorn app:app")
         tabs = page.get_by_role("group", name="Ways to start").get_by_role("button")
         for name in ("FastAPI", "Django", "Flask", "Without code"):
             tabs.get_by_text(name, exact=True).click()

@@ -20,7 +20,9 @@ export function waysToStart(profiles, traces) {
   /** @type {[string, Steps][]} */
   const ways = [
     ["run", [
-      "Put it before the command that starts the application:",
+      "In a checkout of pyroscope-otel, in the application's environment, with its framework in place of flask:",
+      { code: "pip install '.[local]' opentelemetry-instrumentation-flask" },
+      "Put run before the command that starts the application:",
       { code: `${run} uvicorn app:app` },
       "Or one of these:",
       { code: `${run} python manage.py runserver\n${run} flask --app app run\n${run} python job.py` },
