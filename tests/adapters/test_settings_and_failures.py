@@ -19,7 +19,7 @@ from wsgi_variants import bare as bare_wsgi
 
 from pyroscope_otel import asgi, failure, processor, request, wsgi
 from pyroscope_otel.attribution import Hold
-from pyroscope_otel.following import switch
+from pyroscope_otel.following import switch, through_marks
 from pyroscope_otel.settings import SettingsError
 
 BAD = {"sample_rat": 5}
@@ -224,7 +224,7 @@ PLACES = [
     (switch, "current_context", "follow the current context"),
     (switch, "change", None),
     (Hold, "take", None),
-    (switch, "_says", "through its mark"),
+    (through_marks, "names_owner", "through its mark"),
     (processor, "Profile", "find the profile of a span"),
     (Hold, "close", "release a request's profile"),
 ]
