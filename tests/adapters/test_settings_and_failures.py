@@ -224,7 +224,8 @@ PLACES = [
     (switch, "current_context", "follow the current context"),
     (switch, "change", None),
     (Hold, "take", None),
-    (through_marks, "names_owner", "through its mark"),
+    (switch, "names_owner", None),
+    (through_marks, "names_owner", None),
     (processor, "Profile", "find the profile of a span"),
     (Hold, "close", "release a request's profile"),
 ]
