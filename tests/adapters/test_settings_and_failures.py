@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 
 from pyroscope_otel import asgi, wsgi
-from pyroscope_otel.link import failure, held_request, processor, switch
+from pyroscope_otel.link import failure, held_request, processor, switch, through_marks
 from pyroscope_otel.link.attribution import Hold
 from pyroscope_otel.setup.settings import SettingsError
 from tests.adapters.asgi_variants import added_to_starlette
@@ -232,7 +232,8 @@ PLACES = [
     (switch, "current_context", "follow the current context"),
     (switch, "change", None),
     (Hold, "take", None),
-    (switch, "_says", "through its mark"),
+    (switch, "names_owner", None),
+    (through_marks, "names_owner", None),
     (processor, "Profile", "find the profile of a span"),
     (Hold, "close", "release a request's profile"),
 ]

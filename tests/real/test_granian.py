@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 
-from pyroscope_otel.receiver import Receiver
+from pyroscope_otel.tools.receiver import Receiver
 
 SHOP = """
 import os, time
