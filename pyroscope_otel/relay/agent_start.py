@@ -51,7 +51,9 @@ class Link(Protocol):
     def labels_of(self, number: int) -> tuple[tuple[str, str], ...]:
         """Return the span labels of the profile that a number stands for."""
 
-    def pushed(self, until: dict[str, float], live: frozenset[int]) -> None:
+    def pushed(
+        self, until: dict[str, float], live: frozenset[int], label_names: frozenset[str]
+    ) -> None:
         """Handle a push; see `Relay`."""
 
     def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pyroscope_otel.relay import log
 from pyroscope_otel.relay.buffer import Buffer, Push
-from pyroscope_otel.relay.label_names import warn_once
 from pyroscope_otel.relay.receiver import Receiver
 from pyroscope_otel.relay.sender import Sender
 from pyroscope_otel.relay.translate import translate
@@ -61,7 +60,8 @@ class Relay:
         labels_of: Returns the current span labels of the profile that a number stands for.
             Called on a relay thread, once for each number and push.
         pushed: Called on that thread after each push, with the time of the last sample of each
-            kind of profile (seconds since the epoch) and the numbers of live memory.
+            kind of profile (seconds since the epoch), the numbers of live memory and the names of
+            the application's own labels.
         upload_buffer: How many bytes are kept while the server does not accept them.
         without_lines: Whether line numbers are removed.
 
@@ -75,7 +75,7 @@ class Relay:
         destination: Destination,
         *,
         labels_of: Callable[[int], tuple[tuple[str, str], ...]],
-        pushed: Callable[[dict[str, float], frozenset[int]], object],
+        pushed: Callable[[dict[str, float], frozenset[int], frozenset[str]], object],
         upload_buffer: int,
         without_lines: bool = False,
     ) -> None:
@@ -189,10 +189,9 @@ class Relay:
             return
         self._send(Push(translated.body, {**headers, "Content-Encoding": "gzip"}))
         try:
-            self._pushed(translated.until, translated.live)
+            self._pushed(translated.until, translated.live, translated.label_names)
         except Exception:
             log.report("forget what was pushed")
-        warn_once(translated.label_names)
 
     def _send(self, push: Push) -> None:
         self._buffer.put(push)

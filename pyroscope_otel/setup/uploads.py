@@ -16,7 +16,9 @@ from pyroscope import _native as native
 from pyroscope_otel.link import thread_labels
 from pyroscope_otel.link.marks import LABEL, MARKS
 from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.relay import log
 from pyroscope_otel.setup import sampler
+from pyroscope_otel.setup.findings.profiling import judge_labels
 from pyroscope_otel.setup.findings.upload_state import by_thread_labels
 from pyroscope_otel.setup.setting_table import MAX_SPAN_NAMES, UPLOAD_BUFFER
 
@@ -47,6 +49,7 @@ class Uploads:
         self._starts_stack = False
         self._max_span_names = MAX_SPAN_NAMES
         self._span_names: set[str] = set()
+        self._warned_of_labels = False
         self._has_logged_direct_mode = False
 
     def configure(self, settings: Settings) -> None:
@@ -75,16 +78,23 @@ class Uploads:
             for key, value in profile.span_labels()
         )
 
-    def pushed(self, until: Mapping[str, float], live: Collection[int]) -> None:
+    def pushed(
+        self, until: Mapping[str, float], live: Collection[int], label_names: Collection[str]
+    ) -> None:
         """Free the numbers whose samples have all been uploaded.
 
         Args:
             until: When the last sample of each kind of profile was taken, in seconds since the
                 epoch.
             live: The numbers in the stacks of live memory.
+            label_names: The names of the labels that the application put on its threads.
         """
         for kind, moment in until.items():
             MARKS.uploaded(kind, moment, live)
+        if not self._warned_of_labels:
+            for finding in judge_labels(sorted(label_names)):
+                self._warned_of_labels = True
+                log.write(logging.WARNING, "%s", finding.line)
 
     def agent_starts(self, arguments: dict[str, Any], *, through_relay: bool) -> None:
         """Prepare the sampler that is about to start, or replace it.

@@ -17,7 +17,7 @@ class Link:
     def labels_of(self, number):
         return (("span_id", f"{number:016x}"), ("span_name", f"GET /{number}"))
 
-    def pushed(self, until, live):
+    def pushed(self, until, live, _):
         self.pushes.append((set(until), live))
 
     def agent_starts(self, arguments, *, through_relay):

@@ -1,9 +1,7 @@
 """Labels that an application puts on its threads, under names that Grafana does not show."""
 
-import pytest
-
-from pyroscope_otel.relay import label_names
 from pyroscope_otel.setup.findings.profiling import judge_labels
+from pyroscope_otel.setup.uploads import Uploads
 from tests.relay.rows import Mark, body, row
 from tests.relay.test_relay import push, relaying
 from tests.support.push_server import Server
@@ -11,16 +9,12 @@ from tests.support.push_server import Server
 OURS = (("span_id", "00000000000000aa"), ("span_name", "GET /"), ("pyroscope_otel", "7-7"))
 
 
-@pytest.fixture(autouse=True)
-def _has_not_warned(monkeypatch):
-    monkeypatch.setattr(label_names._Process, "has_warned", False)
-
-
 def upload(*pushes):
     """Upload each as a relay of its own does: an agent may be started again."""
+    uploads = Uploads()
     with Server(200) as server:
         for sent in pushes:
-            with relaying(server.url) as relay:
+            with relaying(server.url, uploads) as relay:
                 push(relay, sent)
 
 

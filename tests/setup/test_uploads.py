@@ -294,18 +294,18 @@ def test_a_number_stands_for_its_request_until_that_is_uploaded(uploads, tracer)
     uploads.agent_started(["process_cpu", "memory"])
     number, over = one_request(tracer)
     assert dict(uploads.labels_of(number))["span_name"] == "root"
-    uploads.pushed({"process_cpu": over + 5}, ())
+    uploads.pushed({"process_cpu": over + 5}, (), ())
     assert uploads.labels_of(number) != ()
-    uploads.pushed({"memory": over + 5}, {number})
+    uploads.pushed({"memory": over + 5}, {number}, ())
     assert uploads.labels_of(number) != (), "its memory is still in use"
-    uploads.pushed({"process_cpu": over + 15, "memory": over + 15}, ())
+    uploads.pushed({"process_cpu": over + 15, "memory": over + 15}, (), ())
     assert uploads.labels_of(number) == ()
 
 
 def test_an_upload_that_ended_before_the_request_did(uploads, tracer):
     uploads.agent_started(CPU)
     number, over = one_request(tracer)
-    uploads.pushed({"process_cpu": over}, ())
+    uploads.pushed({"process_cpu": over}, (), ())
     assert uploads.labels_of(number) != ()
 
 
