@@ -5,7 +5,7 @@ own stack when it has used its share of CPU time (Linux, CPython 3.12 and later)
 is exact at any length of turn, it tells CPU time and not time on the run queue, and it costs
 less. It starts once in a process, and not below a fork of a process in which it ran; and it
 takes no labels of threads, so that a span which is made current in the middle of a function has
-no samples there.
+no samples there. So it is chosen where requests or tasks are held, as each has a mark below.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def choose(settings: Settings, *, holds_requests: bool) -> str:
 
     Args:
         settings: The settings.
-        holds_requests: Whether a middleware of ours runs what the process serves through marks.
-            A consumer or a script, whose spans are made current by hand, is told apart by
-            labels of threads alone.
+        holds_requests: Whether what the process serves is run through marks: by a middleware of
+            ours, or from the edge of a framework's application or of a queue's worker. A script,
+            whose spans are made current by hand, is told apart by labels of threads alone.
     """
     if settings.cpu_implementation != AUTO:
         return settings.cpu_implementation

@@ -106,7 +106,7 @@ def samplers(lines):
 
 @needs_stack
 def test_what_starts_the_agent_tells_which():
-    """A root span by hand, or the first of a request that is held at its edge."""
+    """A root span by hand, or the first of a request or a task that is held at its edge."""
     by_hand = """
 pyroscope_otel.configure(application_name="shop", server_address="http://127.0.0.1:9")
 from opentelemetry import trace
@@ -121,6 +121,11 @@ from pyroscope_otel.link.held_request import hold_request, run_held
 run_held(hold_request({}), request)
 """
     assert samplers(run(CONFIGURE + by_hand + held)) == ["stack"]
+    task = """
+from celery import Celery
+Celery().task(request, shared=False).apply()
+"""
+    assert samplers(run(CONFIGURE + by_hand + task)) == ["stack"]
 
 
 @needs_stack
