@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_each_worker_uploads_after_sigterm(tmp_path, interface):
         }
         command = [sys.executable, "-m", "granian", "--interface", interface, "--workers", "2"]
         command += ["--port", str(port), f"shop:{interface}"]
-        with subprocess.Popen(command, env=environment) as granian:
+        with subprocess.Popen(command, env=environment, start_new_session=True) as granian:
             try:
                 serving = set()
                 give_up_at = time.monotonic() + PATIENCE_SECONDS
@@ -87,7 +88,9 @@ def test_each_worker_uploads_after_sigterm(tmp_path, interface):
                 granian.terminate()
                 assert granian.wait(PATIENCE_SECONDS) == 0
             finally:
-                granian.kill()
+                # Its workers outlive it otherwise, where it did not end by itself.
+                with suppress(ProcessLookupError):
+                    os.killpg(granian.pid, signal.SIGKILL)
         burned = [
             [s for s in profile.samples if "burn" in {frame.function for frame in s.stack}]
             for profile in receiver.profiles
