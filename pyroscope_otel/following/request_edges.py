@@ -74,6 +74,13 @@ class AsgiInstrumentation(_AsgiEdge):
     application = "OpenTelemetryMiddleware"
 
 
+class FastapiApplications(_AsgiEdge):
+    """FastAPI's applications, which trace themselves outside of what Starlette calls."""
+
+    module = "fastapi.applications"
+    application = "FastAPI"
+
+
 class StarletteApplications(_AsgiEdge):
     """Starlette's and FastAPI's applications, with whatever traces them inside."""
 

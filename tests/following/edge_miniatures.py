@@ -12,6 +12,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import StreamingHttpResponse
 from django.test import override_settings
+from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
 from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -81,6 +82,21 @@ def outside_of_starlettes_own(tracer, now):
         routes=[Route(ROUTE, Endpoint())],
         middleware=[Middleware(Outer), Middleware(StarlettesOwn, tracer_provider=Provider(tracer))],
     )
+    run(lambda: app(http(), *AsgiExchange().ends))
+    return is_somebody(seen)
+
+
+def before_fastapis_root(tracer, now):  # noqa: ARG001  there is no root yet
+    """Return whether the stack says it where FastAPI asks for its root span."""
+    seen = []
+
+    class Noting:
+        def __getattr__(self, name):
+            seen.append(nearest_mark())
+            return getattr(tracer, name)
+
+    app = FastAPI(telemetry={"tracer_provider": Provider(Noting())})
+    app.get(PATH)(lambda: None)
     run(lambda: app(http(), *AsgiExchange().ends))
     return is_somebody(seen)
 
@@ -169,6 +185,7 @@ def inside_of_sqlalchemy(tracer, now):
 
 MINIATURES = [
     ("AsgiInstrumentation", "__call__", asgi_after_the_last_message),
+    ("FastapiApplications", "__call__", before_fastapis_root),
     ("StarletteApplications", "__call__", outside_of_starlettes_own),
     ("DjangoUnderAsgi", "__call__", django_body_under_asgi),
     ("WsgiInstrumentation", "__call__", wsgi_application),
@@ -176,5 +193,5 @@ MINIATURES = [
     ("DjangoUnderWsgi", "__call__", django_body_under_wsgi),
     ("SqlalchemyGreenlets", "__init__", inside_of_sqlalchemy),
 ]
-ABOUT_MARKS = (wsgi_application, inside_of_sqlalchemy)
+ABOUT_MARKS = (before_fastapis_root, wsgi_application, inside_of_sqlalchemy)
 """Those in which labels alone are as right without the hook."""
