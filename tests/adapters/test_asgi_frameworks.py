@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
-from tests.adapters.asgi_variants import ours
+from tests.adapters.asgi_variants import ours, telemetry_of
 from tests.support.asgi_server import Exchange, each_loop, http, run_asyncio, serve
 from tests.support.journal import PATH, ROUTE
 
@@ -26,7 +26,7 @@ def fastapi(settings):
 
     def make(by_itself):
         provider = settings["tracer_provider"]
-        return FastAPI(telemetry={"tracer_provider": provider} if by_itself else {"tracing": False})
+        return FastAPI(telemetry=telemetry_of(provider) if by_itself else {"tracing": False})
 
     def finish(app, added):
         if not added:

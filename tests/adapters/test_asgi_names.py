@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Host, Mount, Route, WebSocketRoute
 
 from pyroscope_otel.asgi import PyroscopeMiddleware
-from tests.adapters.asgi_variants import bare, ours, starlettes_own
+from tests.adapters.asgi_variants import bare, ours, starlettes_own, telemetry_of
 from tests.support.asgi_server import Exchange, http, run_asyncio, serve, websocket
 from tests.support.journal import PATH, AppError, AppExit
 
@@ -122,9 +122,7 @@ FASTAPI = [
 @pytest.mark.parametrize("by_itself", [True, False])
 @pytest.mark.parametrize(("scope", "name"), FASTAPI)
 def test_fastapi(scope, name, added, by_itself, settings, journal, labels):  # noqa: PLR0913, PLR0917
-    app = fastapi(
-        {"tracer_provider": settings["tracer_provider"]} if by_itself else {"tracing": False}
-    )
+    app = fastapi(telemetry_of(settings["tracer_provider"]) if by_itself else {"tracing": False})
     if added:
         app.add_middleware(PyroscopeMiddleware, **settings)
     else:

@@ -181,7 +181,7 @@ def test_missing_instrumentation(kind, adapter, app, settings, monkeypatch):
     assert str(caught.value) == (
         f"pyroscope_otel.{kind}.PyroscopeMiddleware needs opentelemetry-instrumentation-{kind} "
         "to make a root span for each request, as this application is not instrumented yet. "
-        f"Install it with: pip install 'opentelemetry-instrumentation-{kind}>=0.49b0'"
+        f"Install it with: pip install 'opentelemetry-instrumentation-{kind}>=0.56b0'"
     )
     assert caught.value.name == f"opentelemetry.instrumentation.{kind}"
 

@@ -81,7 +81,7 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
             (
                 "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root "
                 "span for each request. Install it with: "
-                "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. "
+                "pip install 'opentelemetry-instrumentation-django[asgi]>=0.56b0'. "
                 "If something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
             ),
             None,

@@ -370,7 +370,7 @@ except django.core.exceptions.ImproperlyConfigured as error:
 MISSING = (
     "pyroscope_otel_django needs opentelemetry-instrumentation-django to make a root span "
     "for each request. Install it with: "
-    "pip install 'opentelemetry-instrumentation-django[asgi]>=0.49b0'. If "
+    "pip install 'opentelemetry-instrumentation-django[asgi]>=0.56b0'. If "
     "something else makes the spans, set PYROSCOPE['INSTRUMENT'] to False"
 )
 

@@ -210,7 +210,7 @@ def test_a_missing_instrumentation_says_how_to_install_it(app, settings, monkeyp
     assert str(caught.value) == (
         "pyroscope_otel_flask.Pyroscope needs opentelemetry-instrumentation-flask to make a root "
         "span for each request, as this application is not instrumented yet. "
-        "Install it with: pip install 'opentelemetry-instrumentation-flask>=0.49b0'"
+        "Install it with: pip install 'opentelemetry-instrumentation-flask>=0.56b0'"
     )
     assert caught.value.name == "opentelemetry.instrumentation.flask"
 

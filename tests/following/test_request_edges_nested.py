@@ -22,6 +22,7 @@ import pyroscope_otel
 from pyroscope_otel.asgi import PyroscopeMiddleware
 from pyroscope_otel.link.attribution import Hold
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
+from tests.adapters.asgi_variants import telemetry_of
 from tests.following.held_case import Endpoint, normal
 from tests.following.samples import Samples
 from tests.following.traced_apps import contrib, contribs_fastapi, starlettes_own, tracing_fastapi
@@ -90,7 +91,7 @@ def test_one_hold(assemble, case, settings):
 @pytest.mark.parametrize("traces_itself", [True, False])
 @pytest.mark.parametrize("is_async", [True, False])
 def test_fastapi_streams_and_has_background_tasks(case, traces_itself, is_async):
-    telemetry = {"tracer_provider": case.provider} if traces_itself else {"tracing": False}
+    telemetry = telemetry_of(case.provider) if traces_itself else {"tracing": False}
     app = FastAPI(telemetry=telemetry)
     if not traces_itself:
         FastAPIInstrumentor.instrument_app(app, tracer_provider=case.provider)

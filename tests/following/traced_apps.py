@@ -39,7 +39,7 @@ def contribs_starlette(endpoint, provider, middleware=()):
 
 
 def tracing_fastapi(endpoint, provider, middleware=()):
-    telemetry = {"tracer_provider": provider}
+    telemetry = asgi_variants.telemetry_of(provider)
     return FastAPI(
         routes=asgi_variants.routes(endpoint), telemetry=telemetry, middleware=list(middleware)
     )
