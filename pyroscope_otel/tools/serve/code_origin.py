@@ -19,7 +19,7 @@ _LIBRARY = re.compile(
     re.IGNORECASE,
 )
 
-_DEMO = re.compile(r"[/\\]pyroscope_otel[/\\]demo[/\\]shop\.py$")
+_DEMO = re.compile(r"[/\\]pyroscope_otel[/\\]tools[/\\]demo[/\\]shop\.py$")
 """The demo's application, wherever it is installed."""
 
 # Of this process. The application's may be another Python, which the pattern is
