@@ -1,4 +1,4 @@
-"""Checks an application: it is loaded as its server would, and gets requests."""
+"""Checks an application: loads it as its server would, and sends it requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SECONDS = 90.0
 _EXPORT_SECONDS = "5"
 _BREAK_THE_LINK = ("pyroscope_otel_django.W001",)
-"""Warnings of Django's checks without whose remedy requests have no profile, or half of one."""
+"""Django check warnings that leave requests without a profile, or with an incomplete one."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ApplicationCheck:
 
     Attributes:
         findings: The findings.
-        arguments: The settings in force in it, not masked; None if it has none.
-        sources: Where these came from.
-        agent: How its agent samples and what became of its pushes, in words, by name.
+        arguments: The settings in force in the application, not masked, or None.
+        sources: The source of each setting.
+        agent: The agent's sampler and the state of its uploads, in words, by row title.
     """
 
     findings: list[Finding]
@@ -46,7 +46,7 @@ class ApplicationCheck:
 
 
 def check_application(app: str, path: str) -> ApplicationCheck:
-    """Load an application in a process of its own, and send it requests.
+    """Load an application in a separate process and send it requests.
 
     Args:
         app: See `doctor.child.loading.load`.
@@ -66,7 +66,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     if facts is None or (facts["stage"] and "load_error" not in facts):
         return ApplicationCheck([_cut_short(app, outcome)])
     settings = facts["settings"] or {}
-    findings = _judge(app, path, facts, outcome.said)
+    findings = _judge(app, path, facts, outcome.output)
     return ApplicationCheck(
         findings, settings.get("arguments"), settings.get("sources"), _agent(facts)
     )
@@ -81,7 +81,7 @@ def _agent(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _marked(attributes: str) -> str:
-    """Say in the resource whose requests these are: the local server does not list them."""
+    """Add the attribute by which the local server recognises and ignores the doctor's requests."""
     return ",".join(filter(None, [attributes, f"{DOCTOR_ATTRIBUTE}=true"]))
 
 
@@ -92,11 +92,11 @@ def _cut_short(app: str, outcome: Outcome) -> Finding:
         f"While {stage}, the process with {app} came to an end: {outcome.ending}.",
         "Its last words say where. Start the server under `if __name__ == '__main__':`, not while "
         "the module is imported; choose another request with --path.",
-        outcome.said,
+        outcome.output,
     )
 
 
-def _judge(app: str, path: str, facts: Mapping[str, Any], said: str) -> list[Finding]:
+def _judge(app: str, path: str, facts: Mapping[str, Any], output: str) -> list[Finding]:
     if "load_error" in facts:
         return [_not_loaded(app, facts["load_error"])]
     if facts["startup"] not in ("complete", "unsupported"):
@@ -109,12 +109,12 @@ def _judge(app: str, path: str, facts: Mapping[str, Any], said: str) -> list[Fin
             )
         ]
     if facts["sdk_is_disabled"]:
-        # The cause of all that is missing then.
+        # This explains everything else that is missing.
         return judge_spans(None, {"OTEL_SDK_DISABLED": "true"})
     if not ((facts["settings"] or {}).get("arguments") or {}).get("enabled", True):
-        return []  # The same: the check of the settings says so.
+        return []  # Likewise; `settings_check` reports it.
     findings = [
-        *_judge_providers(app, facts, said),
+        *_judge_providers(app, facts, output),
         *_judge_agent(facts),
         *check_request(app, path, facts),
         *_judge_exporters(facts),
@@ -139,7 +139,7 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     )
 
 
-def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+def _no_provider(app: str, facts: Mapping[str, Any], output: str) -> Iterator[Finding]:
     if facts["global_provider"] == "NoOpTracerProvider":
         yield from judge_spans(NoOpTracerProvider(), {})
         return
@@ -152,7 +152,7 @@ def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Find
             "told to use: for OTLP over HTTP, pip install opentelemetry-exporter-otlp-proto-http, "
             "and set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
             "OTEL_LOGS_EXPORTER to none unless they are to go somewhere.",
-            said,
+            output,
         )
         return
     yield problem(
@@ -165,10 +165,10 @@ def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Find
     )
 
 
-def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+def _judge_providers(app: str, facts: Mapping[str, Any], output: str) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        yield from _no_provider(app, facts, said)
+        yield from _no_provider(app, facts, output)
         return
     for name in sorted({name for one in providers for name in one["foreign_processors"]}):
         yield problem(
@@ -188,7 +188,7 @@ def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[
 def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     starts = facts["agent"]
     if not starts and not facts["providers"]:
-        return  # What would have made a provider, would have started it.
+        return  # Whatever makes the provider also starts the agent.
     if facts["agent_runs"]:
         yield from _judge_direct(facts["uploads"])
         if facts["starts_while_loading"] and not facts["is_configured"]:
@@ -202,7 +202,7 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
             )
         return
     if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
-        return  # The first sampled request starts it; that there was none is told as that.
+        return  # The first sampled request starts it; `request_check` reports that there was none.
     if starts:
         yield problem(
             "app-agent-refused",
@@ -233,7 +233,7 @@ def _judge_direct(uploads: Mapping[str, Any]) -> Iterator[Finding]:
             "profile of every span is empty.",
             "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
         )
-    # Where it is chosen, the check of the settings says so.
+    # If the settings ask for it, `settings_check` reports it.
     if not uploads["is_chosen"]:
         yield by_thread_labels(is_chosen=False)
 

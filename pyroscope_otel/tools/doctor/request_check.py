@@ -1,4 +1,4 @@
-"""Judges what a request to the application left: its spans, and its samples."""
+"""Judges the spans and samples of a request to the application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WAITING = 10
 
 
 def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge the last of the requests that the application got."""
+    """Judge the last request that was sent to the application."""
     request = facts["requests"][-1]
     if request["error"] or request["status"] >= _SERVER_ERRORS:
         yield problem(
@@ -32,7 +32,7 @@ def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Fin
             "Choose a request that the application answers with --path.",
             request["error"],
         )
-    # Not what a scheduler's thread, say, did meanwhile.
+    # Ignore spans that other threads, such as a scheduler's, made at the same time.
     roots = [root for root in facts["spans"] if root["is_server"]] or facts["spans"]
     if not roots:
         yield from _no_root(path, facts)
@@ -52,7 +52,7 @@ def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Fin
 def _no_root(path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        return  # It is told as that.
+        return  # `application_check` reports it.
     dropping = [one for one in providers if one["dropped"] == _ALL_TRIED]
     if dropping:
         yield sampler_drops_all(dropping[0]["sampler"])
@@ -133,7 +133,7 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
     sampled = facts["samples"].get(root["profile_id"], 0)
     has = f"its profile has {sampled / 1e6:.0f} ms in samples"
     period = 1e9 / start["sample_rate"]
-    # The little that is used while a request waits, may be that of other threads.
+    # While a request waits, a little CPU time may be used by other threads.
     waits = wall >= _WAITING * max(cpu, period)
     is_much = cpu >= _SURELY_SAMPLED_PERIODS * period
     if is_much and not waits and sampled < _NEXT_TO_NOTHING * cpu:

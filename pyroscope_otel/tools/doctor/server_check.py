@@ -1,4 +1,4 @@
-"""Checks the Pyroscope server: reachable, authorised, takes a push, separates trace ids."""
+"""Checks that the Pyroscope server is reachable, accepts a push, and separates trace ids."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class ServerCheck:
 
     Attributes:
         findings: The findings.
-        reader: How to read back from it; None if it takes no push.
-        push: Pushes another sample of the doctor's own.
+        reader: Reads profiles back. None if the server takes no push.
+        push: Pushes another sample.
     """
 
     findings: list[Finding]
@@ -55,11 +55,11 @@ class ServerCheck:
 
 
 def check_server(target: Target, *, uses_trace_id: bool) -> ServerCheck:
-    """Push one sample as the agent would, and see what becomes of it.
+    """Push one sample as the agent would, and judge the result.
 
     Args:
         target: The server.
-        uses_trace_id: Whether the label `trace_id` is among the settings' span labels.
+        uses_trace_id: Whether the setting `span_labels` includes `trace_id`.
     """
     span_id, trace_id = secrets.token_hex(8), secrets.token_hex(16)
 
@@ -173,7 +173,7 @@ def _wrong_tenant(server: str, tenant: str, words: str) -> Finding:
 
 
 def _is_about_tenants(answer: Answer) -> bool:
-    """Return whether a refusal is for the tenant. A server calls it by either name."""
+    """Return whether a refusal is about the tenant. Servers use two names for it."""
     is_refusal = answer.status in (
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
@@ -206,10 +206,10 @@ def _trace_id(
     *,
     uses_trace_id: bool,
 ) -> Finding:
-    """Find out what the server made of the sample's trace id.
+    """Find out what the server did with the sample's trace id.
 
-    Its version would not tell: there are backports, forks, and services without
-    one. So the pushed sample is looked for, by its span and among the series.
+    The version does not tell: there are backports, forks, and services that report none. So
+    look for the pushed sample, by its span and among the series.
     """
     try:
         is_there = arrives(reader, span_id, push)
@@ -249,21 +249,20 @@ def _makes_series(*, uses_trace_id: bool) -> Finding:
 
 
 def arrives(reader: Reader, span_id: str, push: Callable[[], object]) -> int:
-    """Wait until a span's profile can be read, and return its CPU time; 0 if it never can.
+    """Wait until a span's profile can be read, and return its CPU time, or 0 if it never can.
 
-    A server answers a push before what it brought can be asked for. Pyroscope 2 as it
-    comes shows nothing of a tenant's first push before its first compaction, after some
-    40 s, for which it looks when another push comes; and it remembers for a minute that
-    there was nothing. So there are more pushes, and more patience while it shows nothing
-    at all.
+    A server accepts a push before the data can be queried. Pyroscope 2, by default, shows
+    nothing of a tenant's first push until its first compaction. That is after some 40 s, and
+    only when another push triggers it. The server also caches an empty result for a minute.
+    So this function pushes again, and waits longer while the server shows nothing at all.
 
     Args:
-        reader: How to read.
-        span_id: The span's id.
+        reader: Reads profiles from the server.
+        span_id: The id of the span.
         push: Pushes another sample.
 
     Raises:
-        CannotRead: If the server does not let it be read.
+        CannotRead: If the server refuses.
     """
     begin = pushed = time.monotonic()
     deadline = begin + _ARRIVAL_SECONDS

@@ -1,4 +1,4 @@
-"""Starts the agent as an application would, and burns CPU time in a span."""
+"""Starts the agent as an application would, and uses CPU time in a span."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 import pyroscope_otel
 from pyroscope_otel.link import thread_labels
-from pyroscope_otel.tools.doctor.child.exchange import payload, tell
+from pyroscope_otel.tools.doctor.child.exchange import payload, report
 from pyroscope_otel.tools.doctor.child.exporters import ExporterWatch
 
 _BURN_SECONDS_AT_MOST = 20.0
@@ -19,19 +19,19 @@ _EXPORT_MILLISECONDS = 10_000
 
 
 def main() -> None:
-    """Do it, and tell what came of it."""
-    told = payload()
+    """Run the program, and report the result."""
+    task = payload()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    # The agent's own log says what the server answered: to stderr, from this level on.
+    # The agent logs the server's responses to stderr at this level.
     logging.getLogger("pyroscope").setLevel(logging.WARNING)
-    pyroscope_otel.configure(**told["settings"])
+    pyroscope_otel.configure(**task["settings"])
     provider = trace.get_tracer_provider()
     exporters = ExporterWatch()
     exporters.watch([provider])
 
     with provider.get_tracer("pyroscope-otel doctor").start_as_current_span("doctor") as span:
         started = time.thread_time_ns()
-        burn(told["burn_seconds"])
+        burn(task["burn_seconds"])
         burned = time.thread_time_ns() - started
         profile_id = pyroscope_otel.current_profile_id()
         runs = thread_labels.agent_is_running()
@@ -39,7 +39,7 @@ def main() -> None:
     attributes = getattr(span, "attributes", None) or {}
     flushed = pyroscope_otel.shutdown(_FLUSH_SECONDS)
     getattr(provider, "force_flush", bool)(_EXPORT_MILLISECONDS)
-    tell(
+    report(
         {
             "profile_id": profile_id,
             "attribute": attributes.get("pyroscope.profile.id"),
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def burn(seconds: float) -> None:
-    """Use the CPU for so long, with the GIL held. On a busy machine it takes longer."""
+    """Use this much CPU time with the GIL held. On a busy machine it takes longer."""
     end = time.thread_time() + seconds
     give_up = time.monotonic() + _BURN_SECONDS_AT_MOST
     while time.thread_time() < end and time.monotonic() < give_up:
