@@ -129,14 +129,14 @@ def _no_endpoint() -> Finding:
         "traces-no-endpoint",
         "No OTLP endpoint is set: unless the application has an exporter of its own, traces go "
         "nowhere.",
-        "Set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, and have an exporter "
-        f"installed: pip install {_PACKAGES['otlp_proto_http']}.",
+        "Set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, and install an "
+        f"exporter: pip install {_PACKAGES['otlp_proto_http']}.",
     )
 
 
 def _switched_off(listed: str, *, has_endpoint: bool) -> Finding:
     summary = f"{_EXPORTERS} is {listed!r}: traces go nowhere"
-    remedy = f"Take {_EXPORTERS} away, or set it to otlp."
+    remedy = f"Unset {_EXPORTERS}, or set it to otlp."
     if has_endpoint:
         summary += ", though an OTLP endpoint is set"
         return problem("traces-exporter-off", f"{summary}.", remedy)

@@ -33,7 +33,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
                 "settings-disabled",
                 f"enabled is False ({settings.sources['enabled']}): nothing is installed, spans "
                 "get no pyroscope.profile.id, and no profile arrives.",
-                "Take the setting away.",
+                "Remove the setting.",
             )
         )
     if not settings.cpu_enabled:
@@ -42,7 +42,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
                 "settings-no-cpu-profiles",
                 f"cpu_enabled is False ({settings.sources['cpu_enabled']}): the CPU profile of "
                 "every span is empty.",
-                "Take the setting away.",
+                "Remove the setting.",
             )
         )
     if "span_id" not in settings.span_labels:
@@ -61,7 +61,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
         findings.append(
             note(
                 "settings-few-samples",
-                f"A sample is taken each {period:.0f} ms ({settings.sources['sample_rate']}): a "
+                f"A sample is taken every {period:.0f} ms ({settings.sources['sample_rate']}): a "
                 "span with less CPU time than that often has an empty profile.",
                 "Raise sample_rate (PYROSCOPE_PROFILING_INTERVAL); 100 a second is the default.",
             )
@@ -82,7 +82,7 @@ def judge_labels(names: Iterable[str]) -> Iterator[Finding]:
     instead = ", ".join(f"{classic_label(name)!r} instead of {name!r}" for name in strange)
     yield note(
         "labels-not-classic",
-        f"These names of tags are no classic label names: {', '.join(map(repr, strange))}. Grafana "
+        f"These tag names are not classic label names: {', '.join(map(repr, strange))}. Grafana "
         "does not show the labels, though Pyroscope 2 keeps them; an older server may refuse all "
         "profiles because of them.",
         f"Call them {instead}.",

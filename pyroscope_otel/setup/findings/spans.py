@@ -28,9 +28,9 @@ def judge_spans(provider: Any | None, environ: Mapping[str, str]) -> list[Findin
         return [
             problem(
                 "sdk-disabled",
-                "OTEL_SDK_DISABLED is true: there are no spans, and so nothing that links profiles "
-                "with traces.",
-                "Take OTEL_SDK_DISABLED away.",
+                "OTEL_SDK_DISABLED is true: there are no spans, so nothing links profiles with "
+                "traces.",
+                "Unset OTEL_SDK_DISABLED.",
             )
         ]
     if is_no_op(provider):
@@ -38,7 +38,7 @@ def judge_spans(provider: Any | None, environ: Mapping[str, str]) -> list[Findin
             problem(
                 "provider-without-spans",
                 "The tracer provider is OpenTelemetry's NoOpTracerProvider: there are no spans, "
-                "and so nothing that links profiles with traces.",
+                "so nothing links profiles with traces.",
                 "Set a TracerProvider of opentelemetry.sdk.trace.",
             )
         ]

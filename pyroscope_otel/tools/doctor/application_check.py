@@ -89,9 +89,9 @@ def _cut_short(app: str, outcome: Outcome) -> Finding:
     stage = (outcome.facts or {}).get("stage", "it was loaded")
     return problem(
         "app-cut-short",
-        f"While {stage}, the process with {app} came to an end: {outcome.ending}.",
-        "Its last words say where. Start the server under `if __name__ == '__main__':`, not while "
-        "the module is imported; choose another request with --path.",
+        f"The process with {app} ended while {stage}: {outcome.ending}.",
+        "Its last output shows where. Start the server under `if __name__ == '__main__':`, not "
+        "while the module is imported; choose another request with --path.",
         outcome.output,
     )
 
@@ -103,8 +103,8 @@ def _judge(app: str, path: str, facts: Mapping[str, Any], output: str) -> list[F
         return [
             problem(
                 "app-start-up-failed",
-                f"The start-up of {app} failed (its ASGI lifespan): a server does not serve it.",
-                "The application's own words say why.",
+                f"The start-up of {app} failed (its ASGI lifespan): a server will not serve it.",
+                "The application's message gives the reason.",
                 facts["startup"],
             )
         ]
@@ -131,10 +131,10 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     return problem(
         "app-not-loaded",
         f"{app} cannot be loaded: {error['message']}",
-        "Run the doctor as the server runs: in its virtual environment, with its environment. Name "
-        "it as that does: module:app, or module:make_app() for a factory, from the directory in "
-        "which the server starts; the directory of manage.py, or the settings module, for a "
-        "Django project.",
+        "Run the doctor as the server runs: in its virtual environment, with its environment "
+        "variables, from its directory. Name the application as the server does: module:app, or "
+        "module:make_app() for a factory. For a Django project, name the directory of manage.py "
+        "or the settings module.",
         "\n".join(error["places"]),
     )
 
@@ -146,21 +146,22 @@ def _no_provider(app: str, facts: Mapping[str, Any], output: str) -> Iterator[Fi
     if facts["is_below_instrument"]:
         yield problem(
             "app-zero-code-failed",
-            "opentelemetry-instrument starts the application, and has not set up a tracer "
+            "opentelemetry-instrument starts the application, but did not set up a tracer "
             "provider: there are no spans, and nothing was instrumented.",
-            "Its own words say why. It needs opentelemetry-distro, and the exporters that it is "
-            "told to use: for OTLP over HTTP, pip install opentelemetry-exporter-otlp-proto-http, "
-            "and set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
-            "OTEL_LOGS_EXPORTER to none unless they are to go somewhere.",
+            "Its output gives the reason. It needs opentelemetry-distro and the exporters that "
+            "are configured: for OTLP over HTTP, pip install "
+            "opentelemetry-exporter-otlp-proto-http, and set "
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
+            "OTEL_LOGS_EXPORTER to none if metrics and logs have no destination.",
             output,
         )
         return
     yield problem(
         "app-no-provider",
-        "The application has no OpenTelemetry tracer provider, so that there are no spans "
+        "The application has no OpenTelemetry tracer provider, so there are no spans "
         f"(the global one is {facts['global_provider']}).",
-        "If opentelemetry-instrument starts the application, let it start the doctor, too: "
-        f"opentelemetry-instrument pyroscope-otel doctor {app}. If nothing does, add "
+        "If opentelemetry-instrument starts the application, let it start the doctor too: "
+        f"opentelemetry-instrument pyroscope-otel doctor {app}. Otherwise add "
         "PyroscopeMiddleware, or call pyroscope_otel.configure: both make one.",
     )
 
@@ -174,7 +175,7 @@ def _judge_providers(app: str, facts: Mapping[str, Any], output: str) -> Iterato
         yield problem(
             "app-processor-of-another-version",
             f"A provider has a {name}, which is not this package's span processor.",
-            "pip uninstall pyroscope-otel until none is left, then install it again.",
+            "Repeat pip uninstall pyroscope-otel until none is left, then install it again.",
         )
     if not any(one["has_processor"] for one in providers):
         yield problem(
@@ -194,11 +195,11 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
         if facts["starts_while_loading"] and not facts["is_configured"]:
             yield note(
                 "app-agent-before-fork",
-                "The application starts the Pyroscope agent while it is loaded. Where a server "
-                "forks its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
-                "workers have none.",
+                "The application starts the Pyroscope agent while it is loaded. If a server forks "
+                "its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
+                "workers have no agent.",
                 "With such a server, call pyroscope.configure in each worker (gunicorn: "
-                "post_fork), or pyroscope_otel.configure in its place.",
+                "post_fork), or call pyroscope_otel.configure instead.",
             )
         return
     if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
@@ -206,7 +207,7 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     if starts:
         yield problem(
             "app-agent-refused",
-            "The application started the Pyroscope agent, and it does not run: no profile arrives.",
+            "The application started the Pyroscope agent, but it does not run: no profile arrives.",
             "With enable_logging=True the agent logs the reason to stderr.",
             f"pyroscope.configure returned {starts[-1]['result']}",
         )
@@ -214,10 +215,10 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield problem(
         "app-no-agent",
         "No request has started the Pyroscope agent: no profile arrives.",
-        "The doctor does not run a server's hooks: if gunicorn's post_fork starts it, this is no "
-        "fault. Else let PyroscopeMiddleware or pyroscope_otel.configure start it, or call "
-        "pyroscope.configure in each process that serves: in gunicorn's post_fork, not under "
-        "`if __name__ == '__main__':`.",
+        "The doctor does not run a server's hooks: if gunicorn's post_fork starts the agent, "
+        "ignore this. Otherwise let PyroscopeMiddleware or pyroscope_otel.configure start it, or "
+        "call pyroscope.configure in each process that serves: in gunicorn's post_fork, not "
+        "under `if __name__ == '__main__':`.",
     )
 
 
@@ -228,10 +229,10 @@ def _judge_direct(uploads: Mapping[str, Any]) -> Iterator[Finding]:
     if uploads["sampler"] == "stack":
         yield problem(
             "app-stack-implementation",
-            "The agent is started with ProfilerImplementation.Stack, which drops the labels of "
-            "threads, and sends to the server itself, where nothing else names a request: the "
-            "profile of every span is empty.",
-            "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
+            "The agent was started with ProfilerImplementation.Stack, which drops thread labels, "
+            "and sends to the server directly, where nothing else names a request: the profile "
+            "of every span is empty.",
+            "Leave cpu_implementation out of pyroscope.configure, or set it to PySpy.",
         )
     # If the settings ask for it, `settings_check` reports it.
     if not uploads["is_chosen"]:

@@ -55,9 +55,9 @@ def check_end_to_end(
         return [
             problem(
                 "end-to-end-failed",
-                f"The process that tries the whole way came to no end: {outcome.ending}.",
-                "Its last words say where. If the agent itself crashed, another release of "
-                "pyroscope-io may not.",
+                f"The end-to-end check did not finish: {outcome.ending}.",
+                "Its last output shows where. If the agent itself crashed, try another release of "
+                "pyroscope-io.",
                 outcome.output,
             )
         ]
@@ -103,7 +103,7 @@ def _judge_span(
                 "end-to-end-no-attribute",
                 "A span got no pyroscope.profile.id, though the span processor is registered.",
                 "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and OTEL_ATTRIBUTE_COUNT_LIMIT must leave room "
-                "for an attribute. If they do, this is a bug of pyroscope-otel.",
+                "for an attribute. If they do, this is a bug in pyroscope-otel.",
                 outcome.output,
             )
         ]
@@ -112,8 +112,8 @@ def _judge_span(
             problem(
                 "end-to-end-no-agent",
                 "The Pyroscope agent did not start: no profile arrives.",
-                "Its log says why. It takes samples by reading the process's own memory, which a "
-                "seccomp profile can forbid.",
+                "Its log gives the reason. It takes samples by reading the process's own memory, "
+                "which a seccomp profile can forbid.",
                 outcome.output,
             )
         ]
@@ -148,19 +148,19 @@ def _judge_profile(
     except CannotRead as error:
         return note(
             "end-to-end-cannot-read",
-            f"The profile of span {span_id} was pushed, and cannot be read back: cannot tell "
+            f"The profile of span {span_id} was pushed, but cannot be read back: cannot tell "
             "whether it arrived.",
-            "Give credentials that may read as well (in Grafana Cloud: profiles:read), or the "
+            "Give credentials that may also read (in Grafana Cloud: profiles:read), or name the "
             "server to read from with --read-from.",
             str(error),
         )
     if is_empty:
         return note(
             "end-to-end-nothing-shown",
-            f"The profile of span {span_id} was pushed, and the server shows nothing of any "
-            "service yet: cannot tell whether it arrived.",
-            "A Pyroscope server that had no data yet, or none of this tenant, takes minutes to "
-            "show its first profile. Run the doctor again then.",
+            f"The profile of span {span_id} was pushed, but the server does not show any service "
+            "yet: cannot tell whether it arrived.",
+            "A Pyroscope server without data, or without data of this tenant, takes minutes to "
+            "show its first profile. Run the doctor again later.",
             outcome.output,
         )
     if not found:
@@ -174,7 +174,7 @@ def _read_back(span_id: str, sampled_ns: float, used_ns: float) -> str:
         f"sampled, where it used {used_ns / 1e6:.0f} ms of CPU time."
     )
     if sampled_ns > _BLUR * used_ns:
-        words += " PySpy samples a thread that waits for a CPU as well: this machine is busy."
+        words += " PySpy also samples threads that wait for a CPU: this machine is busy."
     return words
 
 
@@ -182,17 +182,17 @@ def _nothing_found(span_id: str, others: int, outcome: Outcome) -> Finding:
     if others > 0:
         return problem(
             "end-to-end-samples-unlinked",
-            f"Samples arrived, and none of them for span {span_id}: they came without their "
+            f"Samples arrived, but none of them for span {span_id}: they came without their "
             "label, or the server dropped it.",
-            "Look at what is between the agent and the server: a relabelling rule may drop "
-            "span_id. If there is nothing, this is a bug of pyroscope-otel.",
+            "Check what is between the agent and the server: a relabelling rule may drop "
+            "span_id. If there is nothing, this is a bug in pyroscope-otel.",
             outcome.output,
         )
     return problem(
         "end-to-end-not-arrived",
         f"The profile of span {span_id} did not arrive, though the server takes pushes.",
-        "The agent's log below says what the server answered it. The agent has a TLS of its own, "
-        "which may not trust a certificate that Python does. With no word from it, it took no "
-        "samples: it reads the process's own memory, which a seccomp profile can forbid.",
+        "The agent's log below shows the server's response. The agent has its own TLS library, "
+        "which may not trust a certificate that Python trusts. If the log is empty, the agent "
+        "took no samples: it reads the process's own memory, which a seccomp profile can forbid.",
         outcome.output,
     )

@@ -75,7 +75,7 @@ def examine(
     found = Examination(
         secrets=[*secrets_of_environment(os.environ), *secrets_of_address(read_from or "")]
     )
-    progress("Looking at what is installed")
+    progress("Checking the installed packages")
     found.versions = versions()
     found.findings += check_versions()
     if app is None:
@@ -88,13 +88,13 @@ def examine(
         return found
 
     target = target_of(settings, read_from)
-    progress(f"Pushing a profile to {target.shown}, and looking for it there")
+    progress(f"Pushing a profile to {target.shown} and reading it back")
     checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
     found.findings += checked.findings
     has_profiles = settings.cpu_enabled and "span_id" in settings.span_labels
     if not has_profiles or sdk_is_disabled(os.environ):
         return found  # No span has a profile; the reason has been reported.
-    progress("Burning CPU time in a span, and reading its profile back")
+    progress("Using CPU time in a span and reading its profile back")
     found.findings += check_end_to_end(settings, checked, with_exporters=app is None)
     return found
 
@@ -109,7 +109,7 @@ def _examine_settings(
     """Return the settings in force: the application's, or else the environment's."""
     given: dict[str, object] = {"server_address": server} if server else {}
     if app is not None:
-        progress(f"Loading {app}, and sending it requests")
+        progress(f"Loading {app} and sending it requests")
         application = check_application(app, path)
         found.findings += application.findings
         found.agent |= application.agent

@@ -114,9 +114,9 @@ def _refused(target: Target, answer: Answer) -> Finding:
         return problem(
             "server-refuses-credentials",
             f"{server} refuses the credentials: no profile arrives.",
-            "Set basic_auth_username and basic_auth_password, or auth_token, to what may write "
-            "profiles there; in Grafana Cloud the user is the stack's number under Pyroscope, and "
-            "the token needs profiles:write.",
+            "Set basic_auth_username and basic_auth_password, or auth_token, to credentials that "
+            "may write profiles. In Grafana Cloud, the user is the stack's number under "
+            "Pyroscope, and the token needs profiles:write.",
             words,
         )
     if answer.status in _REDIRECTS:
@@ -131,7 +131,7 @@ def _refused(target: Target, answer: Answer) -> Finding:
     if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         return problem(
             "server-is-no-pyroscope",
-            f"What answers at {target.shown} takes no pushes: no profile arrives.",
+            f"The server at {target.shown} takes no pushes: no profile arrives.",
             "Set server_address to the Pyroscope server's own URL, with its path prefix if it has "
             "one; not to Grafana, Tempo or an OTLP endpoint.",
             words,
@@ -140,8 +140,8 @@ def _refused(target: Target, answer: Answer) -> Finding:
         return problem(
             "server-refuses-labels",
             f"{server} refuses a push with the labels in the settings: no profile arrives.",
-            "Change the tags (PYROSCOPE_LABELS): names are letters, digits and underscores, the "
-            "server's limit on names and lengths holds.",
+            "Change the tags (PYROSCOPE_LABELS): names consist of letters, digits and "
+            "underscores, and the server limits their number and length.",
             words,
         )
     return problem(
@@ -150,7 +150,7 @@ def _refused(target: Target, answer: Answer) -> Finding:
         f"A server that is still starting answers so: wait until {target.shown}/ready says ready. "
         "If it does, its log says more."
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        else "Its answer says why: its rate limit (429), or its size limit (413).",
+        else "Its response gives the reason: its rate limit (429), or its size limit (413).",
         words,
     )
 
@@ -167,7 +167,7 @@ def _wrong_tenant(server: str, tenant: str, words: str) -> Finding:
         "server-refuses-tenant",
         f"{server} refuses the tenant {tenant!r}: no profile arrives.",
         "Set tenant_id (PYROSCOPE_TENANT_ID) to the name of one tenant: at most 150 letters, "
-        "digits and !-_.*'(). Several with | between them are for queries alone.",
+        "digits and !-_.*'(). Several tenants joined with | work only in queries.",
         words,
     )
 
@@ -230,8 +230,8 @@ def _cannot_tell(reason: str) -> Finding:
     return note(
         "trace-id-unknown",
         "Cannot tell whether the server separates the label trace_id from its series.",
-        "Leave trace_id out of span_labels unless the server is Pyroscope 2.1 or later. To have it "
-        "checked, give credentials that may read as well, or the server to read from with "
+        "Leave trace_id out of span_labels unless the server is Pyroscope 2.1 or later. To check "
+        "it, give credentials that may also read, or name the server to read from with "
         "--read-from.",
         reason,
     )
@@ -240,7 +240,7 @@ def _cannot_tell(reason: str) -> Finding:
 def _makes_series(*, uses_trace_id: bool) -> Finding:
     summary = "The server makes a series of each trace_id, as Pyroscope before 2.1 does"
     if not uses_trace_id:
-        return note("trace-id-makes-series", f"{summary}: leave it out of span_labels, as it is.")
+        return note("trace-id-makes-series", f"{summary}: keep it out of span_labels.")
     return problem(
         "trace-id-makes-series",
         f"{summary}: it will slow down and hit its limits.",

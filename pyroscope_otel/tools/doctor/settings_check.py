@@ -70,7 +70,7 @@ def check_settings(
         logger.propagate = propagates
     settings = replace(settings, sources={**settings.sources, **(sources or {})})
     findings = [
-        note("settings-near-miss", message, "Correct its name, or take it away.")
+        note("settings-near-miss", message, "Correct its name, or remove it.")
         for message in warnings.messages
     ]
     return SettingsCheck(findings + judge(settings), settings)

@@ -67,7 +67,8 @@ def _judge(exporter: Mapping[str, Any]) -> Finding:
     return problem(
         "traces-refused",
         f"The {called} got its spans refused: no trace arrives.",
-        "The answer says why. A 404 means that the endpoint lacks or repeats /v1/traces, which "
-        "OTEL_EXPORTER_OTLP_ENDPOINT gets added and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT does not.",
+        "The response gives the reason. A 404 means that the endpoint lacks or repeats "
+        "/v1/traces, which is appended to OTEL_EXPORTER_OTLP_ENDPOINT but not to "
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.",
         words,
     )

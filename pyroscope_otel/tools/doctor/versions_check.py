@@ -90,7 +90,7 @@ def _check_interpreter() -> Iterator[Finding]:
         yield problem(
             "python-on-windows",
             "pyroscope-io does not run on Windows.",
-            "Use Linux or macOS; on Windows the Windows Subsystem for Linux does.",
+            "Use Linux, macOS, or the Windows Subsystem for Linux.",
         )
 
 
@@ -132,7 +132,7 @@ def _check_import_path() -> Iterator[Finding]:
     if others:
         yield problem(
             "import-path-claimed",
-            f"Another package brings a `pyroscope.otel` of its own: {', '.join(others)}.",
+            f"Another package has its own `pyroscope.otel`: {', '.join(others)}.",
             f"Uninstall it, then: {_REINSTALL}",
         )
         return
@@ -143,8 +143,8 @@ def _check_import_path() -> Iterator[Finding]:
     if spec is None or spec.origin is None or not _is_ours(Path(spec.origin)):
         yield problem(
             "import-path-broken",
-            "`from pyroscope.otel import PyroscopeSpanProcessor` does not give this package's: "
-            "the file of another version is there, or none.",
+            "`from pyroscope.otel import PyroscopeSpanProcessor` does not import this package's "
+            "class: the file is missing, or from another version.",
             _REINSTALL,
             "" if spec is None else str(spec.origin),
         )
@@ -168,8 +168,8 @@ def _check_requirements() -> Iterator[Finding]:
         yield problem(
             "requirements-broken",
             "What is installed does not meet its requirements.",
-            "Install the packages together, in one command, so that pip chooses versions that fit: "
-            "those of OpenTelemetry have one release for all. `pip check` lists the same.",
+            "Install the packages together, in one command, so that pip chooses versions that "
+            "fit: OpenTelemetry releases them together. `pip check` lists the same.",
             "\n".join(unmet),
         )
 
@@ -186,9 +186,9 @@ def _unmet(requirement: str) -> str:
             return ""
         version = _version(wanted.name)
         if version is None:
-            return f"{wanted.name}{wanted.specifier}, and it is not installed"
+            return f"{wanted.name}{wanted.specifier}, which is not installed"
         if not wanted.specifier.contains(version, prereleases=True):
-            return f"{wanted.name}{wanted.specifier}, and {version} is installed"
+            return f"{wanted.name}{wanted.specifier}, but {version} is installed"
     return ""
 
 

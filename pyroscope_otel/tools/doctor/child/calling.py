@@ -163,7 +163,7 @@ class _Lifespan:
             return "unsupported"
         if message["type"] == "lifespan.startup.complete":
             return "complete"
-        return str(message.get("message") or "it says that its start-up failed")
+        return str(message.get("message") or "it reports that its start-up failed")
 
     async def stop(self) -> None:
         if self._task is not None and not self._task.done():
