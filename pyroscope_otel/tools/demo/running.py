@@ -128,7 +128,7 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
 def _why_not(error: OSError) -> str:
     reason = f"The local server did not start: {error.strerror or error}."
     if error.errno == errno.EADDRINUSE:
-        reason += " Choose another port with --port; 0 is any free one."
+        reason += " Choose another port with --port; 0 means any free port."
     return reason
 
 

@@ -29,7 +29,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
     assert capfd.readouterr().err == (
         "pyroscope-otel: The local server did not start: cannot listen on 127.0.0.1, "
         f"port {port}: Address already in use. "
-        "Choose another port with --port; 0 is any free one.\n"
+        "Choose another port with --port; 0 means any free port.\n"
     )
 
 
