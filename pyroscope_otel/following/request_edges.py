@@ -1,9 +1,9 @@
-"""Holds each request from the edge of what traces it, without a middleware of ours.
+"""Holds each request at the entry of its application or instrumentation, without a middleware.
 
-The instrumentations of OpenTelemetry's contrib, and the frameworks that trace themselves,
-make a root span somewhere inside and may end it before the response is closed. Here its
-request is held and run through its mark from where the server, or whoever is outside,
-calls in: over what runs before the root span, streaming bodies and background tasks.
+OpenTelemetry's contrib instrumentations, and frameworks that trace themselves, start the
+root span somewhere inside and may end it before the response is closed. These hooks hold the
+request and run it through its mark from the outermost call in. That covers code that runs
+before the root span starts, streaming bodies, and background tasks.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class _Edge(Hook):
-    """Wraps `__call__` of a class of applications."""
+    """Wraps `__call__` of an application class."""
 
     application: ClassVar[str]
-    """The name of the class in the module."""
+    """The name of the class in `module`."""
 
     def _install(self) -> None:
         application = getattr(importlib.import_module(self.module), self.application)
@@ -68,7 +68,7 @@ class _WsgiEdge(_Edge):
 
 
 class AsgiInstrumentation(_AsgiEdge):
-    """Contrib's ASGI middleware, which its FastAPI and Starlette instrumentations put in."""
+    """Contrib's ASGI middleware, which its FastAPI and Starlette instrumentations also use."""
 
     module = "opentelemetry.instrumentation.asgi"
     application = "OpenTelemetryMiddleware"
@@ -82,7 +82,7 @@ class FastapiApplications(_AsgiEdge):
 
 
 class StarletteApplications(_AsgiEdge):
-    """Starlette's and FastAPI's applications, with whatever traces them inside."""
+    """Starlette and FastAPI applications, whatever instrumentation they contain."""
 
     module = "starlette.applications"
     application = "Starlette"
@@ -103,7 +103,7 @@ class WsgiInstrumentation(_WsgiEdge):
 
 
 class FlaskApplications(_WsgiEdge):
-    """Flask's applications: contrib's instrumentation is inside."""
+    """Flask applications. Contrib's instrumentation wraps `wsgi_app`, further in."""
 
     module = "flask.app"
     application = "Flask"

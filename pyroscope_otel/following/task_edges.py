@@ -1,7 +1,7 @@
-"""Holds each task of a queue from where its worker runs it, as a request is from its edge.
+"""Holds each queue task at the point where a worker runs it.
 
-What makes a task's root span does so in the middle of the worker's code, by signals or by
-hand: no mark would be below what runs under it.
+A task's root span starts in the middle of the worker's code, in a signal handler or by hand.
+Without a hold, no mark would be on the stack below the task's code.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def run_task(call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
-    """Run one task as its own code, or as that of the request around it.
+    """Run one task under a hold of its own, or as part of the request that is already held.
 
     Args:
-        call: What runs the task. It makes a root span somewhere inside, or has one around.
-        *arguments: Its arguments.
-        **named: Its keyword arguments.
+        call: Runs the task. The root span starts inside it, or is already current.
+        *arguments: Positional arguments for `call`.
+        **named: Keyword arguments for `call`.
     """
     hold = hold_request({})
     if hold is None:
@@ -47,7 +47,7 @@ class _TaskEdge(Hook):
 
 
 class RqJobs(_TaskEdge):
-    """RQ's jobs, in whatever worker."""
+    """RQ jobs, in any worker."""
 
     module = "rq.job"
 
@@ -58,7 +58,7 @@ class RqJobs(_TaskEdge):
 
 
 class CeleryTasks(_TaskEdge):
-    """Celery's tasks, in a worker with whatever pool, and those that are run eagerly."""
+    """Celery tasks, in a worker with any pool or run eagerly."""
 
     module = "celery.app.task"
 
@@ -66,16 +66,16 @@ class CeleryTasks(_TaskEdge):
         from celery.app.task import Task  # type: ignore[import-untyped]
 
         self._patch(Task, "__trace__", lambda _none: _Tracer(self))
-        # Eagerly, it makes a function of its own.
+        # An eager call builds a tracer of its own.
         self._patch(Task, "apply", self._wrap)
 
 
 class _Tracer:
-    """The attribute of a task that has the function which a worker runs it with.
+    """Stands in for `Task.__trace__`, the function with which a worker runs the task.
 
-    Workers make these functions when they start, once more in each process of a pool,
-    and maybe before the first span processor is there: `worker_process_init` comes after.
-    So they are wrapped where they are taken, and lie in the task as they were made.
+    Workers build these functions at start-up and again in each pool process. That may be
+    before the first span processor exists: `worker_process_init` is sent later. So the
+    task stores the original function, and each read wraps it.
     """
 
     def __init__(self, hook: CeleryTasks) -> None:

@@ -1,9 +1,9 @@
-"""Twisted's own steps are not followed: code of them belongs to none.
+"""Leaves code that Twisted's reactor runs without a profile.
 
-`inlineCallbacks` enters and leaves contexts without telling anybody. Code there
-could be given labels, and could not be relieved of them when it is suspended.
-Work handed to Twisted's threads is right again, and so are the tasks of asyncio
-where that runs the reactor: under Daphne, they are the application.
+`inlineCallbacks` enters and leaves contexts without any hook. Labels could be set there,
+but not cleared when the code is suspended. Work handed to Twisted's thread pool is
+followed, and so are asyncio tasks where asyncio runs the reactor. Under Daphne, those
+tasks are the application.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TwistedReactor(Hook):
-    """Gives no labels to the thread on which Twisted's reactor runs, but for asyncio's tasks."""
+    """Sets no labels on the reactor's thread, except in asyncio tasks."""
 
     module = "twisted.python.threadable"
 
@@ -43,9 +43,10 @@ class TwistedReactor(Hook):
 
 
 class TwistedOnAsyncio(Hook):
-    """Runs what asyncio runs for Twisted as nobody's.
+    """Runs the callbacks that asyncio makes for Twisted without a profile.
 
-    A timer of asyncio's has the context of whoever set it, and calls what others wait for too.
+    An asyncio timer runs in the context of the code that set it, but Twisted also resumes
+    the work of other requests in it.
     """
 
     module = "twisted.internet.asyncioreactor"

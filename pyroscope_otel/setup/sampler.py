@@ -1,11 +1,12 @@
-"""Which of the agent's CPU samplers runs.
+"""Chooses which of the agent's CPU samplers runs.
 
-PySpy reads the stacks of threads that run by the wall clock. Stack has each thread take its
-own stack when it has used its share of CPU time (Linux, CPython 3.12 and later): what it says
-is exact at any length of turn, it tells CPU time and not time on the run queue, and it costs
-less. It starts once in a process, and not below a fork of a process in which it ran; and it
-takes no labels of threads, so that a span which is made current in the middle of a function has
-no samples there. So it is chosen where requests or tasks are held, as each has a mark below.
+PySpy reads the stacks of running threads at wall-clock intervals. Stack (Linux, CPython 3.12
+and later) has each thread record its own stack after a fixed amount of CPU time. Stack is exact
+for turns of any length, counts CPU time rather than time on the run queue, and costs less.
+
+Stack has two limits. It starts only once in a process, and never in a fork of a process where it
+ran. It ignores thread labels, so a span made current in the middle of a function gets no
+samples. It is therefore chosen only where requests or tasks are held, as each then has a mark.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 AUTO, PYSPY, STACK = SAMPLERS = ("auto", "pyspy", "stack")
 
 MAX_FRAMES: Final = 512
-"""The most frames that Stack takes of a stack. What is cut off is the root's end, where the
-mark is, so its default of 128 is too few."""
+"""The maximum depth of Stack's samples. Stack cuts off the root end, where the mark is, so its
+default of 128 is too low."""
 
 
 class _Process:
     stack_has_run = False
-    """Whether Stack was started here, or where this process was forked."""
+    """Whether Stack was started in this process, or in a parent before the fork."""
 
 
 def choose(settings: Settings, *, holds_requests: bool) -> str:
@@ -35,9 +36,9 @@ def choose(settings: Settings, *, holds_requests: bool) -> str:
 
     Args:
         settings: The settings.
-        holds_requests: Whether what the process serves is run through marks: by a middleware of
-            ours, or from the edge of a framework's application or of a queue's worker. A script,
-            whose spans are made current by hand, is told apart by labels of threads alone.
+        holds_requests: Whether the process runs its requests or tasks through marks: by our
+            middleware, or by the hooks on applications and queue workers. A script that makes
+            spans current by hand depends on thread labels alone.
     """
     if settings.cpu_implementation != AUTO:
         return settings.cpu_implementation
@@ -54,13 +55,13 @@ def choose(settings: Settings, *, holds_requests: bool) -> str:
 
 
 def _runs_on_trio() -> bool:
-    """Return whether this is asked in a run of trio, whose steps are followed by labels."""
+    """Return whether trio runs the caller. Trio's steps are followed by thread labels."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
 def takes_stack_on_the_thread() -> bool:
-    """Return whether Stack, here, has each thread take its own stack by its CPU clock."""
+    """Return whether Stack, on this platform, samples each thread by its own CPU clock."""
     return (
         sys.platform == "linux"
         and sys.version_info >= (3, 12)
@@ -70,33 +71,33 @@ def takes_stack_on_the_thread() -> bool:
 
 
 def implementation(name: str) -> Any | None:
-    """Return the agent's constant for a sampler; None where this agent has no such one."""
+    """Return the agent's constant for a sampler, or None if this agent lacks that sampler."""
     known = getattr(pyroscope, "ProfilerImplementation", None)
     return getattr(known, {PYSPY: "PySpy", STACK: "Stack"}[name], None)
 
 
 def name_of(constant: object) -> str | None:
-    """Return the name of one of the agent's constants; None if it is none."""
+    """Return the sampler that an agent's constant stands for, or None if it is no such constant."""
     for name in (PYSPY, STACK):
         known = implementation(name)
-        # They are compared by value and have no hash.
+        # The constants compare by value and are not hashable.
         if known is not None and isinstance(constant, type(known)) and constant == known:
             return name
     return None
 
 
 def prepare_stack() -> None:
-    """Have Stack keep deep stacks. The first call in a process decides, be it another's."""
+    """Make Stack keep deep stacks. Only the first call in a process counts, whoever makes it."""
     configure = getattr(pyroscope, "configure_experimental_stack_profiler", None)
     if configure is not None:
         configure(max_nframe=MAX_FRAMES)
 
 
 def stack_has_started() -> None:
-    """Note that Stack runs: it will not start again here."""
+    """Record that Stack has started: it cannot start again in this process."""
     _Process.stack_has_run = True
 
 
 def has_stack_run() -> bool:
-    """Return whether Stack ran here before, or where this process was forked."""
+    """Return whether Stack has run in this process, or in a parent before the fork."""
     return _Process.stack_has_run

@@ -1,1 +1,1 @@
-"""The commands, for development and tests. No application imports them."""
+"""The command-line tools, for development and tests. No application imports them."""

@@ -1,4 +1,4 @@
-"""Asks a local server through its API."""
+"""Queries a local server's API."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ("Unanswered", "ask", "hottest")
 _TIMEOUT_SECONDS = 30.0
 
 
-class Unanswered(Exception):  # noqa: N818 -- what the server is
-    """The server does not answer, or refuses. The message says which."""
+class Unanswered(Exception):  # noqa: N818 -- reads better where it is caught
+    """The server does not answer, or refuses the request. The message says which."""
 
 
 def ask(
@@ -28,18 +28,18 @@ def ask(
     *,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> Any:
-    """Return what `/api/...` answers.
+    """Return the JSON from `/api/...`.
 
     Args:
         url: The server's address.
-        what: The path behind `/api/`.
-        query: The query.
+        what: The path below `/api/`.
+        query: The query parameters.
         timeout_seconds: How long to wait.
 
     Raises:
-        Unanswered: There is no answer, or none with a status of 200.
+        Unanswered: There is no response, or its status is not 200.
     """
-    # Not urllib: what is here must not go through a proxy.
+    # Not urllib, which would send a request to this machine through a proxy.
     connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout_seconds)
     try:
         connection.request("GET", f"/api/{what}?{urlencode(query or {})}")
@@ -56,15 +56,15 @@ def ask(
 
 
 def hottest(url: str, profile_id: str, most: int = 3) -> str:
-    """Return the functions in which most of a request's CPU time was spent, with their shares.
+    """Return the functions that used most of a request's CPU time, with their shares.
 
     Args:
         url: The server's address.
-        profile_id: The request's profile.
-        most: How many functions.
+        profile_id: The request's profile id.
+        most: The maximum number of functions.
 
     Raises:
-        Unanswered: As `ask`.
+        Unanswered: As for `ask`.
     """
     flame = ask(url, "flamegraph", {"profile_id": profile_id})
     own = Counter[str]()

@@ -85,7 +85,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--port",
         type=_port,
         help=(
-            "port of the local server; a server that already runs there is used "
+            "port of the local server; if a local server already runs there, it is used "
             "(default: 4040, or a free port if that is taken)"
         ),
     )
@@ -93,9 +93,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--sampler",
         choices=("auto", "stack", "pyspy"),
-        help="the CPU sampler (default: auto, which is stack where it sees everything)",
+        help="the CPU sampler (default: auto, which is stack if that sees all requests)",
     )
-    parser.add_argument("--memory", action="store_true", help="take memory profiles as well")
+    parser.add_argument("--memory", action="store_true", help="also take memory profiles")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     parser.set_defaults(run=_run, usage_error=parser.error)
@@ -170,7 +170,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="send the requests once, print where each spent its CPU time, and exit",
     )
     parser.add_argument(
-        "--memory", action="store_true", help="take memory profiles as well (it takes more CPU)"
+        "--memory", action="store_true", help="also take memory profiles (uses more CPU)"
     )
     parser.set_defaults(run=_demo)
 

@@ -1,4 +1,4 @@
-"""Receives what a Pyroscope agent pushes, and decodes it.
+"""Receives and decodes the pushes of Pyroscope agents.
 
 ```python
 from pyroscope_otel.tools.receiver import Receiver
@@ -47,23 +47,21 @@ _CHUNK_BYTES = 64 * 1024
 class Receiver:
     """Receives the pushes of Pyroscope agents while its `with` block runs.
 
-    Without `on_profiles`, everything received is collected in `profiles`. It
-    speaks plain HTTP and checks no credentials: keep it on a loopback address
-    unless the network around it is trusted (a warning is logged otherwise).
+    Without `on_profiles`, all received profiles are collected in `profiles`. The receiver
+    speaks plain HTTP and checks no credentials. Keep it on a loopback address unless the
+    network is trusted; on any other address it logs a warning.
 
     Args:
-        on_profiles: Called with the profiles of each accepted push, never twice
-            at the same time, on the thread that serves the push. The agent gets
-            its answer afterwards: 500 if the callable raises, which is logged
-            and does not stop the receiver. The end of the `with` block waits
-            for it.
+        on_profiles: Called with the profiles of each accepted push, on the thread that serves
+            the push, and never concurrently. The agent gets its response afterwards. If the
+            callable raises, the exception is logged and the response is 500. The end of the
+            `with` block waits for the callable.
         host: The IPv4 address or host name to bind to.
         port: The TCP port; 0 picks a free one.
         max_body_bytes: The largest body accepted, as sent.
-        max_push_bytes: What one push may expand to; see `decode_push`.
+        max_push_bytes: The limit on the decoded size of a push; see `decode_push`.
         timeout: Seconds that a client has to send its request.
-        max_connections: How many connections are served at the same time.
-            Further ones wait.
+        max_connections: The maximum number of concurrent connections. Further ones wait.
     """
 
     def __init__(  # noqa: PLR0913 -- keyword-only limits, each with a default
@@ -99,9 +97,9 @@ class Receiver:
 
     @property
     def profiles(self) -> list[PushedProfile]:
-        """What was collected so far, oldest first; empty if `on_profiles` was given.
+        """The profiles collected so far, oldest first. Empty if `on_profiles` was given.
 
-        A push that the agent has an answer to is in it.
+        A push is included once the agent has its response.
         """
         with self._profiles_lock:
             return list(self._profiles)
@@ -111,7 +109,7 @@ class Receiver:
             self._profiles += profiles
 
     def __enter__(self) -> Receiver:  # noqa: PYI034 -- typing.Self begins with Python 3.11
-        """Bind and start to serve.
+        """Bind the address and start serving.
 
         Raises:
             OSError: The address cannot be bound.
@@ -126,7 +124,7 @@ class Receiver:
                 "It checks no credentials.",
                 server.server_address[0],
             )
-        # A daemon, so that a program that forgets the end of the block still exits.
+        # A daemon thread lets a program exit that never ends the block.
         self._thread = threading.Thread(
             target=server.serve_forever,
             args=(_POLL_SECONDS,),
@@ -143,7 +141,7 @@ class Receiver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop: requests that have arrived are answered, stalled ones are cut off."""
+        """Stop: answer requests that have arrived, and cut off stalled ones."""
         server, thread = self._server, self._thread
         self._server = self._thread = None
         if server is not None and thread is not None:
@@ -175,12 +173,12 @@ class _Server(socketserver.ThreadingTCPServer):
         self._on_profiles = on_profiles
         self._push_lock = threading.Lock()
         self._slots = threading.Semaphore(limits.connections)
-        self._open: dict[socket.socket, float] = {}  # connection -> when its time is up
+        self._open: dict[socket.socket, float] = {}  # connection -> deadline
         self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
 
     def accept_push(self, body: bytes, *, gzipped: bool) -> None:
-        """Decode a push and pass it on: one at a time, so that only one is ever expanded."""
+        """Decode a push and pass it on. One at a time, to bound memory."""
         with self._push_lock:
             try:
                 profiles = decode_push(body, max_bytes=self.limits.push_bytes, gzipped=gzipped)
@@ -191,9 +189,8 @@ class _Server(socketserver.ThreadingTCPServer):
             self._on_profiles(profiles)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        # Wait for a slot, but not so long that a stop or an overdue connection
-        # goes unnoticed. serve_forever takes an OSError for "nobody there" and
-        # comes back; the client waits in the listen queue meanwhile.
+        # Wait for a slot, but briefly, to notice a stop or an overdue connection. On an
+        # OSError, serve_forever retries; the client stays in the listen queue.
         if not self._slots.acquire(timeout=_POLL_SECONDS):
             raise OSError("every connection slot is taken")
         try:
@@ -213,16 +210,16 @@ class _Server(socketserver.ThreadingTCPServer):
             self._slots.release()
 
     def service_actions(self) -> None:
-        # A deadline for the whole request, since a socket timeout starts again
-        # with every byte: one byte now and then would hold a thread for days.
+        # The deadline covers the whole request. A socket timeout restarts with every byte, so
+        # a slow client could hold a thread for days.
         self.stop_reading(overdue_at=time.monotonic())
 
     def stop_reading(self, overdue_at: float = float("inf")) -> None:
-        """End the input of connections whose time is up at that moment; by default of all."""
+        """End the input of connections with a deadline before `overdue_at`; by default of all."""
         with self._open_lock:
             overdue = [open_ for open_, deadline in self._open.items() if deadline <= overdue_at]
             for connection in overdue:
-                # Only the reading half: a request that has arrived gets its answer.
+                # Close only the reading half, so that a complete request gets its response.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)
 
@@ -231,7 +228,7 @@ class _Server(socketserver.ThreadingTCPServer):
         request: Any,  # noqa: ARG002 -- the base class passes it
         client_address: Any,
     ) -> None:
-        """Log at debug level only; the base class writes to stderr."""
+        """Log at debug level; the base class would write to stderr."""
         _logger.debug(
             "The connection from %s broke",
             client_address[0],
@@ -239,8 +236,8 @@ class _Server(socketserver.ThreadingTCPServer):
         )
 
 
-class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
-    """The request is answered with a 4xx status."""
+class _Refused(Exception):  # noqa: N818 -- a response, not an error of ours
+    """The request gets a 4xx response."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -249,7 +246,7 @@ class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Serves the one request of a connection (HTTP/1.0: nothing is kept alive)."""
+    """Serves the single request of a connection (HTTP/1.0, without keep-alive)."""
 
     server: _Server
     server_version = "pyroscope-otel-receiver"
@@ -257,8 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
     default_request_version = "HTTP/1.0"  # so that a broken request is answered with a status
 
     def __getattr__(self, name: str) -> Any:
-        # The base class calls do_<METHOD>. Every method comes here, so that one
-        # nobody has heard of is answered with 405 as well, not with 501.
+        # The base class calls do_<METHOD>. Accept every method here, so that an unknown one
+        # gets 405 instead of 501.
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
@@ -295,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "a push is a POST")
 
     def _check_media(self) -> bool:
-        """Check type and encoding of the body, and return whether it is gzipped."""
+        """Check the content type and encoding, and return whether the body is gzipped."""
         content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type not in _CONTENT_TYPES:
             raise _Refused(
@@ -317,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(lengths) > 1 or not (length.isascii() and length.isdigit()):
             raise _Refused(HTTPStatus.BAD_REQUEST, "Content-Length must be one number")
         limit = self.server.limits.body_bytes
-        # By digits first: int() refuses thousands of digits, leading zeros included.
+        # Compare the number of digits first: int() refuses thousands of digits, even zeros.
         length = length.lstrip("0") or "0"
         if len(length) > len(str(limit)) or int(length) > limit:
             raise _Refused(
@@ -326,15 +323,15 @@ class _Handler(BaseHTTPRequestHandler):
         return int(length)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what the base class refuses, such as a broken request line, in our words."""
+        """Answer requests that the base class refuses, such as a broken request line."""
         status = HTTPStatus(code)
         self._refuse(status, explain or message or status.description)
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         self._answer(status, reason)
-        # Closing a socket with unread input resets the connection, and then the
-        # client may lose the answer. So read on, without keeping any of it, until
-        # the client has closed its side, its time is up or it is just too much.
+        # Closing a socket with unread input resets the connection, and the client may lose
+        # the response. So read and discard until the client closes its side, the deadline
+        # passes, or there is too much.
         self.connection.shutdown(socket.SHUT_WR)
         left = self.server.limits.body_bytes
         while left > 0 and (chunk := self.rfile.read1(_CHUNK_BYTES)):
@@ -355,5 +352,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- its name is given
-        """Log an access at debug level only; the base class writes it to stderr."""
+        """Log an access at debug level; the base class would write to stderr."""
         _logger.debug("%s: %r", self.client_address[0], format % args)

@@ -167,7 +167,7 @@ def test_what_is_not_stored_any_more(shop, open_page):
     for address in ("#/request/ffffffffffffffff", "#/route?service=shop&route=GET+%2Fgone"):
         page.goto(f"{shop.url}/{address}")
         expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
-        expect(page.locator("main")).to_contain_text("oldest first out")
+        expect(page.locator("main")).to_contain_text("limited time")
         expect(page.locator("main p").first).to_have_text(re.compile(r"No request [^.]* stored\."))
         page.get_by_role("link", name="All requests").click()
         expect(page.locator("table.requests tbody tr")).to_have_count(5)

@@ -224,6 +224,6 @@ def test_zooming_moves_only_where_motion_is_wanted(shop, open_page):
 def test_it_says_that_it_is_for_development(shop, open_page):
     page = open_page(shop.url)
     expect(page.get_by_role("banner")).to_contain_text("for development")
-    expect(page.get_by_role("contentinfo")).to_contain_text("A server for development")
+    expect(page.get_by_role("contentinfo")).to_contain_text("A development server")
     expect(page.get_by_role("contentinfo")).to_contain_text("5 requests, 6 spans")
     expect(page.get_by_role("contentinfo")).to_contain_text("kept for 1 day or 512 MB")

@@ -224,7 +224,7 @@ def test_the_sdk_is_switched_off_is_all_that_is_said_of_tracing(check, monkeypat
     ((found, message, hint),) = check(tracer_provider=None)
     assert found == "pyroscope_otel_django.W006"
     assert message.startswith("OTEL_SDK_DISABLED is true: there are no spans")
-    assert hint == "Take OTEL_SDK_DISABLED away."
+    assert hint == "Unset OTEL_SDK_DISABLED."
 
 
 # What Grafana does not show

@@ -155,7 +155,7 @@ def test_every_finding_with_its_remedy(show, monkeypatch):
     )
     for words, line in zip(
         (
-            "A sample is taken each 100 ms",
+            "A sample is taken every 100 ms",
             "'pod_name' instead of 'pod-name'",
             "Use an address that begins with https://",
             "asks for 'nix'",

@@ -49,8 +49,8 @@ def log(caplog):
             {"PYROSCOPE_LABELS": "a=b", "OTEL_SDK_DISABLED": "true"},
             "WARNING",
             (
-                "OTEL_SDK_DISABLED is true: there are no spans, and so nothing that links profiles "
-                "with traces. Take OTEL_SDK_DISABLED away."
+                "OTEL_SDK_DISABLED is true: there are no spans, so nothing links profiles "
+                "with traces. Unset OTEL_SDK_DISABLED."
             ),
         ),
         (

@@ -1,4 +1,4 @@
-"""Do credentials cross a network in the clear?"""
+"""Finds credentials that cross a network in plain text."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pyroscope_otel.setup.findings.finding import Finding, note
 if TYPE_CHECKING:
     from pyroscope_otel.setup.settings import Settings
 
-# What only says whose profiles they are, or what sends them.
+# Headers that only name the tenant or the client.
 _NO_SECRET = frozenset({"x-scope-orgid", "user-agent"})
 
 
 def judge_credentials(settings: Settings) -> list[Finding]:
-    """Report credentials that go to another machine over plain http.
+    """Report credentials that go to another machine over plain HTTP.
 
-    Any header of the settings counts as a credential, whatever its name: there is no
-    telling what a proxy in front of the server takes for one.
+    Every other header in the settings counts as a credential, whatever its name: a proxy in
+    front of the server may treat any header as one.
     """
     address = urlsplit(settings.server_address)
     headers = {name.lower() for name in settings.http_headers} - _NO_SECRET
@@ -37,9 +37,9 @@ def judge_credentials(settings: Settings) -> list[Finding]:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a host's name or address is the machine's own, on which nobody listens in.
+    """Return whether a host name or address is this machine's loopback interface.
 
-    `localhost` and what ends in it are (RFC 6761), and all of 127.0.0.0/8 and ::1.
+    Loopback means `localhost` and names below it (RFC 6761), 127.0.0.0/8, and ::1.
     """
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):

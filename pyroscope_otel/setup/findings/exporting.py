@@ -1,7 +1,7 @@
-"""Do spans leave the process, and where to?
+"""Finds out whether spans leave the process, and where they go.
 
-Either by the exporters that the environment variables ask for, found as the SDK finds
-them, or by those that a tracer provider has.
+They go through the exporters that a tracer provider has. Before there is a provider, they
+are the exporters that the environment variables ask for, found the way the SDK finds them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _EXPORTERS = "OTEL_TRACES_EXPORTER"
 _GROUP = "opentelemetry_traces_exporter"
-"""The group of entry points in which OpenTelemetry's SDK looks for span exporters."""
+"""The entry point group in which the OpenTelemetry SDK looks for span exporters."""
 
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
-"""The exporters of OTLP by its protocol, in the order of preference."""
+"""The OTLP exporters by protocol, in order of preference."""
 
 _PACKAGES = {
     "otlp_proto_http": "opentelemetry-exporter-otlp-proto-http",
@@ -39,8 +39,8 @@ class Asked:
     """What the environment variables ask for.
 
     Attributes:
-        exporters: The classes of the span exporters, by their entry points' names.
-        findings: What is wrong with it.
+        exporters: The span exporter classes, by entry point name.
+        findings: What is wrong with the variables.
     """
 
     exporters: dict[str, Any] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Asked:
 
 
 class Exporter(NamedTuple):
-    """A span exporter of a provider: its class's name and where it sends to, as may be shown."""
+    """The class name and the destination of a span exporter, without credentials."""
 
     kind: str
     endpoint: str = ""
@@ -58,7 +58,7 @@ class Exporter(NamedTuple):
 
     @property
     def stays_here(self) -> bool:
-        """Whether it shows spans where they are made, and sends them to no trace store."""
+        """Whether it only displays spans in this process and sends them to no trace store."""
         return self.kind in _STAY_HERE
 
 
@@ -66,8 +66,8 @@ class Exports(NamedTuple):
     """How spans leave a tracer provider.
 
     Attributes:
-        exporters: Its exporters.
-        others: The names of other span processors, which may send spans, too.
+        exporters: The provider's exporters.
+        others: The names of its other span processors, which may also send spans.
     """
 
     exporters: tuple[Exporter, ...]
@@ -75,9 +75,9 @@ class Exports(NamedTuple):
 
 
 def find_exporter(name: str) -> Any | None:
-    """Return the class of an exporter by its entry point's name; None if it cannot be loaded."""
+    """Return the exporter class with an entry point name, or None if it cannot be loaded."""
     entry_point = next(iter(entry_points(group=_GROUP, name=name)), None)
-    # Its package may lack what it imports.
+    # The exporter's own imports may be missing.
     with suppress(ImportError, AttributeError):
         return None if entry_point is None else entry_point.load()
     return None
@@ -86,16 +86,16 @@ def find_exporter(name: str) -> Any | None:
 def exporters_asked_for(
     environ: Mapping[str, str], find: Callable[[str], Any | None] = find_exporter
 ) -> Asked:
-    """Return the exporters that the environment asks for, where they are installed.
+    """Return the exporters that the environment asks for and that are installed.
 
-    `OTEL_TRACES_EXPORTER` and the variables of the protocol are read as OpenTelemetry's
-    SDK reads them, with two differences: an OTLP endpoint alone asks for `otlp`, as it
-    does with `opentelemetry-distro`; and without a protocol, `otlp` is what is
-    installed, HTTP if both are.
+    `OTEL_TRACES_EXPORTER` and the protocol variables are read as the OpenTelemetry SDK reads
+    them, with two differences. An OTLP endpoint alone asks for `otlp`, as it does with
+    `opentelemetry-distro`. Without a protocol, `otlp` means the installed OTLP exporter, and
+    the HTTP one if both are installed.
 
     Args:
         environ: The environment variables.
-        find: Returns the class of an exporter by its entry point's name.
+        find: Returns the exporter class with an entry point name.
     """
     listed = _variable(environ, _EXPORTERS)
     has_endpoint = bool(_variable(environ, *_ENDPOINTS))
@@ -129,14 +129,14 @@ def _no_endpoint() -> Finding:
         "traces-no-endpoint",
         "No OTLP endpoint is set: unless the application has an exporter of its own, traces go "
         "nowhere.",
-        "Set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, and have an exporter "
-        f"installed: pip install {_PACKAGES['otlp_proto_http']}.",
+        "Set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, and install an "
+        f"exporter: pip install {_PACKAGES['otlp_proto_http']}.",
     )
 
 
 def _switched_off(listed: str, *, has_endpoint: bool) -> Finding:
     summary = f"{_EXPORTERS} is {listed!r}: traces go nowhere"
-    remedy = f"Take {_EXPORTERS} away, or set it to otlp."
+    remedy = f"Unset {_EXPORTERS}, or set it to otlp."
     if has_endpoint:
         summary += ", though an OTLP endpoint is set"
         return problem("traces-exporter-off", f"{summary}.", remedy)
@@ -175,14 +175,14 @@ def _missing(candidates: Iterable[str], listed: str) -> Finding:
 
 
 def span_processors(provider: Any) -> tuple[Any, ...]:
-    """Return a provider's span processors, as far as they can be seen."""
+    """Return a provider's span processors, as far as they are accessible."""
     registered = getattr(provider, "_active_span_processor", None)
     processors = getattr(registered, "_span_processors", None)
     return processors if isinstance(processors, tuple) else ()
 
 
 def exports_of(provider: Any) -> Exports | None:
-    """Return how spans leave a provider; None if it is not built like the SDK's."""
+    """Return how spans leave a provider, or None if it is not built like the SDK's."""
     if not hasattr(provider, "_active_span_processor"):
         return None
     exporters, others = [], []
@@ -196,13 +196,13 @@ def exports_of(provider: Any) -> Exports | None:
 
 
 def describe_exporter(exporter: Any) -> Exporter:
-    """Return what an exporter is and where it sends to, without its credentials."""
+    """Return an exporter's class name and destination, without credentials."""
     endpoint = str(getattr(exporter, "_endpoint", "") or "")
     return Exporter(type(exporter).__name__, mask_address(endpoint).strip("'"))
 
 
 def judge_exports(exports: Exports | None) -> list[Finding]:
-    """Say where the spans of a provider go.
+    """Report where a provider's spans go.
 
     Args:
         exports: See `exports_of`.
@@ -235,11 +235,11 @@ def judge_exports(exports: Exports | None) -> list[Finding]:
 
 
 def judge_exporting(provider: Any | None, environ: Mapping[str, str]) -> list[Finding]:
-    """Say whether spans leave the process.
+    """Report whether spans leave the process.
 
     Args:
-        provider: The tracer provider; None for the one that is yet to be made, whose
-            exporters are those that the environment asks for.
+        provider: The tracer provider. None if it is yet to be made; it will then get the
+            exporters that the environment asks for.
         environ: The environment variables.
     """
     if provider is None:
@@ -248,7 +248,7 @@ def judge_exporting(provider: Any | None, environ: Mapping[str, str]) -> list[Fi
 
 
 def stays_here(exporter: Exporter) -> Finding:
-    """Return the finding that an exporter reaches no trace store."""
+    """Report that an exporter reaches no trace store."""
     return note(
         "traces-stay-here",
         f"The {exporter} shows spans where they are made; they reach no trace store.",

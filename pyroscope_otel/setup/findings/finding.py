@@ -1,4 +1,4 @@
-"""A finding: what is the case, how much it matters, and what to do about it."""
+"""A finding: what was observed, how much it matters, and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ class Level(Enum):
     """How much a finding matters."""
 
     FINE = "fine"
-    """What was checked holds."""
+    """The check passed."""
     NOTE = "note"
-    """Worth knowing, or could not be told. Not a failure."""
+    """Worth knowing, or impossible to determine. Not a failure."""
     PROBLEM = "problem"
     """The link from a trace to its profile breaks here."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found.
+    """One result of a check.
 
     Attributes:
-        code: Its name for machines. It stays what it is from release to release.
-        level: How much it matters.
-        summary: What is the case, in a sentence.
-        remedy: What to do about it; empty where nothing is to be done.
-        detail: What the finding rests on, such as a server's own words.
+        code: A machine-readable name, stable across releases.
+        level: How much the finding matters.
+        summary: The observation, in one sentence.
+        remedy: What to do about it. Empty if there is nothing to do.
+        detail: The evidence, such as the server's response.
     """
 
     code: str
@@ -37,20 +37,20 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding in one line of a log."""
+        """The finding as one log line."""
         return f"{self.summary} {self.remedy}".strip()
 
 
 def fine(code: str, summary: str, detail: str = "") -> Finding:
-    """Return the finding that something holds."""
+    """Return a finding that a check passed."""
     return Finding(code, Level.FINE, summary, detail=detail)
 
 
 def note(code: str, summary: str, remedy: str = "", detail: str = "") -> Finding:
-    """Return a finding that is no failure."""
+    """Return a finding that is not a failure."""
     return Finding(code, Level.NOTE, summary, remedy, detail)
 
 
 def problem(code: str, summary: str, remedy: str, detail: str = "") -> Finding:
-    """Return the finding that something is wrong. It always has a remedy."""
+    """Return a finding that something is wrong. It always has a remedy."""
     return Finding(code, Level.PROBLEM, summary, remedy, detail)

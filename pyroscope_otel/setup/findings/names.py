@@ -1,7 +1,7 @@
-"""Do traces and profiles go under the same names?
+"""Compares the names of traces and profiles.
 
-Grafana's link from a span asks for the profiles whose labels `service_name` and
-`service_namespace` equal the resource's attributes, and finds nothing otherwise.
+Grafana's link from a span queries for profiles whose labels `service_name` and
+`service_namespace` equal the span's resource attributes. It finds nothing if they differ.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNKNOWN_SERVICE = "unknown_service"
-"""How OpenTelemetry's default for `service.name` begins."""
+"""The prefix of OpenTelemetry's default `service.name`."""
 
 DOCTOR_SERVICE = "pyroscope-otel-doctor"
-"""The service that the doctor's own profiles and spans go under, not the application's."""
+"""The service name of the doctor's own profiles and spans."""
 
 DOCTOR_ATTRIBUTE = "pyroscope_otel.doctor"
-"""The resource attribute of an application that only the doctor sends requests to."""
+"""The resource attribute of an application that the doctor has loaded."""
 
 
 class Names(NamedTuple):
-    """Two names that should be one.
+    """Two names that should be equal.
 
     Attributes:
-        profiles: The profiles' label; None without one.
-        traces: The resource's attribute. Where it has none, nothing contradicts
-            the label, and it is that.
+        profiles: The label of the profiles, or None if they have none.
+        traces: The resource attribute. If the resource has none, nothing contradicts the
+            label, and this equals it.
     """
 
     profiles: str | None
@@ -37,19 +37,19 @@ class Names(NamedTuple):
 
     @property
     def differ(self) -> bool:
-        """Whether the link finds nothing."""
+        """Whether they differ, so that the link finds nothing."""
         return self.profiles != self.traces
 
 
 def judge_names(
     application_name: str, tags: Mapping[str, str], resource: Mapping[str, Any]
 ) -> list[Finding]:
-    """Compare the profiles' labels with the traces' resource.
+    """Compare the labels of the profiles with the resource of the traces.
 
     Args:
-        application_name: The name that the agent is started with.
-        tags: The tags that it is started with; one may override the name.
-        resource: The attributes of the tracer provider's resource.
+        application_name: The application name passed to the agent.
+        tags: The tags passed to the agent. The tag `service_name` overrides the name.
+        resource: The resource attributes of the tracer provider.
     """
     service = service_names(application_name, tags, resource)
     findings = []
@@ -102,7 +102,7 @@ def service_namespaces(tags: Mapping[str, str], resource: Mapping[str, Any]) -> 
 
 
 def is_unknown(name: object) -> bool:
-    """Return whether a service's name is what OpenTelemetry calls one without a name."""
+    """Return whether a service name is OpenTelemetry's default."""
     return str(name).startswith(UNKNOWN_SERVICE)
 
 

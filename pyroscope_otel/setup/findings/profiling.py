@@ -1,4 +1,4 @@
-"""Do settings that are allowed give profiles that can be found?"""
+"""Finds valid settings that produce no profiles, or profiles that cannot be found."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _FEW_SAMPLES = 50
 
-# A profile carries the time at which its upload window began. Grafana asks for the
-# span's time and so many seconds before and after (`SpanFlameGraph.tsx`,
+# A profile's timestamp is the start of its upload window. Grafana queries the span's time
+# range, extended by this many seconds on both sides (`SpanFlameGraph.tsx`,
 # `createSpanLink.tsx`).
 _FLAME_GRAPH_SECONDS = 30
 _LINK_SECONDS = 60
@@ -25,7 +25,7 @@ _CLASSIC = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def judge_profiling(settings: Settings) -> list[Finding]:
-    """Return why there is no profile of a span with these settings, or hardly a right one."""
+    """Report settings that leave spans without a profile or make profiles inaccurate."""
     findings = []
     if not settings.enabled:
         findings.append(
@@ -33,7 +33,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
                 "settings-disabled",
                 f"enabled is False ({settings.sources['enabled']}): nothing is installed, spans "
                 "get no pyroscope.profile.id, and no profile arrives.",
-                "Take the setting away.",
+                "Remove the setting.",
             )
         )
     if not settings.cpu_enabled:
@@ -42,7 +42,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
                 "settings-no-cpu-profiles",
                 f"cpu_enabled is False ({settings.sources['cpu_enabled']}): the CPU profile of "
                 "every span is empty.",
-                "Take the setting away.",
+                "Remove the setting.",
             )
         )
     if "span_id" not in settings.span_labels:
@@ -61,7 +61,7 @@ def judge_profiling(settings: Settings) -> list[Finding]:
         findings.append(
             note(
                 "settings-few-samples",
-                f"A sample is taken each {period:.0f} ms ({settings.sources['sample_rate']}): a "
+                f"A sample is taken every {period:.0f} ms ({settings.sources['sample_rate']}): a "
                 "span with less CPU time than that often has an empty profile.",
                 "Raise sample_rate (PYROSCOPE_PROFILING_INTERVAL); 100 a second is the default.",
             )
@@ -70,19 +70,19 @@ def judge_profiling(settings: Settings) -> list[Finding]:
 
 
 def judge_visibility(settings: Settings) -> list[Finding]:
-    """Return what keeps profiles that are there from being seen."""
+    """Report settings that keep stored profiles from being shown."""
     return [*judge_labels(settings.tags), *_judge_upload_interval(settings.upload_interval)]
 
 
 def judge_labels(names: Iterable[str]) -> Iterator[Finding]:
-    """Report labels that only a client gets to see which asks for names in UTF-8."""
+    """Report labels that only clients that ask for UTF-8 names can see."""
     strange = [name for name in names if not _CLASSIC.fullmatch(name)]
     if not strange:
         return
     instead = ", ".join(f"{classic_label(name)!r} instead of {name!r}" for name in strange)
     yield note(
         "labels-not-classic",
-        f"These names of tags are no classic label names: {', '.join(map(repr, strange))}. Grafana "
+        f"These tag names are not classic label names: {', '.join(map(repr, strange))}. Grafana "
         "does not show the labels, though Pyroscope 2 keeps them; an older server may refuse all "
         "profiles because of them.",
         f"Call them {instead}.",
@@ -108,6 +108,6 @@ def _judge_upload_interval(seconds: int) -> Iterator[Finding]:
 
 
 def classic_label(name: str) -> str:
-    """Return a label's name with what every Pyroscope and Grafana takes in place of the rest."""
+    """Return a label name changed so that every version of Pyroscope and Grafana accepts it."""
     classic = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     return f"_{classic}" if classic[:1].isdecimal() else classic

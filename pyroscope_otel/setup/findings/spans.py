@@ -1,4 +1,4 @@
-"""Are there spans that profiles could be linked with?"""
+"""Finds out whether there are spans to link profiles with."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pyroscope_otel.setup.findings.finding import Finding, note, problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# As the SDK's own samplers describe themselves. A parent-based one is none of them:
-# it takes what the caller sampled.
+# The descriptions of the SDK's samplers. Parent-based samplers do not match: they still
+# sample what the caller sampled.
 _DROPS_ALL = re.compile(r"AlwaysOffSampler|TraceIdRatioBased\{0(\.0*)?\}")
 
 
 def judge_spans(provider: Any | None, environ: Mapping[str, str]) -> list[Finding]:
-    """Return what keeps a tracer provider from making spans that are recorded.
+    """Report what keeps a tracer provider from recording spans.
 
     Args:
-        provider: The tracer provider; None for the one that is yet to be made.
+        provider: The tracer provider, or None if it is yet to be made.
         environ: The environment variables.
     """
     if sdk_is_disabled(environ):
         return [
             problem(
                 "sdk-disabled",
-                "OTEL_SDK_DISABLED is true: there are no spans, and so nothing that links profiles "
-                "with traces.",
-                "Take OTEL_SDK_DISABLED away.",
+                "OTEL_SDK_DISABLED is true: there are no spans, so nothing links profiles with "
+                "traces.",
+                "Unset OTEL_SDK_DISABLED.",
             )
         ]
     if is_no_op(provider):
@@ -38,7 +38,7 @@ def judge_spans(provider: Any | None, environ: Mapping[str, str]) -> list[Findin
             problem(
                 "provider-without-spans",
                 "The tracer provider is OpenTelemetry's NoOpTracerProvider: there are no spans, "
-                "and so nothing that links profiles with traces.",
+                "so nothing links profiles with traces.",
                 "Set a TracerProvider of opentelemetry.sdk.trace.",
             )
         ]
@@ -47,7 +47,7 @@ def judge_spans(provider: Any | None, environ: Mapping[str, str]) -> list[Findin
 
 
 def sampler_drops_all(sampler: str) -> Finding:
-    """Return the finding that a sampler takes no trace."""
+    """Report that a sampler drops every new trace."""
     return problem(
         "sampler-drops-all",
         f"The sampler {sampler} drops every new trace: unsampled spans get no "
@@ -58,7 +58,7 @@ def sampler_drops_all(sampler: str) -> Finding:
 
 
 def sampler_drops_some(sampler: str, dropped: int, tried: int) -> Finding:
-    """Return the finding that a sampler takes some traces, and not others."""
+    """Report that a sampler drops some new traces."""
     return note(
         "sampler-drops-some",
         f"The sampler {sampler} drops {dropped} of {tried} new traces: their requests have no "
@@ -67,16 +67,16 @@ def sampler_drops_some(sampler: str, dropped: int, tried: int) -> Finding:
 
 
 def sdk_is_disabled(environ: Mapping[str, str]) -> bool:
-    """Return whether OpenTelemetry's SDK is switched off, as it reads the variable."""
+    """Return whether `OTEL_SDK_DISABLED` disables the SDK, read as the SDK reads it."""
     return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def is_no_op(provider: Any) -> bool:
-    """Return whether a tracer provider is the API's own, which makes no spans."""
+    """Return whether a tracer provider is the API's no-op provider."""
     return isinstance(provider, trace.NoOpTracerProvider)
 
 
 def describe_sampler(provider: Any) -> str:
-    """Return what a provider's sampler says of itself; "unknown" where there is none."""
+    """Return the description of a provider's sampler, or "unknown" if it has none."""
     sampler = getattr(provider, "sampler", None)
     return str(getattr(sampler, "get_description", lambda: "unknown")())

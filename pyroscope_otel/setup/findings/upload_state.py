@@ -1,4 +1,4 @@
-"""How profiles leave a process, in words: what takes them, whose they are, where they are now."""
+"""Describes in words how a process samples, attributes and uploads its profiles."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ATTRIBUTION = {
 
 
 def by_thread_labels(*, is_chosen: bool) -> Finding:
-    """Return the finding that the agent sends to the server itself, and the way out.
+    """Report that the agent sends to the server directly, and how to change that.
 
     Args:
-        is_chosen: Whether the setting `attribution` says so.
+        is_chosen: Whether the setting `attribution` asks for it.
     """
     if is_chosen:
         why = "attribution is 'thread'"
@@ -40,12 +40,12 @@ def by_thread_labels(*, is_chosen: bool) -> Finding:
 
 
 def agent_rows(sampler: str, attribution: str, state: RelayState | None) -> dict[str, str]:
-    """Return what an agent samples with and what became of its pushes, in words, by name.
+    """Return an agent's sampler and the state of its uploads, in words, by row title.
 
     Args:
         sampler: ``"pyspy"`` or ``"stack"``.
         attribution: ``"stack"`` or ``"thread"``: how requests are told apart.
-        state: What the relay has done, if there is one.
+        state: The state of the relay, or None without a relay.
     """
     rows = {"sampler": sampler, "attribution": _ATTRIBUTION[attribution]}
     if state is None:

@@ -1,4 +1,4 @@
-"""`pyroscope-otel demo`: a service, requests to it, and a flame graph of each.
+"""`pyroscope-otel demo`: runs an example service and shows a flame graph of each request.
 
 It needs the extra `local`.
 """

@@ -1,4 +1,4 @@
-"""How the demo fails: with an error in plain words."""
+"""The demo's error."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ("DemoFailed",)
 
 
 class DemoFailed(Exception):  # noqa: N818 -- reads better where it is raised and caught
-    """The demo cannot go on. The message says why, and what to do."""
+    """The demo cannot continue. The message gives the reason and the remedy."""

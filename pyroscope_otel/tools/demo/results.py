@@ -1,4 +1,4 @@
-"""What the local server has of the shop's requests, asked through its API."""
+"""Reads the shop's requests from the local server's API."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 __all__ = ("Result", "results", "table")
 
-_MOST_REQUESTS = 500  # that the API returns at once
+_MOST_REQUESTS = 500  # the API's limit for one page
 
 
 class Result(NamedTuple):
-    """A request that the server knows of.
+    """A request that the server has stored.
 
     Attributes:
-        trace_id: Its trace's id.
-        route: The name of its root span.
-        profile_id: What its samples and its root span carry.
-        cpu_ms: The CPU time of its samples in milliseconds; 0 without samples.
-        cpu_from: Where that is from, as the API has it.
+        trace_id: The trace id.
+        route: The name of the root span.
+        profile_id: The profile id on its samples and its root span.
+        cpu_ms: The CPU time of its samples in milliseconds, or 0 without samples.
+        cpu_from: How the CPU time was measured, as the API reports it.
     """
 
     trace_id: str
@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 def results(url: str, sent: Iterable[Request]) -> list[Result]:
-    """Return what the server knows of these requests, among the newest, oldest first."""
+    """Return those of the requests that are among the newest on the server, oldest first."""
     traces = {one.trace_id for one in sent}
     found = ask(url, "requests", {"limit": str(_MOST_REQUESTS)})["requests"]
     return [
@@ -52,7 +52,7 @@ def results(url: str, sent: Iterable[Request]) -> list[Result]:
 
 
 def table(url: str, requests: Iterable[Result]) -> str:
-    """Return two lines for each request: what it was, and its hottest functions."""
+    """Return two lines for each request: its ids and CPU time, and its hottest functions."""
     lines = [f"{'trace id':32}  {'route':23}  {'profile id':16}  {'CPU ms':>6}"]
     for one in requests:
         lines += [

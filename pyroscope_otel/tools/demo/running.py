@@ -1,4 +1,4 @@
-"""Runs the demo from its start to Ctrl-C."""
+"""Runs the demo until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def run(
 ) -> int:
     """Run the demo: the local server, an example service, and requests to it.
 
-    It goes on until Ctrl-C, SIGTERM or SIGHUP, each of which is a success.
+    The demo runs until Ctrl-C, SIGTERM or SIGHUP, and each of these counts as success.
 
     Args:
-        port: The local server's port; 0 picks a free one. By default Pyroscope's
-            4040, or a free one where that is taken.
-        data: The file to keep what was received in; by default a temporary one.
-        once: Whether to send the requests once, print a table, and end.
-        memory: Whether memory profiles are taken.
+        port: The local server's port; 0 picks a free one. The default is Pyroscope's 4040,
+            or a free port if that is taken.
+        data: The file to store the received data in. The default is a temporary one.
+        once: Whether to send the requests once, print a table, and return.
+        memory: Whether to take memory profiles.
 
     Returns:
         The exit status: 0, or 1 after an error, which is printed.
@@ -86,7 +86,7 @@ def _run(
                     terminal.say(words.look(server.url, shop.url, first, memory=memory))
                     _send_on(terminal, shop)
             finally:
-                terminal.progress("Stopping the shop, which sends its last samples ...")
+                terminal.progress("Stopping the shop, which uploads its last samples ...")
         arrived = results(server.url, [*pair, *mixed])
         terminal.say(words.once(server.url, arrived, data))
         if missing := len(pair) + len(mixed) - len(arrived):
@@ -107,13 +107,13 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
     if port is None:
         port = _PORT if is_free(_PORT) else 0
         if not port:
-            terminal.say(f"Port {_PORT} is taken: another one is used. Choose it with --port.")
-    otlp_port = None  # traces come in where profiles do
+            terminal.say(f"Port {_PORT} is taken: using a free one. Choose another with --port.")
+    otlp_port = None  # the main port accepts traces too
     if port != _OTLP_PORT:
         if is_free(_OTLP_PORT):
             otlp_port = _OTLP_PORT
         else:
-            terminal.say(f"Port {_OTLP_PORT} is taken: traces come in where profiles do.")
+            terminal.say(f"Port {_OTLP_PORT} is taken: traces use the port of the profiles.")
     with ExitStack() as stack:
         try:
             server = LocalServer(port=port, otlp_port=otlp_port, data=data)
@@ -128,14 +128,14 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
 def _why_not(error: OSError) -> str:
     reason = f"The local server did not start: {error.strerror or error}."
     if error.errno == errno.EADDRINUSE:
-        reason += " Choose another port with --port; 0 is any free one."
+        reason += " Choose another port with --port; 0 means any free port."
     return reason
 
 
 def _send_first(
     terminal: Terminal, shop: ShopProcess, pair: Sequence[Request], mixed: Sequence[Request]
 ) -> None:
-    """Send the pair, with nothing beside it, and then the mixed requests."""
+    """Send the pair of requests alone, and then the mixed requests."""
     total = len(pair) + len(mixed)
     answered = 0
 
@@ -153,7 +153,7 @@ def _first_results(
     terminal: Terminal, url: str, shop: ShopProcess, requests: Sequence[Request]
 ) -> list[Result]:
     """Wait for the profiles of these requests, and return them, oldest first."""
-    terminal.progress("Waiting for their profiles, which come once a second ...")
+    terminal.progress("Waiting for their profiles, which arrive once a second ...")
     give_up_at = time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < give_up_at:
         arrived = [one for one in results(url, requests) if one.cpu_ms]
@@ -162,12 +162,12 @@ def _first_results(
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(
         f"The shop answered, but its profiles did not arrive within {_ARRIVAL_SECONDS:g} s. "
-        f"What pyroscope-otel doctor says may help.{shop.last_words()}"
+        f"Running pyroscope-otel doctor may help.{shop.last_words()}"
     )
 
 
 def _send_on(terminal: Terminal, shop: ShopProcess) -> NoReturn:
-    """Send a round every few seconds, until Ctrl-C."""
+    """Send a round of requests every few seconds, until Ctrl-C."""
     answered = 0
 
     def show(more: int = 1) -> None:

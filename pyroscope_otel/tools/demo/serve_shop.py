@@ -1,6 +1,6 @@
 """Serves the shop on a socket: `python -m pyroscope_otel.tools.demo.serve_shop DESCRIPTOR`.
 
-It ends when its standard input does: with the demo, in whatever way that ends.
+It exits when its standard input closes, so it never outlives the demo.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uvicorn
 
 
 def main() -> int:
-    """Serve until standard input ends; return the exit status."""
+    """Serve until standard input closes, and return the exit status."""
     config = uvicorn.Config(
         "pyroscope_otel.tools.demo.shop:app",
         log_level="error",

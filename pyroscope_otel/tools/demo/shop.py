@@ -1,8 +1,8 @@
-"""A small web shop, to have something to look at: the demo's example service.
+"""A small web shop: the demo's example service.
 
-Each route spends its CPU time in another way, and in functions of its own. Start
-it by itself with `python -m uvicorn pyroscope_otel.tools.demo.shop:app`: its profiles go
-to PYROSCOPE_SERVER_ADDRESS, its traces to OTEL_EXPORTER_OTLP_ENDPOINT.
+Each route spends its CPU time in a different way, in functions of its own. To start it alone,
+run `python -m uvicorn pyroscope_otel.tools.demo.shop:app`. Profiles go to
+PYROSCOPE_SERVER_ADDRESS, and traces to OTEL_EXPORTER_OTLP_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ tracer = trace.get_tracer(__name__)
 PAGES, LINES = 6, 40
 
 
-class CardDeclined(Exception):  # noqa: N818  what the shop calls it
-    """The bank does not pay."""
+class CardDeclined(Exception):  # noqa: N818  the name that a shop would use
+    """The bank refused the payment."""
 
 
 async def invoice(request: Request) -> JSONResponse:
-    """Work on the event loop, a line of the invoice at a time: turns of 1 to 2 ms."""
+    """Work on the event loop, one invoice line at a time, in turns of 1 to 2 ms."""
     number = request.path_params["number"]
     total = 0
     for page in range(PAGES):
@@ -49,7 +49,7 @@ async def invoice(request: Request) -> JSONResponse:
 
 
 async def report(request: Request) -> JSONResponse:
-    """Work on the event loop as well, an hour of sales at a time: turns of half a millisecond."""
+    """Work on the event loop, one hour of sales at a time, in turns of half a millisecond."""
     month = request.path_params["month"]
     best: list[int] = []
     for week in range(PAGES):
@@ -62,28 +62,28 @@ async def report(request: Request) -> JSONResponse:
 
 
 async def search(request: Request) -> JSONResponse:
-    """Answer fast: the CPU time is that of two or three samples."""
+    """Answer fast, after CPU time for two or three samples."""
     return JSONResponse({"hits": match_words(request.path_params["word"])})
 
 
 async def thumbnail(request: Request) -> JSONResponse:
-    """Hand the work to a thread pool, while the event loop serves others."""
+    """Hand the work to a thread pool, so that the event loop serves other requests."""
     size = await asyncio.to_thread(resize_image, request.path_params["name"])
     return JSONResponse({"size": size})
 
 
 async def catalog(_request: Request) -> JSONResponse:
-    """Allocate: all products are in memory at once."""
+    """Allocate memory for all products at once."""
     return JSONResponse({"products": len(load_products())})
 
 
 def stock(request: Request) -> JSONResponse:
-    """Work in a worker thread: Starlette runs a plain function there."""
+    """Work in a worker thread, where Starlette runs plain functions."""
     return JSONResponse({"items": count_items(request.path_params["shelf"])})
 
 
 async def orders(_request: Request) -> StreamingResponse:
-    """Stream: the work is done after this function has returned."""
+    """Stream the response: the work happens after this function has returned."""
     return StreamingResponse(write_rows(), media_type="text/csv")
 
 
@@ -95,26 +95,26 @@ async def payment(request: Request) -> JSONResponse:
 
 
 def health(_request: Request) -> JSONResponse:
-    """Do no work: such a request has a profile, and no samples in it."""
+    """Do no work: such a request has a profile without samples."""
     return JSONResponse({"status": "ok"})
 
 
 async def ask_database() -> None:
-    """Wait, as for a database: meanwhile the event loop serves others."""
+    """Wait, as for a database, while the event loop serves other requests."""
     await asyncio.sleep(0.001)
 
 
 def is_wholesale(number: int) -> bool:
-    """Tell the large orders, which have slow invoices."""
-    return number >= 9000  # noqa: PLR2004  where their numbers begin
+    """Return whether an order is a large one, with a slow invoice."""
+    return number >= 9000  # noqa: PLR2004  the first number of a large order
 
 
-# Loops, not comprehensions or lambdas: those are frames of their own, without a name.
+# These functions use loops: comprehensions and lambdas would add frames without a name.
 
 
 def price_line(number: int, line: int) -> int:
-    """Take some 0.5 ms."""
-    prices = random.Random(number + line)  # noqa: S311  prices of nobody's
+    """Use about 0.5 ms."""
+    prices = random.Random(number + line)  # noqa: S311  example data
     total = 0
     for _ in range(3_800):
         total += round_to_cents(prices.random())
@@ -122,12 +122,12 @@ def price_line(number: int, line: int) -> int:
 
 
 def round_to_cents(price: float) -> int:
-    """Take a part of what `price_line` does."""
+    """Use part of the time of `price_line`."""
     return int(price * 100 + 0.5)
 
 
 def add_tax(total: int) -> int:
-    """Take some 0.3 ms."""
+    """Use about 0.3 ms."""
     tax = 0
     for rate in range(5_000):
         tax = (tax + total * (rate % 19)) % 1_000_003
@@ -135,7 +135,7 @@ def add_tax(total: int) -> int:
 
 
 def find_discounts(line: int) -> int:
-    """Take some 0.6 ms: each product is compared with each coupon."""
+    """Use about 0.6 ms, to compare each product with each coupon."""
     found = 0
     for product in range(170):
         for coupon in range(170):
@@ -145,8 +145,8 @@ def find_discounts(line: int) -> int:
 
 
 def rank_products(month: str, hour: int) -> list[int]:
-    """Take some 0.3 ms."""
-    sold = random.Random(f"{month} {hour}")  # noqa: S311  sales of nobody's
+    """Use about 0.3 ms."""
+    sold = random.Random(f"{month} {hour}")  # noqa: S311  example data
     sales = []
     for _ in range(2_000):
         sales.append(sold.random())  # noqa: PERF401  as above
@@ -154,7 +154,7 @@ def rank_products(month: str, hour: int) -> list[int]:
 
 
 def draw_chart(values: list[int]) -> int:
-    """Take some 0.4 ms."""
+    """Use about 0.4 ms."""
     height = 1
     for column in range(3_000):
         height = max(height, values[column % len(values)] % 997)
@@ -162,7 +162,7 @@ def draw_chart(values: list[int]) -> int:
 
 
 def match_words(word: str) -> int:
-    """Take some 25 ms."""
+    """Use about 25 ms."""
     hits = 0
     for product in range(200_000):
         if hash((word, product)) % 97 == 0:
@@ -171,7 +171,7 @@ def match_words(word: str) -> int:
 
 
 def load_products() -> list[dict[str, str]]:
-    """Take some 100 ms, and some 30 MB of memory."""
+    """Use about 100 ms, and 30 MB of memory."""
     products = []
     for number in range(60_000):
         products.append(describe_product(number))  # noqa: PERF401  as above
@@ -179,12 +179,12 @@ def load_products() -> list[dict[str, str]]:
 
 
 def describe_product(number: int) -> dict[str, str]:
-    """Take most of the memory of what `load_products` does."""
+    """Use most of the memory of `load_products`."""
     return {"name": f"product {number}", "text": "tea " * 60 + str(number)}
 
 
 def resize_image(name: str) -> int:
-    """Take some 150 ms."""
+    """Use about 150 ms."""
     total = 0
     for row in range(500):
         total += average_pixels(row, len(name))
@@ -192,7 +192,7 @@ def resize_image(name: str) -> int:
 
 
 def average_pixels(row: int, seed: int) -> int:
-    """Take nearly all of what `resize_image` does."""
+    """Use nearly all the time of `resize_image`."""
     total = 0
     for column in range(4_000):
         total += (row * column + seed) % 256
@@ -200,7 +200,7 @@ def average_pixels(row: int, seed: int) -> int:
 
 
 def count_items(shelf: str) -> int:
-    """Take some 100 ms."""
+    """Use about 100 ms."""
     items = 0
     for box in range(1_500_000):
         if (box * len(shelf)) % 7 == 3:  # noqa: PLR2004  as good as any
@@ -209,7 +209,7 @@ def count_items(shelf: str) -> int:
 
 
 def write_rows() -> Iterator[str]:
-    """Take some 150 ms, in twenty pieces."""
+    """Use about 150 ms, in twenty pieces."""
     for page in range(20):
         rows = []
         for line in range(20_000):
@@ -218,12 +218,12 @@ def write_rows() -> Iterator[str]:
 
 
 def format_row(page: int, line: int) -> str:
-    """Take a part of what `write_rows` does."""
+    """Use part of the time of `write_rows`."""
     return f"{page},{line},{line * 19 % 100}\n"
 
 
 def sign_payment(order: int) -> int:
-    """Take some 60 ms."""
+    """Use about 60 ms."""
     signature = order
     for _ in range(500_000):
         signature = (signature * 1_103_515_245 + 12_345) % 2**32

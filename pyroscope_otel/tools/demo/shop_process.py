@@ -1,4 +1,4 @@
-"""The example service as a process of its own, as in real life."""
+"""Runs the example service in a separate process, as a real service would run."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 __all__ = ("ShopProcess", "require_packages")
 
 _STOP_SECONDS = 15
-_REAP_SECONDS = 1  # from the end of its connections to that of the process
+_REAP_SECONDS = 1  # from the end of the connections to the end of the process
 _LAST_LINES = 40
 
-# What the shop needs beside what the local server does.
+# The packages that the shop needs besides those of the local server.
 _NEEDED = {
     "opentelemetry.instrumentation.asgi": "opentelemetry-instrumentation-asgi",
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
 }
 
-# The demo is not to depend on what the shell was set up for.
+# Variables in the user's shell must not change the demo.
 _FOREIGN = ("PYROSCOPE_", "OTEL_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 class ShopProcess:
-    """Runs the shop while its `with` block runs; it ends with this process in any case.
+    """Runs the shop for the duration of a `with` block. The shop never outlives this process.
 
     Args:
-        profiles_to: The address for its profiles.
-        traces_to: The address for its traces.
-        memory: Whether memory profiles are taken.
+        profiles_to: The address that profiles are pushed to.
+        traces_to: The address that traces are sent to.
+        memory: Whether to take memory profiles.
 
     Raises:
-        DemoFailed: It does not start, or does not stop when it is asked to.
+        DemoFailed: The shop does not start, or does not stop when asked.
     """
 
     def __init__(self, *, profiles_to: str, traces_to: str, memory: bool = False) -> None:
@@ -54,7 +54,7 @@ class ShopProcess:
         self.url = ""
 
     def __enter__(self) -> ShopProcess:  # noqa: PYI034 -- typing.Self begins with Python 3.11
-        """Start it, and wait until it answers."""
+        """Start the shop, and wait until it answers."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             descriptor = listening.fileno()
@@ -65,13 +65,13 @@ class ShopProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[descriptor],
-                # Ctrl-C is for the demo: it stops the shop when its requests are answered.
+                # Ctrl-C must reach only the demo, which stops the shop after its last request.
                 start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
         try:
-            # It listens already; the answer comes once it serves.
+            # The socket already listens, so this waits until the shop serves.
             *_, health = round_of_requests(0)
             send(self.url, health, sampled=False)
         except OSError as error:
@@ -88,30 +88,30 @@ class ShopProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it: it answers what it was asked, and sends its last samples and spans."""
+        """Stop the shop. It finishes its requests and sends its last samples and spans."""
         self._end(grace_seconds=_STOP_SECONDS)
         if kind is None and self._process.returncode:
             raise DemoFailed(
-                f"The shop did not stop in good order (status {self._process.returncode}), "
-                f"so that samples may be missing.{self.last_words()}"
+                f"The shop did not stop cleanly (status {self._process.returncode}), "
+                f"so samples may be missing.{self.last_words()}"
             )
 
     def check(self) -> None:
-        """Raise DemoFailed if it has ended."""
+        """Raise DemoFailed if the shop has exited."""
         try:
             status = self._process.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:
             return
         self._reader.join()
-        raise DemoFailed(f"The shop has ended, with status {status}.{self.last_words()}")
+        raise DemoFailed(f"The shop has exited with status {status}.{self.last_words()}")
 
     def last_words(self) -> str:
-        """Return the last lines that it printed, as an end for an error message."""
+        """Return the last lines that the shop printed, to append to an error message."""
         text = "".join(self._printed).rstrip()
         return f" It printed:\n\n{text}" if text else " It printed nothing."
 
     def _read(self, output: IO[bytes]) -> None:
-        # To the end, or it would wait for somebody to read.
+        # Read to the end: a full pipe would block the shop.
         with output:
             for line in output:
                 self._printed.append(line.decode(errors="replace"))
@@ -124,7 +124,7 @@ class ShopProcess:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            # After a second Ctrl-C as well.
+            # This also runs after a second Ctrl-C.
             self._process.kill()
             self._process.wait()
             self._reader.join()
@@ -135,7 +135,7 @@ def require_packages() -> None:
     for module, package in _NEEDED.items():
         try:
             found = importlib.util.find_spec(module) is not None
-        except ModuleNotFoundError:  # not even what it is in
+        except ModuleNotFoundError:  # the parent package is missing
             found = False
         if not found:
             raise DemoFailed(

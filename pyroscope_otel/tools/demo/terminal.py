@@ -1,4 +1,4 @@
-"""What the demo prints: lines, and on a terminal a last line that changes."""
+"""Prints the demo's output: lines and, on a terminal, a progress line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Terminal:
         self._write(text + "\n")
 
     def progress(self, text: str) -> None:
-        """Show what is going on, in the place of what was shown before. Only on a terminal."""
+        """Show the current step in place of the previous one. Does nothing without a terminal."""
         if self._in_place:
             self._write(text)
             self._unfinished = True
 
     def clear(self) -> None:
-        """Take away what `progress` has shown."""
+        """Remove the progress line."""
         self._write("")
 
     def _write(self, text: str) -> None:

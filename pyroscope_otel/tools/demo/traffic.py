@@ -22,9 +22,9 @@ class Request(NamedTuple):
     """A request to the shop.
 
     Attributes:
-        method: Its method.
-        path: Its path.
-        trace_id: The trace that it is part of, as if a page in a browser had begun it.
+        method: The HTTP method.
+        path: The path.
+        trace_id: The id of its trace, as if a web page had started the trace.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Request(NamedTuple):
 
 
 def pair_of_requests() -> list[Request]:
-    """Return two of one trace that share the event loop in turns: the point of it all."""
+    """Return two requests of one trace that take turns on the event loop."""
     trace_id = _new_trace_id()
     return [
         Request("GET", "/invoice/1001", trace_id),
@@ -45,7 +45,7 @@ def round_of_requests(number: int) -> list[Request]:
     """Return a round of mixed requests, to be sent together.
 
     Args:
-        number: The round's number, from 1. The first and every fourth one after it
+        number: The number of the round, from 1. The first round and every fourth one after it
             begins with the invoice of a wholesale order, which is slow.
     """
     order = 1001 + number
@@ -71,17 +71,17 @@ def _new_trace_id() -> str:
 
 
 def send(url: str, request: Request, *, sampled: bool = True) -> int:
-    """Send one request, read its answer to the end and return its status.
+    """Send one request, read the whole response, and return its status.
 
     Args:
         url: The service.
         request: The request.
-        sampled: Whether it is to have spans and a profile.
+        sampled: Whether the request gets spans and a profile.
 
     Raises:
-        OSError: There is no answer.
+        OSError: There is no response.
     """
-    # Not urllib: what is here must not go through a proxy.
+    # Not urllib, which would send a request to this machine through a proxy.
     connection = HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
     parent = f"{request.trace_id}-{secrets.token_hex(8)}"
     headers = {"traceparent": f"00-{parent}-{'01' if sampled else '00'}"}
@@ -99,15 +99,15 @@ def send(url: str, request: Request, *, sampled: bool = True) -> int:
 def send_together(
     url: str, requests: Sequence[Request], on_answer: Callable[[], object] = lambda: None
 ) -> None:
-    """Send requests at the same time, and wait for all answers.
+    """Send requests at the same time, and wait for all responses.
 
     Args:
         url: The service.
         requests: The requests.
-        on_answer: Called after each answer.
+        on_answer: Called after each response.
 
     Raises:
-        OSError: One has no answer.
+        OSError: A request has no response.
     """
     with ThreadPoolExecutor(len(requests)) as clients:
         answers = [clients.submit(send, url, one) for one in requests]

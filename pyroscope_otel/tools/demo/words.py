@@ -1,4 +1,4 @@
-"""What the demo says about what there is to see."""
+"""The demo's texts: links to its requests, and what they show."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ("look", "once")
 
 _LOOK = """
-Two requests ran at the same time, in turns of a millisecond or two, on one event
-loop of one thread. Each has a profile of its own:
+Two requests ran at the same time on one event loop in one thread, in turns of a
+millisecond or two. Each has its own profile:
 """
 
 _ONCE = """
-Below each request are the functions that its own CPU time went to. The two of the
-same trace ran at the same time, in turns, on one event loop of one thread."""
+Below each request are the functions that used its CPU time. The two requests of
+one trace ran at the same time, in turns, on one event loop in one thread."""
 
 _ELSEWHERE = """\
-The same shop, for a Pyroscope (and a Tempo) of yours:
+To run the same shop with your own Pyroscope (and Tempo):
 
   PYROSCOPE_SERVER_ADDRESS=http://localhost:4040 \\
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \\
@@ -36,14 +36,14 @@ The same shop, for a Pyroscope (and a Tempo) of yours:
 
 
 def look(server: str, shop: str, first: Sequence[Result], *, memory: bool) -> str:
-    """Return where to look, once the first profiles are there.
+    """Return the text for the first profiles, with links to them.
 
     Args:
         server: The local server's URL.
         shop: The shop's URL.
         first: The two requests that share a trace, and one that is slower than others
             of its route.
-        memory: Whether there are memory profiles.
+        memory: Whether memory profiles are taken.
     """
     *pair, slow = first
     left, right = sorted(pair, key=lambda one: one.route)
@@ -56,15 +56,15 @@ def look(server: str, shop: str, first: Sequence[Result], *, memory: bool) -> st
         "",
         *_methods(pair),
         "",
-        "Open it: both in time, and the flame graph of each",
+        "Both on one timeline, with the flame graph of each",
         f"  {server}/#/request/{left.profile_id}",
         "",
-        "One against the other",
+        "The difference between the two",
         f"  {server}/#/difference?left={left.profile_id}&right={right.profile_id}",
-        "A slow invoice against the usual one",
+        "The difference between a slow invoice and the usual one",
         f"  {server}/#/difference?left={slow.profile_id}&right=route",
         *(_memory(server) if memory else ()),
-        "All requests, as they come",
+        "All requests, as they arrive",
         f"  {server}/",
         "",
         "One more slow invoice:",
@@ -83,7 +83,7 @@ def once(server: str, requests: Sequence[Result], data: str | None) -> str:
     Args:
         server: The local server's URL.
         requests: The requests.
-        data: The file that they are kept in, if it is not a temporary one.
+        data: The file that they are stored in, unless it is temporary.
     """
     kept = f"See them as flame graphs:\n\n  pyroscope-otel serve --data {data}\n\n" if data else ""
     below = "\n".join([_ONCE, *_methods(requests)])
@@ -92,7 +92,7 @@ def once(server: str, requests: Sequence[Result], data: str | None) -> str:
 
 def _memory(server: str) -> tuple[str, str]:
     address = "#/route?service=shop&route=GET+%2Fcatalog&type=alloc_space"
-    return "What the route that loads all products allocates", f"  {server}/{address}"
+    return "Memory allocated by the route that loads all products", f"  {server}/{address}"
 
 
 def _methods(requests: Sequence[Result]) -> list[str]:

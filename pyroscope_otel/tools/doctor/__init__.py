@@ -1,13 +1,13 @@
-"""`pyroscope-otel doctor`: checks a set-up and says what is wrong with it.
+"""`pyroscope-otel doctor`: checks a set-up and reports what is wrong with it.
 
-A check is a function that returns findings (`pyroscope_otel.setup.findings`, which has those
-that start-up and Django's checks show as well). Each module has those about one
-thing: what is installed (`versions`), the settings (`settings`), the server
-(`server`, by way of `push` and `reading`), a span on the whole way (`end_to_end`),
-its trace (`traces`), and an application (`application`, `request`). What starts an
-agent or loads an application does so in a process of its own (`isolated`, `child`).
-`examination` does the checks in turn, `report` writes down what they found, and
-`masking` keeps secrets out of that.
+A check is a function that returns findings. The judgements that start-up and Django's checks
+share are in `pyroscope_otel.setup.findings`. Each module here checks one thing: installed
+versions (`versions_check`), settings (`settings_check`), the server (`server_check`, with
+`push` and `reading`), a span from end to end (`end_to_end_check`), its trace
+(`traces_check`), and an application (`application_check`, `request_check`). Checks that start
+an agent or load an application do so in a separate process (`isolated`, `child`).
+`examination` runs the checks in order, `report` prints the findings, and `masking` keeps
+secrets out of the report.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `pyroscope-otel doctor`.
 
     Args:
-        arguments: Those of the command line: app, path, server, read_from, json.
+        arguments: The parsed command line: app, path, server, read_from, json.
 
     Returns:
         The exit status: 0 if no problem was found, 1 if one was.
     """
-    # So that it ends as with Ctrl-C: its processes have sessions of their own.
+    # The child processes have their own sessions and get no signal from the terminal.
     with signals_as_interrupt():
         examination = examine(
             app=arguments.app,
             path=arguments.path,
             server=arguments.server,
             read_from=arguments.read_from,
-            progress=_say if sys.stderr.isatty() else lambda _: None,
+            progress=_show_progress if sys.stderr.isatty() else lambda _: None,
         )
     write = as_json if arguments.json else as_text
     sys.stdout.write(write(examination, Mask(examination.secrets)))
     return 0 if examination.is_well else 1
 
 
-def _say(what: str) -> None:
+def _show_progress(what: str) -> None:
     print(f"{what} ...", file=sys.stderr)  # noqa: T201  a command talks to its terminal

@@ -1,4 +1,4 @@
-"""Checks an application: it is loaded as its server would, and gets requests."""
+"""Checks an application: loads it as its server would, and sends it requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SECONDS = 90.0
 _EXPORT_SECONDS = "5"
 _BREAK_THE_LINK = ("pyroscope_otel_django.W001",)
-"""Warnings of Django's checks without whose remedy requests have no profile, or half of one."""
+"""Django check warnings that leave requests without a profile, or with an incomplete one."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ApplicationCheck:
 
     Attributes:
         findings: The findings.
-        arguments: The settings in force in it, not masked; None if it has none.
-        sources: Where these came from.
-        agent: How its agent samples and what became of its pushes, in words, by name.
+        arguments: The settings in force in the application, not masked, or None.
+        sources: The source of each setting.
+        agent: The agent's sampler and the state of its uploads, in words, by row title.
     """
 
     findings: list[Finding]
@@ -46,7 +46,7 @@ class ApplicationCheck:
 
 
 def check_application(app: str, path: str) -> ApplicationCheck:
-    """Load an application in a process of its own, and send it requests.
+    """Load an application in a separate process and send it requests.
 
     Args:
         app: See `doctor.child.loading.load`.
@@ -66,7 +66,7 @@ def check_application(app: str, path: str) -> ApplicationCheck:
     if facts is None or (facts["stage"] and "load_error" not in facts):
         return ApplicationCheck([_cut_short(app, outcome)])
     settings = facts["settings"] or {}
-    findings = _judge(app, path, facts, outcome.said)
+    findings = _judge(app, path, facts, outcome.output)
     return ApplicationCheck(
         findings, settings.get("arguments"), settings.get("sources"), _agent(facts)
     )
@@ -81,7 +81,7 @@ def _agent(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _marked(attributes: str) -> str:
-    """Say in the resource whose requests these are: the local server does not list them."""
+    """Add the attribute by which the local server recognises and ignores the doctor's requests."""
     return ",".join(filter(None, [attributes, f"{DOCTOR_ATTRIBUTE}=true"]))
 
 
@@ -89,32 +89,32 @@ def _cut_short(app: str, outcome: Outcome) -> Finding:
     stage = (outcome.facts or {}).get("stage", "it was loaded")
     return problem(
         "app-cut-short",
-        f"While {stage}, the process with {app} came to an end: {outcome.ending}.",
-        "Its last words say where. Start the server under `if __name__ == '__main__':`, not while "
-        "the module is imported; choose another request with --path.",
-        outcome.said,
+        f"The process with {app} ended while {stage}: {outcome.ending}.",
+        "Its last output shows where. Start the server under `if __name__ == '__main__':`, not "
+        "while the module is imported; choose another request with --path.",
+        outcome.output,
     )
 
 
-def _judge(app: str, path: str, facts: Mapping[str, Any], said: str) -> list[Finding]:
+def _judge(app: str, path: str, facts: Mapping[str, Any], output: str) -> list[Finding]:
     if "load_error" in facts:
         return [_not_loaded(app, facts["load_error"])]
     if facts["startup"] not in ("complete", "unsupported"):
         return [
             problem(
                 "app-start-up-failed",
-                f"The start-up of {app} failed (its ASGI lifespan): a server does not serve it.",
-                "The application's own words say why.",
+                f"The start-up of {app} failed (its ASGI lifespan): a server will not serve it.",
+                "The application's message gives the reason.",
                 facts["startup"],
             )
         ]
     if facts["sdk_is_disabled"]:
-        # The cause of all that is missing then.
+        # This explains everything else that is missing.
         return judge_spans(None, {"OTEL_SDK_DISABLED": "true"})
     if not ((facts["settings"] or {}).get("arguments") or {}).get("enabled", True):
-        return []  # The same: the check of the settings says so.
+        return []  # Likewise; `settings_check` reports it.
     findings = [
-        *_judge_providers(app, facts, said),
+        *_judge_providers(app, facts, output),
         *_judge_agent(facts),
         *check_request(app, path, facts),
         *_judge_exporters(facts),
@@ -131,50 +131,51 @@ def _not_loaded(app: str, error: Mapping[str, Any]) -> Finding:
     return problem(
         "app-not-loaded",
         f"{app} cannot be loaded: {error['message']}",
-        "Run the doctor as the server runs: in its virtual environment, with its environment. Name "
-        "it as that does: module:app, or module:make_app() for a factory, from the directory in "
-        "which the server starts; the directory of manage.py, or the settings module, for a "
-        "Django project.",
+        "Run the doctor as the server runs: in its virtual environment, with its environment "
+        "variables, from its directory. Name the application as the server does: module:app, or "
+        "module:make_app() for a factory. For a Django project, name the directory of manage.py "
+        "or the settings module.",
         "\n".join(error["places"]),
     )
 
 
-def _no_provider(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+def _no_provider(app: str, facts: Mapping[str, Any], output: str) -> Iterator[Finding]:
     if facts["global_provider"] == "NoOpTracerProvider":
         yield from judge_spans(NoOpTracerProvider(), {})
         return
     if facts["is_below_instrument"]:
         yield problem(
             "app-zero-code-failed",
-            "opentelemetry-instrument starts the application, and has not set up a tracer "
+            "opentelemetry-instrument starts the application, but did not set up a tracer "
             "provider: there are no spans, and nothing was instrumented.",
-            "Its own words say why. It needs opentelemetry-distro, and the exporters that it is "
-            "told to use: for OTLP over HTTP, pip install opentelemetry-exporter-otlp-proto-http, "
-            "and set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
-            "OTEL_LOGS_EXPORTER to none unless they are to go somewhere.",
-            said,
+            "Its output gives the reason. It needs opentelemetry-distro and the exporters that "
+            "are configured: for OTLP over HTTP, pip install "
+            "opentelemetry-exporter-otlp-proto-http, and set "
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. Set OTEL_METRICS_EXPORTER and "
+            "OTEL_LOGS_EXPORTER to none if metrics and logs have no destination.",
+            output,
         )
         return
     yield problem(
         "app-no-provider",
-        "The application has no OpenTelemetry tracer provider, so that there are no spans "
+        "The application has no OpenTelemetry tracer provider, so there are no spans "
         f"(the global one is {facts['global_provider']}).",
-        "If opentelemetry-instrument starts the application, let it start the doctor, too: "
-        f"opentelemetry-instrument pyroscope-otel doctor {app}. If nothing does, add "
+        "If opentelemetry-instrument starts the application, let it start the doctor too: "
+        f"opentelemetry-instrument pyroscope-otel doctor {app}. Otherwise add "
         "PyroscopeMiddleware, or call pyroscope_otel.configure: both make one.",
     )
 
 
-def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[Finding]:
+def _judge_providers(app: str, facts: Mapping[str, Any], output: str) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        yield from _no_provider(app, facts, said)
+        yield from _no_provider(app, facts, output)
         return
     for name in sorted({name for one in providers for name in one["foreign_processors"]}):
         yield problem(
             "app-processor-of-another-version",
             f"A provider has a {name}, which is not this package's span processor.",
-            "pip uninstall pyroscope-otel until none is left, then install it again.",
+            "Repeat pip uninstall pyroscope-otel until none is left, then install it again.",
         )
     if not any(one["has_processor"] for one in providers):
         yield problem(
@@ -188,25 +189,25 @@ def _judge_providers(app: str, facts: Mapping[str, Any], said: str) -> Iterator[
 def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     starts = facts["agent"]
     if not starts and not facts["providers"]:
-        return  # What would have made a provider, would have started it.
+        return  # Whatever makes the provider also starts the agent.
     if facts["agent_runs"]:
         yield from _judge_direct(facts["uploads"])
         if facts["starts_while_loading"] and not facts["is_configured"]:
             yield note(
                 "app-agent-before-fork",
-                "The application starts the Pyroscope agent while it is loaded. Where a server "
-                "forks its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
-                "workers have none.",
+                "The application starts the Pyroscope agent while it is loaded. If a server forks "
+                "its workers after that (gunicorn --preload, uWSGI without lazy-apps), the "
+                "workers have no agent.",
                 "With such a server, call pyroscope.configure in each worker (gunicorn: "
-                "post_fork), or pyroscope_otel.configure in its place.",
+                "post_fork), or call pyroscope_otel.configure instead.",
             )
         return
     if not starts and not facts["spans"] and any(one["dropped"] for one in facts["providers"]):
-        return  # The first sampled request starts it; that there was none is told as that.
+        return  # The first sampled request starts it; `request_check` reports that there was none.
     if starts:
         yield problem(
             "app-agent-refused",
-            "The application started the Pyroscope agent, and it does not run: no profile arrives.",
+            "The application started the Pyroscope agent, but it does not run: no profile arrives.",
             "With enable_logging=True the agent logs the reason to stderr.",
             f"pyroscope.configure returned {starts[-1]['result']}",
         )
@@ -214,10 +215,10 @@ def _judge_agent(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield problem(
         "app-no-agent",
         "No request has started the Pyroscope agent: no profile arrives.",
-        "The doctor does not run a server's hooks: if gunicorn's post_fork starts it, this is no "
-        "fault. Else let PyroscopeMiddleware or pyroscope_otel.configure start it, or call "
-        "pyroscope.configure in each process that serves: in gunicorn's post_fork, not under "
-        "`if __name__ == '__main__':`.",
+        "The doctor does not run a server's hooks: if gunicorn's post_fork starts the agent, "
+        "ignore this. Otherwise let PyroscopeMiddleware or pyroscope_otel.configure start it, or "
+        "call pyroscope.configure in each process that serves: in gunicorn's post_fork, not "
+        "under `if __name__ == '__main__':`.",
     )
 
 
@@ -228,12 +229,12 @@ def _judge_direct(uploads: Mapping[str, Any]) -> Iterator[Finding]:
     if uploads["sampler"] == "stack":
         yield problem(
             "app-stack-implementation",
-            "The agent is started with ProfilerImplementation.Stack, which drops the labels of "
-            "threads, and sends to the server itself, where nothing else names a request: the "
-            "profile of every span is empty.",
-            "Leave cpu_implementation out of pyroscope.configure, or make it PySpy.",
+            "The agent was started with ProfilerImplementation.Stack, which drops thread labels, "
+            "and sends to the server directly, where nothing else names a request: the profile "
+            "of every span is empty.",
+            "Leave cpu_implementation out of pyroscope.configure, or set it to PySpy.",
         )
-    # Where it is chosen, the check of the settings says so.
+    # If the settings ask for it, `settings_check` reports it.
     if not uploads["is_chosen"]:
         yield by_thread_labels(is_chosen=False)
 

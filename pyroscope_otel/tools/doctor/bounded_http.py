@@ -1,4 +1,4 @@
-"""HTTP requests that end: within a time, and with no more than so many bytes."""
+"""Sends HTTP requests with a limit on their time and on the size of the response."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _SHOWN_CHARACTERS = 300
 
 
 class Unreachable(Exception):  # noqa: N818  reads better where it is caught
-    """No answer came. The message says why, in words."""
+    """There was no response. The message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered.
+    """A server's response.
 
     Attributes:
         status: The HTTP status.
-        body: The body's beginning.
-        location: Where a redirect leads; empty if it is none.
+        body: The beginning of the body.
+        location: The target of a redirect, or empty.
     """
 
     status: int
@@ -53,15 +53,15 @@ def send(
     headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> Answer:
-    """Send a GET, or a POST if there is a body, and return the answer, whatever its status.
+    """Send a GET, or a POST if there is a body, and return the response, whatever its status.
 
-    Redirects are not followed: they would take the credentials elsewhere.
+    Redirects are not followed: they could send the credentials elsewhere.
 
     Raises:
-        Unreachable: If no answer came in time.
+        Unreachable: If there is no response in time.
     """
-    # A thread, as neither looking up a name nor a server that sends a byte a
-    # second heeds a socket's timeout. A daemon: what hangs must not keep us.
+    # A socket timeout does not limit a name lookup, or a server that sends one byte a
+    # second. So use a thread, and a daemon so that a hanging one does not block the exit.
     outcome: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Checks the whole way: a span burns CPU time, and its profile is read back by its id."""
+"""Checks the link from end to end: a span uses CPU time, and its profile is read back by id."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 _SECONDS = 60.0
 _BURN_SECONDS = 1.0
 _EXPORT_SECONDS = "5"
-_BLUR = 1.2  # by which samples may say more than a clock
+_BLUR = 1.2  # the factor by which sampled CPU time may exceed measured CPU time
 _LEAST_SAMPLE_RATE = 100
 
 
 def check_end_to_end(
     settings: Settings, server: ServerCheck, *, with_exporters: bool
 ) -> list[Finding]:
-    """Run a span through the agent and the server, and through the exporter if there is one.
+    """Send a span's profile through the agent and the server, and the span through exporters.
 
     Args:
-        settings: Those of the application. Its name is replaced by the doctor's.
-        server: What was found about the server. Where it takes no push, only what
-            happens in the process is judged.
+        settings: The application's settings. The doctor's name replaces the application's.
+        server: The result of `check_server`. If the server takes no push, only what happens
+            in the process is judged.
         with_exporters: Whether to judge the exporters that the environment asks for.
     """
     before = _service_total(server.reader)
@@ -43,7 +43,7 @@ def check_end_to_end(
         {"settings": _arguments(settings), "burn_seconds": _BURN_SECONDS},
         seconds=_SECONDS,
         environ={
-            # It comes before the resource attributes: these may name the application.
+            # Takes precedence over a service.name in OTEL_RESOURCE_ATTRIBUTES.
             "OTEL_SERVICE_NAME": SERVICE_NAME,
             "OTEL_EXPORTER_OTLP_TIMEOUT": _EXPORT_SECONDS,
             "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": _EXPORT_SECONDS,
@@ -55,10 +55,10 @@ def check_end_to_end(
         return [
             problem(
                 "end-to-end-failed",
-                f"The process that tries the whole way came to no end: {outcome.ending}.",
-                "Its last words say where. If the agent itself crashed, another release of "
-                "pyroscope-io may not.",
-                outcome.said,
+                f"The end-to-end check did not finish: {outcome.ending}.",
+                "Its last output shows where. If the agent itself crashed, try another release of "
+                "pyroscope-io.",
+                outcome.output,
             )
         ]
     findings = _judge_span(facts, outcome, server, before)
@@ -71,15 +71,15 @@ def _arguments(settings: Settings) -> dict[str, Any]:
         "application_name": SERVICE_NAME,
         "tags": doctor_tags(settings.tags),
         "start": "lazy",
-        # It is the way that is tried: with few samples, none may hit the span.
+        # With fewer samples, none might hit the span.
         "sample_rate": max(settings.sample_rate, _LEAST_SAMPLE_RATE),
-        # The agent logs what the server answers.
+        # The agent logs the server's responses.
         "enable_logging": True,
     }
 
 
 def _sampler() -> dict[str, str]:
-    """Have the span sampled where the environment takes a share: chance is no fault."""
+    """Make sure that the span is sampled if the environment's sampler works by chance."""
     name = os.environ.get("OTEL_TRACES_SAMPLER", "")
     share = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1")
     return {"OTEL_TRACES_SAMPLER": "always_on"} if "ratio" in name and share.strip("0. ") else {}
@@ -89,7 +89,7 @@ def _service_total(reader: Reader | None) -> int:
     try:
         return 0 if reader is None else reader.service_total()
     except CannotRead:
-        return 0  # It is told when the profile cannot be read either.
+        return 0  # Reading the profile will fail too, and that is reported.
 
 
 def _judge_span(
@@ -103,8 +103,8 @@ def _judge_span(
                 "end-to-end-no-attribute",
                 "A span got no pyroscope.profile.id, though the span processor is registered.",
                 "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and OTEL_ATTRIBUTE_COUNT_LIMIT must leave room "
-                "for an attribute. If they do, this is a bug of pyroscope-otel.",
-                outcome.said,
+                "for an attribute. If they do, this is a bug in pyroscope-otel.",
+                outcome.output,
             )
         ]
     if not facts["agent_runs"]:
@@ -112,9 +112,9 @@ def _judge_span(
             problem(
                 "end-to-end-no-agent",
                 "The Pyroscope agent did not start: no profile arrives.",
-                "Its log says why. It takes samples by reading the process's own memory, which a "
-                "seccomp profile can forbid.",
-                outcome.said,
+                "Its log gives the reason. It takes samples by reading the process's own memory, "
+                "which a seccomp profile can forbid.",
+                outcome.output,
             )
         ]
     if server.reader is None:
@@ -148,20 +148,20 @@ def _judge_profile(
     except CannotRead as error:
         return note(
             "end-to-end-cannot-read",
-            f"The profile of span {span_id} was pushed, and cannot be read back: cannot tell "
+            f"The profile of span {span_id} was pushed, but cannot be read back: cannot tell "
             "whether it arrived.",
-            "Give credentials that may read as well (in Grafana Cloud: profiles:read), or the "
+            "Give credentials that may also read (in Grafana Cloud: profiles:read), or name the "
             "server to read from with --read-from.",
             str(error),
         )
     if is_empty:
         return note(
             "end-to-end-nothing-shown",
-            f"The profile of span {span_id} was pushed, and the server shows nothing of any "
-            "service yet: cannot tell whether it arrived.",
-            "A Pyroscope server that had no data yet, or none of this tenant, takes minutes to "
-            "show its first profile. Run the doctor again then.",
-            outcome.said,
+            f"The profile of span {span_id} was pushed, but the server does not show any service "
+            "yet: cannot tell whether it arrived.",
+            "A Pyroscope server without data, or without data of this tenant, takes minutes to "
+            "show its first profile. Run the doctor again later.",
+            outcome.output,
         )
     if not found:
         return _nothing_found(span_id, others, outcome)
@@ -174,7 +174,7 @@ def _read_back(span_id: str, sampled_ns: float, used_ns: float) -> str:
         f"sampled, where it used {used_ns / 1e6:.0f} ms of CPU time."
     )
     if sampled_ns > _BLUR * used_ns:
-        words += " PySpy samples a thread that waits for a CPU as well: this machine is busy."
+        words += " PySpy also samples threads that wait for a CPU: this machine is busy."
     return words
 
 
@@ -182,17 +182,17 @@ def _nothing_found(span_id: str, others: int, outcome: Outcome) -> Finding:
     if others > 0:
         return problem(
             "end-to-end-samples-unlinked",
-            f"Samples arrived, and none of them for span {span_id}: they came without their "
+            f"Samples arrived, but none of them for span {span_id}: they came without their "
             "label, or the server dropped it.",
-            "Look at what is between the agent and the server: a relabelling rule may drop "
-            "span_id. If there is nothing, this is a bug of pyroscope-otel.",
-            outcome.said,
+            "Check what is between the agent and the server: a relabelling rule may drop "
+            "span_id. If there is nothing, this is a bug in pyroscope-otel.",
+            outcome.output,
         )
     return problem(
         "end-to-end-not-arrived",
         f"The profile of span {span_id} did not arrive, though the server takes pushes.",
-        "The agent's log below says what the server answered it. The agent has a TLS of its own, "
-        "which may not trust a certificate that Python does. With no word from it, it took no "
-        "samples: it reads the process's own memory, which a seccomp profile can forbid.",
-        outcome.said,
+        "The agent's log below shows the server's response. The agent has its own TLS library, "
+        "which may not trust a certificate that Python trusts. If the log is empty, the agent "
+        "took no samples: it reads the process's own memory, which a seccomp profile can forbid.",
+        outcome.output,
     )

@@ -1,4 +1,4 @@
-"""Does the checks, one after the other, and hands on what each needs of those before."""
+"""Runs the checks in order, and passes on the results that later checks need."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Examination:
     """What the doctor has found.
 
     Attributes:
-        versions: Of Python and of what is installed, by name.
-        settings: The value and source of each setting, as they may be shown.
-        settings_of: Whose they are, in words.
-        agent: How the application's agent samples and what became of its pushes, by name.
-        findings: In the order in which they were found.
-        secrets: What must not be printed.
+        versions: The versions of Python and of the installed packages, by name.
+        settings: The value and source of each setting, without secrets.
+        settings_of: The origin of the settings, in words.
+        agent: The sampler of the application's agent and the state of its uploads, by row title.
+        findings: The findings, in the order of the checks.
+        secrets: Texts that must not be printed.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Examination:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is no problem."""
+        """Whether there are no problems."""
         return all(finding.level is not Level.PROBLEM for finding in self.findings)
 
 
@@ -66,16 +66,16 @@ def examine(
     """Examine a set-up.
 
     Args:
-        app: The application, if one is to be loaded.
-        path: The path of the request that it gets.
-        server: The address of the Pyroscope server, instead of the settings'.
+        app: The application to load, if any.
+        path: The path of the requests to the application.
+        server: The address of the Pyroscope server. Replaces the one in the settings.
         read_from: The address of the server to read profiles from, if it is another.
-        progress: Called with what is being done, in words.
+        progress: Called with a description of each step.
     """
     found = Examination(
         secrets=[*secrets_of_environment(os.environ), *secrets_of_address(read_from or "")]
     )
-    progress("Looking at what is installed")
+    progress("Checking the installed packages")
     found.versions = versions()
     found.findings += check_versions()
     if app is None:
@@ -88,13 +88,13 @@ def examine(
         return found
 
     target = target_of(settings, read_from)
-    progress(f"Pushing a profile to {target.shown}, and looking for it there")
+    progress(f"Pushing a profile to {target.shown} and reading it back")
     checked = check_server(target, uses_trace_id="trace_id" in settings.span_labels)
     found.findings += checked.findings
     has_profiles = settings.cpu_enabled and "span_id" in settings.span_labels
     if not has_profiles or sdk_is_disabled(os.environ):
-        return found  # No span has a profile then: the reason has been given.
-    progress("Burning CPU time in a span, and reading its profile back")
+        return found  # No span has a profile; the reason has been reported.
+    progress("Using CPU time in a span and reading its profile back")
     found.findings += check_end_to_end(settings, checked, with_exporters=app is None)
     return found
 
@@ -106,10 +106,10 @@ def _examine_settings(
     server: str | None,
     progress: Callable[[str], object],
 ) -> Settings | None:
-    """Return the settings in force: the application's, else the environment's."""
+    """Return the settings in force: the application's, or else the environment's."""
     given: dict[str, object] = {"server_address": server} if server else {}
     if app is not None:
-        progress(f"Loading {app}, and sending it requests")
+        progress(f"Loading {app} and sending it requests")
         application = check_application(app, path)
         found.findings += application.findings
         found.agent |= application.agent
@@ -119,7 +119,7 @@ def _examine_settings(
             ours = {name for row in TABLE for name in row.environment}
             checked = check_settings(
                 {**application.arguments, **given},
-                # Only what is none of ours: one may be a slip.
+                # Only unknown names, which may be misspelt.
                 environ={name: os.environ[name] for name in os.environ.keys() - ours},
                 resource={},
                 sources={**(application.sources or {}), **dict.fromkeys(given, "--server")},
@@ -143,7 +143,7 @@ def _examine_settings(
 
 
 def _names_in_environment(settings: Settings, resource: Mapping[str, Any]) -> list[Finding]:
-    """Compare the names where the environment has them. An application may, in its code."""
+    """Compare the names if the environment sets them. An application may set them in code."""
     if is_unknown(resource.get("service.name")):
         return []
     return judge_names(settings.application_name, settings.tags, resource)

@@ -1,7 +1,7 @@
-"""Runs a module of `doctor.child` in a process of its own.
+"""Runs a module of `doctor.child` in a separate process.
 
-The agent, the global tracer provider and an application's own start-up happen
-once in a process, and some of them end it. None of that happens in the doctor.
+An agent, a global tracer provider and an application can be started only once in a process,
+and some of them may end it. So none of them is started in the doctor itself.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ _SHOWN_BYTES = 4000
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process of the doctor's ended.
+    """The outcome of a child process.
 
     Attributes:
-        facts: What it found; None if it did not come to that.
+        facts: Its report, or None if it did not write one.
         ending: How it ended, in words.
-        said: The last lines that it wrote.
+        output: The last lines that it printed.
     """
 
     facts: dict[str, Any] | None
     ending: str
-    said: str
+    output: str
 
 
 def run_isolated(
     module: str, payload: Mapping[str, object], *, seconds: float, environ: Mapping[str, str]
 ) -> Outcome:
-    """Run a module of `doctor.child`, and return what it found.
+    """Run a module of `doctor.child`, and return the outcome.
 
     Args:
-        module: Its name.
-        payload: What it is told, as JSON can have it. It goes through a pipe: it
-            may have secrets, and a command line can be read by anyone.
-        seconds: How long it may take. Then it is killed.
-        environ: Environment variables that it has besides this process's.
+        module: The name of the module.
+        payload: The task, as a JSON object. It goes through a pipe, as it may contain secrets
+            and anyone can read a command line.
+        seconds: The time limit, after which the process is killed.
+        environ: Environment variables to add to those of this process.
     """
     with tempfile.TemporaryDirectory(prefix="pyroscope-otel-doctor-") as folder:
         result = Path(folder, "facts.json")
-        # A file, as what the application starts may inherit a pipe and hold it open.
-        with Path(folder, "said").open("w+b") as said:
+        # Not a pipe: a process that the application starts could inherit it and hold it open.
+        with Path(folder, "output").open("w+b") as output:
             process = subprocess.Popen(  # noqa: S603  our own module
                 [sys.executable, "-m", f"pyroscope_otel.tools.doctor.child.{module}", str(result)],
                 stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 env={**os.environ, **environ},
                 start_new_session=True,
             )
             ending = _wait(process, json.dumps(payload).encode(), seconds)
-            return Outcome(_facts(result), ending, _last_lines(said))
+            return Outcome(_facts(result), ending, _last_lines(output))
 
 
 def _wait(process: subprocess.Popen[bytes], payload: bytes, seconds: float) -> str:
@@ -74,7 +74,7 @@ def _wait(process: subprocess.Popen[bytes], payload: bytes, seconds: float) -> s
     except subprocess.TimeoutExpired:
         return f"it took more than {seconds:.0f} s and was stopped"
     finally:
-        # Its whole group, with what an application may have started.
+        # Kill the whole group, with any processes that the application has started.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -93,8 +93,8 @@ def _facts(result: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _last_lines(said: BinaryIO) -> str:
-    end = said.seek(0, os.SEEK_END)
-    said.seek(max(0, end - _SHOWN_BYTES))
-    lines = said.read().decode(errors="replace").strip().splitlines()
+def _last_lines(output: BinaryIO) -> str:
+    end = output.seek(0, os.SEEK_END)
+    output.seek(max(0, end - _SHOWN_BYTES))
+    lines = output.read().decode(errors="replace").strip().splitlines()
     return "\n".join(lines[-_SHOWN_LINES:])

@@ -1,7 +1,7 @@
-"""Keeps secrets out of what is printed.
+"""Removes secrets from everything that is printed.
 
-A server's answer, an exception or an application's log may repeat a credential.
-So it is not the checks that mind this: all that is printed goes through here.
+A server's response, an exception or an application's log may repeat a credential. So the
+checks do not mask anything themselves: all output passes through here.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _SHORT = 4
 
 
 class Mask:
-    """Replaces secrets in texts.
+    """Replaces secrets in text.
 
     Args:
-        secrets: The secrets. Empty ones are left out.
+        secrets: The secrets. Blank ones are ignored.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first: one may be part of another.
+        # Longest first, as one may be part of another.
         ordered = sorted({one for one in secrets if one.strip()}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_pattern, ordered))) if ordered else None
 
     def __call__(self, text: str) -> str:
-        """Return a text without the secrets."""
+        """Return the text with the secrets replaced."""
         return text if self._pattern is None else self._pattern.sub(_MASK, text)
 
 
 def _as_pattern(secret: str) -> str:
-    # A password of a letter or two would else take that out of every word.
+    # Otherwise a password of one or two letters would be removed from every word.
     escaped = re.escape(secret)
     return rf"(?<!\w){escaped}(?!\w)" if len(secret) < _SHORT else escaped
 
@@ -44,7 +44,7 @@ def _as_pattern(secret: str) -> str:
 def secrets_of(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the secrets among settings by name, in each form in which they are sent.
 
-    They need not be allowed: what is refused is kept secret as well.
+    The values need not be valid: refused values are secret too.
     """
     user = str(settings.get("basic_auth_username") or "")
     password = str(settings.get("basic_auth_password") or "")
@@ -59,9 +59,9 @@ def secrets_of(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the secrets in environment variables of ours and of OpenTelemetry's exporters.
+    """Yield the secrets in our environment variables and those of OpenTelemetry's exporters.
 
-    Read apart from the settings: these may be refused, and then there are none.
+    They are not read from the settings, which do not exist if a value is refused.
     """
     yield environ.get("PYROSCOPE_AUTH_TOKEN", "").strip()
     yield environ.get("PYROSCOPE_BASIC_AUTH_PASSWORD", "").strip()
@@ -77,7 +77,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def secrets_of_address(address: str) -> Iterator[str]:
-    """Yield the password and the query in a URL, as far as it is one."""
+    """Yield the password and the query of a URL, as far as it can be parsed."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -90,9 +90,9 @@ def secrets_of_address(address: str) -> Iterator[str]:
 
 
 def secrets_of_header(value: str) -> Iterator[str]:
-    """Yield a header's value, and the credentials in it alone."""
+    """Yield the value of a header, and the credentials in it."""
     yield value
-    # "Bearer abc": the token may come back alone.
+    # The token of "Bearer abc" may be repeated without "Bearer".
     yield value.partition(" ")[2]
 
 

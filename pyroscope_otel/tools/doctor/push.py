@@ -1,9 +1,9 @@
-"""A push as small as a server accepts: one profile with one sample.
+"""Encodes the smallest push that a server accepts: one profile with one sample.
 
-Encoded by hand, so that the doctor needs no protobuf package: an application
-that has only the core installed can be examined. Field numbers are those of
-`push.v1` and `types.v1` of Grafana Pyroscope and of `profile.proto` of
-google/pprof; labels and sample type are those that the agent sends.
+The encoding is written by hand so that the doctor does not need protobuf, and can examine an
+application with only the core installed. The field numbers come from `push.v1` and
+`types.v1` of Grafana Pyroscope and from `profile.proto` of google/pprof. The labels and the
+sample type are those that the agent sends.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def push_body(labels: Mapping[str, str], sample_labels: Mapping[str, str]) -> by
     """Return the body of a push with one sample of 10 ms of CPU time, taken now.
 
     Args:
-        labels: Those of the series, such as `service_name`.
-        sample_labels: Those of the sample, such as `span_id`.
+        labels: The labels of the series, such as `service_name`.
+        sample_labels: The labels of the sample, such as `span_id`.
     """
     pairs = {"__name__": "process_cpu", **labels}
     series = b"".join(

@@ -1,6 +1,6 @@
-"""Reads a span's profile back, from a Pyroscope server or from the local one.
+"""Reads a span's profile back from a Pyroscope server or from the local server.
 
-Pyroscope's query API is Connect with JSON; methods and field names are those of
+Pyroscope's query API is Connect with JSON. The methods and field names come from
 `querier.v1` and `types.v1` in Grafana Pyroscope's public schema.
 """
 
@@ -23,7 +23,7 @@ CPU_TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 
 _QUERIER = "/querier.v1.QuerierService/"
 PUSHED_BY_HAND = {"doctor": "push"}
-"""The label of samples that the doctor pushes itself, and no agent."""
+"""The label of samples that the doctor pushes itself, without an agent."""
 
 _SELECTOR = f'{{service_name="{SERVICE_NAME}"}}'
 _BY_AN_AGENT = f'{{service_name="{SERVICE_NAME}",doctor!="push"}}'
@@ -33,38 +33,38 @@ _OK = 200
 
 
 class CannotRead(Exception):  # noqa: N818  reads better where it is caught
-    """The server does not let its profiles be read. The message says why, in words."""
+    """The server refuses to return profiles. The message gives the reason."""
 
 
 class Reader(Protocol):
-    """Reads what a server has of the doctor's own profiles."""
+    """Reads the doctor's own profiles from a server."""
 
     is_local: bool
 
     def span_nanoseconds(self, span_id: str) -> int:
-        """Return the CPU time in the profile of a span; 0 if there is none (yet).
+        """Return the CPU time in a span's profile, or 0 if there is no profile (yet).
 
         Raises:
-            CannotRead: If the server does not let it be read.
+            CannotRead: If the server refuses.
         """
 
     def service_total(self) -> int:
-        """Return a number that grows with the doctor's samples, whatever their span.
+        """Return a number that grows with the doctor's samples, with or without a span.
 
         Raises:
-            CannotRead: If the server does not let it be read.
+            CannotRead: If the server refuses.
         """
 
     def shows_a_service(self) -> bool:
-        """Return whether the server has anything to show, of whatever service.
+        """Return whether the server shows any service at all.
 
         Raises:
-            CannotRead: If the server does not let it be read.
+            CannotRead: If the server refuses.
         """
 
 
 def reader_for(target: Target) -> Reader:
-    """Return the reader for the kind of server that there is."""
+    """Return a reader for the kind of server at the target."""
     status = _json(target, "/api/status")
     if status is not None and "samples_without_request" in status:
         return LocalReader(target)
@@ -80,17 +80,17 @@ class LocalReader:
         self._target = target
 
     def span_nanoseconds(self, span_id: str) -> int:
-        """Return the CPU time in the profile of a span; 0 if there is none."""
+        """Return the CPU time in a span's profile, or 0 if there is no profile."""
         graph = _json(self._target, f"/api/flamegraph?profile_id={span_id}")
         return _whole((graph or {}).get("total_ns"))
 
     def service_total(self) -> int:
-        """Return how many samples no request claims: the local server has no such sum."""
+        """Return the number of samples without a request, as the local server has no total."""
         status = _json(self._target, "/api/status") or {}
         return _whole(status.get("samples_without_request"))
 
     def shows_a_service(self) -> bool:
-        """Return True: what the local server has taken, it shows at once."""
+        """Return True: the local server shows at once what it has stored."""
         return True
 
 
@@ -103,7 +103,7 @@ class PyroscopeReader:
         self._target = target
 
     def span_nanoseconds(self, span_id: str) -> int:
-        """Return the CPU time in the profile of a span; 0 if there is none (yet)."""
+        """Return the CPU time in a span's profile, or 0 if there is no profile (yet)."""
         return self._total(
             "SelectMergeSpanProfile",
             {
@@ -114,20 +114,20 @@ class PyroscopeReader:
         )
 
     def service_total(self) -> int:
-        """Return the CPU time in all profiles by an agent of the doctor's, of whatever span."""
+        """Return the CPU time in all profiles from the doctor's agents."""
         return self._total(
             "SelectMergeStacktraces", {"profileTypeID": CPU_TYPE, "labelSelector": _BY_AN_AGENT}
         )
 
     def shows_a_service(self) -> bool:
-        """Return whether any series has a service's name."""
+        """Return whether any series has a service name."""
         return bool(self._label_values("service_name", []))
 
     def label_values(self, name: str) -> list[str]:
-        """Return the values that a label has among the doctor's series.
+        """Return the values of a label among the doctor's series.
 
         Raises:
-            CannotRead: If the server does not let it be read.
+            CannotRead: If the server refuses.
         """
         return self._label_values(name, [_SELECTOR])
 
@@ -160,7 +160,7 @@ class PyroscopeReader:
 
 
 def _json(target: Target, path: str) -> dict[str, Any] | None:
-    """Return what a GET of the local server's API returns; None if it is not that server."""
+    """Return the JSON from the local server's API, or None if this is not a local server."""
     try:
         answer = send(target.read_address + path, headers=target.read_headers)
     except Unreachable:
@@ -177,7 +177,7 @@ def _object(answer: Answer) -> dict[str, Any] | None:
 
 
 def _whole(number: object) -> int:
-    """Return a number of the query API: int64 is a string in protobuf's JSON."""
+    """Return a number from the query API. Protobuf's JSON encodes an int64 as a string."""
     try:
         return max(0, int(str(number)))
     except ValueError:

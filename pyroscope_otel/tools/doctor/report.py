@@ -1,4 +1,4 @@
-"""Writes what was found: for people, and for machines."""
+"""Formats the findings for people and for machines."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _INDENT = " " * 9
 
 
 def as_text(examination: Examination, mask: Callable[[str], str]) -> str:
-    """Return the report for people: what was looked at, then the findings, problems last.
+    """Return the report for people: what was checked, then the findings, problems last.
 
     Args:
-        examination: What was found.
-        mask: Takes secrets out of a text.
+        examination: The result of the examination.
+        mask: Removes secrets from a text.
     """
     lines = ["Versions", *_table(examination.versions.items())]
     if examination.settings:
@@ -47,8 +47,8 @@ def as_text(examination: Examination, mask: Callable[[str], str]) -> str:
 
 
 def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
-    """Return the report for machines. Its form is documented in `docs/doctor.md`."""
-    # Each text by itself: in the whole, a secret with a quote in it is escaped.
+    """Return the report for machines. `docs/doctor.md` documents its format."""
+    # Mask each text before it is encoded: JSON escapes a quote in a secret.
     report = {
         "ok": examination.is_well,
         "versions": examination.versions,
@@ -72,12 +72,12 @@ def as_json(examination: Examination, mask: Callable[[str], str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text without what would steer a terminal: a server's answer may have it."""
+    """Return a text without terminal control characters. A server's response may have some."""
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def _masked(finding: Finding, mask: Callable[[str], str]) -> Finding:
-    # Before it is wrapped, as a secret may have spaces; not its code, which stays.
+    # Mask before wrapping, as a secret may contain spaces. The code is not masked.
     return replace(
         finding,
         summary=mask(finding.summary),

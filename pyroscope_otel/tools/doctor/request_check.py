@@ -1,4 +1,4 @@
-"""Judges what a request to the application left: its spans, and its samples."""
+"""Judges the spans and samples of a request to the application."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _WAITING = 10
 
 
 def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge the last of the requests that the application got."""
+    """Judge the last request that was sent to the application."""
     request = facts["requests"][-1]
     if request["error"] or request["status"] >= _SERVER_ERRORS:
         yield problem(
             "app-request-failed",
             f"GET {path} of {app} failed"
             + (f" with {request['status']}." if request["status"] >= _SERVER_ERRORS else "."),
-            "Choose a request that the application answers with --path.",
+            "Use --path to choose a request that the application answers.",
             request["error"],
         )
-    # Not what a scheduler's thread, say, did meanwhile.
+    # Ignore spans that other threads, such as a scheduler's, made at the same time.
     roots = [root for root in facts["spans"] if root["is_server"]] or facts["spans"]
     if not roots:
         yield from _no_root(path, facts)
@@ -52,7 +52,7 @@ def check_request(app: str, path: str, facts: Mapping[str, Any]) -> Iterator[Fin
 def _no_root(path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
     providers = facts["providers"]
     if not providers:
-        return  # It is told as that.
+        return  # `application_check` reports it.
     dropping = [one for one in providers if one["dropped"] == _ALL_TRIED]
     if dropping:
         yield sampler_drops_all(dropping[0]["sampler"])
@@ -67,10 +67,10 @@ def _no_root(path: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
         return
     yield problem(
         "app-no-span",
-        f"GET {path} left no span, so that there is nothing to link its profile with.",
-        "Add PyroscopeMiddleware, or OpenTelemetry's instrumentation of the framework. That must "
-        "be applied before the application object is made, and the path must not be among "
-        "OTEL_PYTHON_EXCLUDED_URLS. OTEL_SDK_DISABLED must not be true.",
+        f"GET {path} left no span, so there is nothing to link its profile with.",
+        "Add PyroscopeMiddleware, or OpenTelemetry's instrumentation of the framework. The "
+        "instrumentation must be applied before the application object is made, and the path "
+        "must not match OTEL_PYTHON_EXCLUDED_URLS. OTEL_SDK_DISABLED must not be true.",
     )
 
 
@@ -78,9 +78,9 @@ def _several_roots(path: str, roots: Sequence[Mapping[str, Any]]) -> Finding:
     made = ", ".join(f"{root['name']!r} by {root['made_by']}" for root in roots)
     return problem(
         "app-several-local-roots",
-        f"GET {path} has {len(roots)} local root spans, so that its samples are split: {made}.",
-        "Two instrumentations trace the same request: take one away. With PyroscopeMiddleware "
-        "none is needed besides.",
+        f"GET {path} has {len(roots)} local root spans, so its samples are split: {made}.",
+        "Two instrumentations trace the same request: remove one. With PyroscopeMiddleware, no "
+        "other is needed.",
     )
 
 
@@ -133,7 +133,7 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
     sampled = facts["samples"].get(root["profile_id"], 0)
     has = f"its profile has {sampled / 1e6:.0f} ms in samples"
     period = 1e9 / start["sample_rate"]
-    # The little that is used while a request waits, may be that of other threads.
+    # While a request waits, a little CPU time may be used by other threads.
     waits = wall >= _WAITING * max(cpu, period)
     is_much = cpu >= _SURELY_SAMPLED_PERIODS * period
     if is_much and not waits and sampled < _NEXT_TO_NOTHING * cpu:
@@ -145,13 +145,13 @@ def _judge_samples(path: str, root: Mapping[str, Any], facts: Mapping[str, Any])
         return note(
             "app-profile-waiting",
             f"{took}: it waits more than it works, and its profile is empty.",
-            "This is as it should be: a CPU profile does not show waiting. The trace does.",
+            "This is normal: a CPU profile does not show waiting. The trace does.",
         )
     return note(
         "app-profile-short",
-        f"{took}, and its profile is empty: a sample is taken each {period / 1e6:.0f} ms.",
-        "This is as it should be for a request so short. Choose one that computes more with "
-        "--path, or look at the profiles of a route rather than of a request.",
+        f"{took}, and its profile is empty: a sample is taken every {period / 1e6:.0f} ms.",
+        "This is normal for such a short request. Use --path to choose one that computes more, "
+        "or look at the profiles of a route rather than of a request.",
     )
 
 
@@ -159,9 +159,9 @@ def _not_sampled(took: str, *, gil_released: bool) -> Finding:
     if gil_released:
         return problem(
             "app-gil-released",
-            f"{took}: the rest goes where the GIL is released, as in "
-            "hashing, compression and numeric libraries, or in other threads.",
-            "Set gil_only=False (PYROSCOPE_GIL_ONLY=false) to have such work sampled.",
+            f"{took}: the rest was spent with the GIL released, as in hashing, compression and "
+            "numeric libraries, or in other threads.",
+            "Set gil_only=False (PYROSCOPE_GIL_ONLY=false) to sample such work.",
         )
     return problem(
         "app-profile-empty",

@@ -1,4 +1,4 @@
-"""Checks the Pyroscope server: reachable, authorised, takes a push, separates trace ids."""
+"""Checks that the Pyroscope server is reachable, accepts a push, and separates trace ids."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class ServerCheck:
 
     Attributes:
         findings: The findings.
-        reader: How to read back from it; None if it takes no push.
-        push: Pushes another sample of the doctor's own.
+        reader: Reads profiles back. None if the server takes no push.
+        push: Pushes another sample.
     """
 
     findings: list[Finding]
@@ -55,11 +55,11 @@ class ServerCheck:
 
 
 def check_server(target: Target, *, uses_trace_id: bool) -> ServerCheck:
-    """Push one sample as the agent would, and see what becomes of it.
+    """Push one sample as the agent would, and judge the result.
 
     Args:
         target: The server.
-        uses_trace_id: Whether the label `trace_id` is among the settings' span labels.
+        uses_trace_id: Whether the setting `span_labels` includes `trace_id`.
     """
     span_id, trace_id = secrets.token_hex(8), secrets.token_hex(16)
 
@@ -114,9 +114,9 @@ def _refused(target: Target, answer: Answer) -> Finding:
         return problem(
             "server-refuses-credentials",
             f"{server} refuses the credentials: no profile arrives.",
-            "Set basic_auth_username and basic_auth_password, or auth_token, to what may write "
-            "profiles there; in Grafana Cloud the user is the stack's number under Pyroscope, and "
-            "the token needs profiles:write.",
+            "Set basic_auth_username and basic_auth_password, or auth_token, to credentials that "
+            "may write profiles. In Grafana Cloud, the user is the stack's number under "
+            "Pyroscope, and the token needs profiles:write.",
             words,
         )
     if answer.status in _REDIRECTS:
@@ -131,7 +131,7 @@ def _refused(target: Target, answer: Answer) -> Finding:
     if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         return problem(
             "server-is-no-pyroscope",
-            f"What answers at {target.shown} takes no pushes: no profile arrives.",
+            f"The server at {target.shown} takes no pushes: no profile arrives.",
             "Set server_address to the Pyroscope server's own URL, with its path prefix if it has "
             "one; not to Grafana, Tempo or an OTLP endpoint.",
             words,
@@ -140,8 +140,8 @@ def _refused(target: Target, answer: Answer) -> Finding:
         return problem(
             "server-refuses-labels",
             f"{server} refuses a push with the labels in the settings: no profile arrives.",
-            "Change the tags (PYROSCOPE_LABELS): names are letters, digits and underscores, the "
-            "server's limit on names and lengths holds.",
+            "Change the tags (PYROSCOPE_LABELS): names consist of letters, digits and "
+            "underscores, and the server limits their number and length.",
             words,
         )
     return problem(
@@ -150,7 +150,7 @@ def _refused(target: Target, answer: Answer) -> Finding:
         f"A server that is still starting answers so: wait until {target.shown}/ready says ready. "
         "If it does, its log says more."
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        else "Its answer says why: its rate limit (429), or its size limit (413).",
+        else "Its response gives the reason: its rate limit (429), or its size limit (413).",
         words,
     )
 
@@ -167,13 +167,13 @@ def _wrong_tenant(server: str, tenant: str, words: str) -> Finding:
         "server-refuses-tenant",
         f"{server} refuses the tenant {tenant!r}: no profile arrives.",
         "Set tenant_id (PYROSCOPE_TENANT_ID) to the name of one tenant: at most 150 letters, "
-        "digits and !-_.*'(). Several with | between them are for queries alone.",
+        "digits and !-_.*'(). Several tenants joined with | work only in queries.",
         words,
     )
 
 
 def _is_about_tenants(answer: Answer) -> bool:
-    """Return whether a refusal is for the tenant. A server calls it by either name."""
+    """Return whether a refusal is about the tenant. Servers use two names for it."""
     is_refusal = answer.status in (
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
@@ -206,10 +206,10 @@ def _trace_id(
     *,
     uses_trace_id: bool,
 ) -> Finding:
-    """Find out what the server made of the sample's trace id.
+    """Find out what the server did with the sample's trace id.
 
-    Its version would not tell: there are backports, forks, and services without
-    one. So the pushed sample is looked for, by its span and among the series.
+    The version does not tell: there are backports, forks, and services that report none. So
+    look for the pushed sample, by its span and among the series.
     """
     try:
         is_there = arrives(reader, span_id, push)
@@ -230,8 +230,8 @@ def _cannot_tell(reason: str) -> Finding:
     return note(
         "trace-id-unknown",
         "Cannot tell whether the server separates the label trace_id from its series.",
-        "Leave trace_id out of span_labels unless the server is Pyroscope 2.1 or later. To have it "
-        "checked, give credentials that may read as well, or the server to read from with "
+        "Leave trace_id out of span_labels unless the server is Pyroscope 2.1 or later. To check "
+        "it, give credentials that may also read, or name the server to read from with "
         "--read-from.",
         reason,
     )
@@ -240,7 +240,7 @@ def _cannot_tell(reason: str) -> Finding:
 def _makes_series(*, uses_trace_id: bool) -> Finding:
     summary = "The server makes a series of each trace_id, as Pyroscope before 2.1 does"
     if not uses_trace_id:
-        return note("trace-id-makes-series", f"{summary}: leave it out of span_labels, as it is.")
+        return note("trace-id-makes-series", f"{summary}: keep it out of span_labels.")
     return problem(
         "trace-id-makes-series",
         f"{summary}: it will slow down and hit its limits.",
@@ -249,21 +249,20 @@ def _makes_series(*, uses_trace_id: bool) -> Finding:
 
 
 def arrives(reader: Reader, span_id: str, push: Callable[[], object]) -> int:
-    """Wait until a span's profile can be read, and return its CPU time; 0 if it never can.
+    """Wait until a span's profile can be read, and return its CPU time, or 0 if it never can.
 
-    A server answers a push before what it brought can be asked for. Pyroscope 2 as it
-    comes shows nothing of a tenant's first push before its first compaction, after some
-    40 s, for which it looks when another push comes; and it remembers for a minute that
-    there was nothing. So there are more pushes, and more patience while it shows nothing
-    at all.
+    A server accepts a push before the data can be queried. Pyroscope 2, by default, shows
+    nothing of a tenant's first push until its first compaction. That is after some 40 s, and
+    only when another push triggers it. The server also caches an empty result for a minute.
+    So this function pushes again, and waits longer while the server shows nothing at all.
 
     Args:
-        reader: How to read.
-        span_id: The span's id.
+        reader: Reads profiles from the server.
+        span_id: The id of the span.
         push: Pushes another sample.
 
     Raises:
-        CannotRead: If the server does not let it be read.
+        CannotRead: If the server refuses.
     """
     begin = pushed = time.monotonic()
     deadline = begin + _ARRIVAL_SECONDS

@@ -1,4 +1,4 @@
-"""Checks the settings: what is in force, where it came from, what breaks the link."""
+"""Checks the settings: their values, their sources, and which of them break the link."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AT_RUN_TIME = ("cpu_implementation", "line_no", "tracer_provider")
-"""Settings whose values are objects: they stay in the process that has them."""
+"""Settings with values that cannot be passed to another process."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SettingsCheck:
 
     Attributes:
         findings: The findings.
-        settings: The settings; None if they are refused.
+        settings: The settings, or None if they are refused.
     """
 
     findings: list[Finding]
@@ -32,7 +32,7 @@ class SettingsCheck:
 
 
 class _Warnings(logging.Handler):
-    """Collects what reading the settings warns of."""
+    """Collects the warnings that are logged while the settings are read."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -52,10 +52,10 @@ def check_settings(
     """Read the settings as an application would, and judge them.
 
     Args:
-        given: Settings that come before the environment.
+        given: Settings that take precedence over the environment.
         environ: The environment variables.
         resource: The attributes of the OpenTelemetry resource.
-        sources: Where those given came from, where it is known better.
+        sources: The sources of the given settings, if known.
     """
     logger = logging.getLogger("pyroscope_otel")
     warnings = _Warnings()
@@ -70,17 +70,17 @@ def check_settings(
         logger.propagate = propagates
     settings = replace(settings, sources={**settings.sources, **(sources or {})})
     findings = [
-        note("settings-near-miss", message, "Correct its name, or take it away.")
+        note("settings-near-miss", message, "Correct its name, or remove it.")
         for message in warnings.messages
     ]
     return SettingsCheck(findings + judge(settings), settings)
 
 
 def refused(words: str) -> Finding:
-    """Return the finding that a setting is refused.
+    """Report that a setting is refused.
 
     Args:
-        words: The error's, which name the setting, its source and what is allowed.
+        words: The error message, which names the setting, its source and what is allowed.
     """
     return problem(
         "settings-refused",
@@ -91,7 +91,7 @@ def refused(words: str) -> Finding:
 
 
 def judge(settings: Settings) -> list[Finding]:
-    """Return what is wrong with settings that are allowed."""
+    """Report what is wrong with valid settings."""
     findings = [
         *judge_profiling(settings),
         *judge_visibility(settings),
@@ -101,7 +101,7 @@ def judge(settings: Settings) -> list[Finding]:
 
 
 def shown(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return each setting's value and source as they may be shown, by its name."""
+    """Return the value and source of each setting by name, without secrets."""
     return {
         name: {"value": settings.shown(name), "source": source}
         for name, source in settings.sources.items()
@@ -109,9 +109,9 @@ def shown(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def as_arguments(settings: Settings) -> dict[str, Any]:
-    """Return the settings as arguments of `configure` that fit into JSON.
+    """Return the settings as arguments for `configure` that JSON can represent.
 
-    The values are not masked: they go to a process of the doctor's.
+    The values are not masked: they go to a child process of the doctor.
     """
     arguments = {
         name: getattr(settings, name) for name in settings.sources if name not in AT_RUN_TIME

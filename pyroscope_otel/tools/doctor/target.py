@@ -1,4 +1,4 @@
-"""Where the doctor pushes to, and where it reads from."""
+"""The server that the doctor pushes to and reads from."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SERVICE_NAME = DOCTOR_SERVICE
 
 @dataclass(frozen=True)
 class Target:
-    """A Pyroscope server, as the settings have it.
+    """A Pyroscope server, as configured in the settings.
 
     Attributes:
-        address: Its URL, without a user and without a slash at the end.
+        address: The URL, without user information or a trailing slash.
         read_address: The URL to read profiles from.
-        shown: The address as it may be shown.
-        headers: Those of each push, credentials and tenant included.
-        read_headers: Those of each query.
-        labels: Those of the doctor's series: the settings' tags, as a server may
-            refuse those, under the doctor's own service name.
+        shown: The address without secrets.
+        headers: The headers of each push, with credentials and tenant.
+        read_headers: The headers of each query.
+        labels: The labels of the doctor's series. They include the tags in the settings, as a
+            server may refuse those, and the doctor's own service name.
     """
 
     address: str
@@ -44,8 +44,8 @@ def target_of(settings: Settings, read_from: str | None = None) -> Target:
 
     Args:
         settings: The settings.
-        read_from: The server to read from, if it is another. With a user in it, that
-            one's credentials are sent there instead of the settings'.
+        read_from: The server to read from, if it is another. Credentials in this URL replace
+            those in the settings.
     """
     address, login = _without_login(settings.server_address)
     headers = {"User-Agent": SERVICE_NAME, **settings.http_headers}
@@ -69,7 +69,7 @@ def target_of(settings: Settings, read_from: str | None = None) -> Target:
 
 
 def doctor_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags without the one that would name the application's service."""
+    """Return the tags without `service_name`."""
     return {name: value for name, value in tags.items() if name != "service_name"}
 
 

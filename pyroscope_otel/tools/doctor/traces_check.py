@@ -1,4 +1,4 @@
-"""Judges how the spans fared: the other half of the link."""
+"""Judges whether the spans were exported: the other half of the link."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _RESULTS = ("SUCCESS", "FAILURE")
 
-# What OTLP exporters log, over HTTP ("Failed to export ... code: 401, reason: ...")
-# and over gRPC (the names of its status codes).
+# OTLP exporters log this over HTTP ("Failed to export ... code: 401, reason: ...") and over
+# gRPC (the names of its status codes).
 _REFUSED = re.compile(r"\b(401|403|UNAUTHENTICATED|PERMISSION_DENIED|Unauthorized|Forbidden)\b")
 _UNREACHABLE = re.compile(
     r"(?i)connection|refused|resolve|timed? ?out|unreachable|UNAVAILABLE|DEADLINE_EXCEEDED|retries"
@@ -24,21 +24,21 @@ _ANSWERED = re.compile(r"\bcode: ?[1-5][0-9]{2}\b")
 
 
 def check_environment_exporters(exporters: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Judge the exporters that the environment gave the doctor's own provider."""
+    """Judge the exporters that the doctor's own provider got from the environment."""
     return [*exporters_asked_for(os.environ).findings, *check_exporters(exporters)]
 
 
 def check_exporters(exporters: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Judge how each exporter fared with the spans that it got."""
+    """Judge the results of each exporter."""
     return [_judge(exporter) for exporter in exporters]
 
 
 def _judge(exporter: Mapping[str, Any]) -> Finding:
     called = Exporter(exporter["type"], exporter["endpoint"])
     results = exporter["results"]
-    # An exporter that raises says more than FAILURE.
-    said = [*exporter["complaints"], *(one for one in results if one not in _RESULTS)]
-    words = "\n".join(dict.fromkeys(said))
+    # An exception says more than FAILURE.
+    messages = [*exporter["complaints"], *(one for one in results if one not in _RESULTS)]
+    words = "\n".join(dict.fromkeys(messages))
     if called.stays_here:
         return stays_here(called)
     if "SUCCESS" in results:
@@ -67,7 +67,8 @@ def _judge(exporter: Mapping[str, Any]) -> Finding:
     return problem(
         "traces-refused",
         f"The {called} got its spans refused: no trace arrives.",
-        "The answer says why. A 404 means that the endpoint lacks or repeats /v1/traces, which "
-        "OTEL_EXPORTER_OTLP_ENDPOINT gets added and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT does not.",
+        "The response gives the reason. A 404 means that the endpoint lacks or repeats "
+        "/v1/traces, which is appended to OTEL_EXPORTER_OTLP_ENDPOINT but not to "
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.",
         words,
     )

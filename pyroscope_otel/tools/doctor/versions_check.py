@@ -1,4 +1,4 @@
-"""Checks what is installed: versions, and what is known not to work together."""
+"""Checks the installed packages for versions that do not work together."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 OURS = "pyroscope-otel"
 _AGENT = "pyroscope-io"
 _OF_THE_LINK = ("opentelemetry", "pyroscope")
-"""How the names of packages begin whose requirements are looked at."""
+"""The name prefixes of the packages whose requirements are checked."""
 _IMPORT_PATH = "pyroscope/otel/__init__.py"
-# Without a version, pip would take that of before.
+# Without a version, pip would install the last 1.x release.
 _REINSTALL = f"pip install --force-reinstall --no-deps '{OURS}>=2.0.dev0', or from your checkout."
 
-# Whose adapter needs the instrumentation whatever the application does. The
-# extra that brings it is called as the framework.
+# Frameworks with an adapter that always needs the instrumentation. The extra that installs
+# it has the name of the framework.
 _INSTRUMENTED = ("django", "flask")
 _SHOWN = (
     OURS,
@@ -57,7 +57,7 @@ _SHOWN = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of what is installed and matters, by name."""
+    """Return the versions of Python and of the relevant installed packages, by name."""
     installed = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     for name in _SHOWN:
         version = _version(name)
@@ -67,7 +67,7 @@ def versions() -> dict[str, str]:
 
 
 def check_versions() -> list[Finding]:
-    """Return what is known not to work among what is installed."""
+    """Report known problems among the installed packages."""
     findings = [
         *_check_interpreter(),
         *_check_agent(),
@@ -90,7 +90,7 @@ def _check_interpreter() -> Iterator[Finding]:
         yield problem(
             "python-on-windows",
             "pyroscope-io does not run on Windows.",
-            "Use Linux or macOS; on Windows the Windows Subsystem for Linux does.",
+            "Use Linux, macOS, or the Windows Subsystem for Linux.",
         )
 
 
@@ -114,7 +114,7 @@ def _check_agent() -> Iterator[Finding]:
 
 
 def _check_import_path() -> Iterator[Finding]:
-    """Look whose `pyroscope.otel` it is: version 1 of `pyroscope-otel` had it to itself."""
+    """Check that `pyroscope.otel` is this package's. Version 1 of `pyroscope-otel` had its own."""
     ours = list(importlib.metadata.distributions(name=OURS))
     if len(ours) > 1:
         yield problem(
@@ -132,27 +132,27 @@ def _check_import_path() -> Iterator[Finding]:
     if others:
         yield problem(
             "import-path-claimed",
-            f"Another package brings a `pyroscope.otel` of its own: {', '.join(others)}.",
+            f"Another package has its own `pyroscope.otel`: {', '.join(others)}.",
             f"Uninstall it, then: {_REINSTALL}",
         )
         return
     try:
         spec = importlib.util.find_spec("pyroscope.otel")
-    except ModuleNotFoundError:  # `pyroscope` is a module of somebody's own.
+    except ModuleNotFoundError:  # `pyroscope` is not the agent's package.
         spec = None
     if spec is None or spec.origin is None or not _is_ours(Path(spec.origin)):
         yield problem(
             "import-path-broken",
-            "`from pyroscope.otel import PyroscopeSpanProcessor` does not give this package's: "
-            "the file of another version is there, or none.",
+            "`from pyroscope.otel import PyroscopeSpanProcessor` does not import this package's "
+            "class: the file is missing, or from another version.",
             _REINSTALL,
             "" if spec is None else str(spec.origin),
         )
 
 
 def _check_requirements() -> Iterator[Finding]:
-    """Compare what OpenTelemetry's packages and ours require with what is installed."""
-    # The first of a name is the one that is imported.
+    """Compare the requirements of OpenTelemetry's packages and ours with what is installed."""
+    # The first distribution with a name is the one that is imported.
     installed = {
         str(one.metadata["Name"]): one for one in [*importlib.metadata.distributions()][::-1]
     }
@@ -161,23 +161,23 @@ def _check_requirements() -> Iterator[Finding]:
         for name, one in sorted(installed.items())
         if name.lower().startswith(_OF_THE_LINK)
         for requirement in map(_unmet, one.requires or ())
-        # `_check_agent` says more of the agent.
+        # `_check_agent` reports more about the agent.
         if requirement and not (name == OURS and requirement.startswith(_AGENT))
     ]
     if unmet:
         yield problem(
             "requirements-broken",
             "What is installed does not meet its requirements.",
-            "Install the packages together, in one command, so that pip chooses versions that fit: "
-            "those of OpenTelemetry have one release for all. `pip check` lists the same.",
+            "Install the packages together, in one command, so that pip chooses versions that "
+            "fit: OpenTelemetry releases them together. `pip check` lists the same.",
             "\n".join(unmet),
         )
 
 
 def _unmet(requirement: str) -> str:
-    """Return a requirement and what there is in its place; empty if it is met."""
-    # What cannot be read is left to pip, and so is all where `packaging` is not there:
-    # it comes with OpenTelemetry's instrumentations.
+    """Return an unmet requirement and what is installed, or an empty string if it is met."""
+    # Requirements that cannot be parsed are left to pip. So are all of them if `packaging`,
+    # which OpenTelemetry's instrumentations require, is missing.
     with contextlib.suppress(ImportError, ValueError):
         from packaging.requirements import Requirement
 
@@ -186,9 +186,9 @@ def _unmet(requirement: str) -> str:
             return ""
         version = _version(wanted.name)
         if version is None:
-            return f"{wanted.name}{wanted.specifier}, and it is not installed"
+            return f"{wanted.name}{wanted.specifier}, which is not installed"
         if not wanted.specifier.contains(version, prereleases=True):
-            return f"{wanted.name}{wanted.specifier}, and {version} is installed"
+            return f"{wanted.name}{wanted.specifier}, but {version} is installed"
     return ""
 
 

@@ -1,6 +1,6 @@
-"""`pyroscope-otel run COMMAND...`: an application of one's own, unchanged, and its flame graphs.
+"""`pyroscope-otel run COMMAND...`: runs an unchanged application and shows its flame graphs.
 
-`running` is what the command does. `startup` and `inside` are what runs in the Python
-processes below it, which may be those of another environment. It needs the extra
-`local`; those need the extra `otlp`.
+`running` runs in the process of `pyroscope-otel` and needs the extra `local`. `startup` and
+`inside` run in the command's Python processes, which may belong to another environment; they
+need the extra `otlp`.
 """

@@ -1,4 +1,4 @@
-"""The command as a child: it has the terminal, gets the signals, and says how it ended."""
+"""Runs the command as a child process that has the terminal and gets the signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("Command",)
 
 _FROM_KEYBOARD = ("SIGINT", "SIGQUIT")
-# Of these, servers take the last four for a reload, and for more or fewer workers.
+# Servers reload on the last four signals, or change the number of workers.
 _HANDED_ON = (*_FROM_KEYBOARD, "SIGTERM", "SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 _ENDS = ("SIGINT", "SIGQUIT", "SIGTERM")
 
@@ -27,10 +27,10 @@ class Command:
 
     Args:
         words: The command and its arguments.
-        environment: Its environment.
+        environment: The environment of the command.
 
     Attributes:
-        was_asked_to_end: Whether it got a signal that ends a program.
+        was_asked_to_end: Whether the command got a signal that ends a program.
     """
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -40,23 +40,24 @@ class Command:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, on_request: Callable[[], object]) -> int:
-        """Run it to its end, and hand signals on meanwhile.
+        """Run the command until it ends, and pass signals on to it.
 
         Args:
-            on_request: Called at SIGUSR1.
+            on_request: Called on SIGUSR1.
 
         Returns:
-            The exit status as a shell has it: that of a signal is 128 and its number.
+            The exit status as in a shell: 128 plus the number of a signal that ended it.
 
         Raises:
-            NoSuchCommand: There is none.
-            RunFailed: It cannot be run.
+            NoSuchCommand: There is no such command.
+            RunFailed: The command cannot be run.
         """
         handlers: dict[str, Any] = dict.fromkeys(_HANDED_ON, self._hand_on)
-        if _has_the_terminal():
-            # Ctrl-C reaches the command as well, and a second one would end it at once.
+        if _is_in_foreground():
+            # The terminal sends Ctrl-C to the command too. Passed on as well, it would count as
+            # a second Ctrl-C and end the command at once.
             handlers |= dict.fromkeys(_FROM_KEYBOARD, self._note)
-            del handlers["SIGTTIN"], handlers["SIGTTOU"]  # those of a terminal's background
+            del handlers["SIGTTIN"], handlers["SIGTTOU"]  # the terminal uses them for jobs
         handlers["SIGUSR1"] = lambda *_: on_request()
         handlers["SIGCHLD"] = lambda *_: None
         with _handled(handlers) as signals:
@@ -71,7 +72,7 @@ class Command:
             try:
                 status = _wait(self._process, signals)
             except BaseException:
-                self._process.terminate()  # not left behind with nobody to look after it
+                self._process.terminate()  # do not leave it running on its own
                 raise
         return status if status >= 0 else 128 - status
 
@@ -88,10 +89,10 @@ class Command:
 
 
 def _wait(process: subprocess.Popen[bytes], signals: int) -> int:
-    """Wait for the end of a process, among signals, each of which writes to a descriptor.
+    """Wait until a process ends, and handle signals, which write to a descriptor, meanwhile.
 
-    `process.wait` would do, but for a signal that comes just before it begins to wait:
-    its handler would run when the process has ended.
+    With `process.wait`, the handler of a signal that arrives just before the wait would run
+    only after the process has ended.
     """
     while (status := process.poll()) is None:
         os.read(signals, 1)
@@ -100,10 +101,10 @@ def _wait(process: subprocess.Popen[bytes], signals: int) -> int:
 
 @contextmanager
 def _handled(handlers: Mapping[str, Any]) -> Iterator[int]:
-    """Handle signals while the `with` block runs; what is ignored (nohup) stays so.
+    """Handle signals while the `with` block runs. Ignored ones (nohup) stay ignored.
 
     Yields:
-        A descriptor from which a byte can be read for each signal.
+        A descriptor with one byte to read for each signal.
     """
     before: dict[signal.Signals, Any] = {}
     reading, writing = os.pipe()
@@ -123,8 +124,8 @@ def _handled(handlers: Mapping[str, Any]) -> Iterator[int]:
         os.close(writing)
 
 
-def _has_the_terminal() -> bool:
-    """Return whether what is typed reaches this process, and what it starts."""
+def _is_in_foreground() -> bool:
+    """Return whether this process and its children are in the terminal's foreground."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError, AttributeError):

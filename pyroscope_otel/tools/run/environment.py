@@ -1,4 +1,4 @@
-"""The environment of the command: what it has, and what makes it send to the local server."""
+"""Builds the environment that makes the command send to the local server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STARTUP = Path(__file__).parent / "startup"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
-# With what a value of the user's keeps requests from being shown.
+# Variables that, if the user sets them, can keep requests from being shown.
 _DECISIVE = (
     "PYROSCOPE_SERVER_ADDRESS",
     "PYROSCOPE_ENABLED",
@@ -43,15 +43,15 @@ def environment(  # noqa: PLR0913 -- what it is made of
 ) -> dict[str, str]:
     """Return the environment for the command.
 
-    What the user has set stays, except for what the command line says.
+    The user's variables are kept, unless an option on the command line overrides one.
 
     Args:
-        users: The environment that the user has.
+        users: The user's environment.
         url: The local server, for profiles and traces.
         name: The name of the service.
         notes: The folder in which the processes leave notes.
-        sampler: The sampler; None for the setting's default.
-        memory: Whether memory profiles are taken.
+        sampler: The sampler, or None for the default.
+        memory: Whether to take memory profiles.
     """
     ours = {
         "PYROSCOPE_SERVER_ADDRESS": url,
@@ -62,7 +62,7 @@ def environment(  # noqa: PLR0913 -- what it is made of
     }
     if not any(users.get(variable) for variable in _ENDPOINTS):
         ours["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{url}/v1/traces"
-        # Whatever protocol the user has for the rest.
+        # The user's protocol for metrics and logs stays.
         ours["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = "http/protobuf"
     attributes = users.get("OTEL_RESOURCE_ATTRIBUTES", "")
     named = re.search(r"(?:^|,)\s*service\.name\s*=\s*([^,]+)", attributes)
@@ -84,5 +84,5 @@ def environment(  # noqa: PLR0913 -- what it is made of
 
 
 def users_own(users: Mapping[str, str]) -> list[str]:
-    """Return the variables of the user's that may keep requests from being shown."""
+    """Return the user's variables that may keep requests from being shown."""
     return [variable for variable in _DECISIVE if users.get(variable)]

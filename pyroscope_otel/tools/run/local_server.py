@@ -1,4 +1,4 @@
-"""The local server of a run: the one that runs already, or one of its own."""
+"""Finds a running local server for a run, or starts one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Server(NamedTuple):
     """A local server.
 
     Attributes:
-        url: Its address.
-        is_ours: Whether it ends with this run.
+        url: The address.
+        is_ours: Whether the server ends with this run.
     """
 
     url: str
@@ -33,18 +33,18 @@ class Server(NamedTuple):
 
 @contextmanager
 def server(port: int | None, data: str | None) -> Iterator[Server]:
-    """Have a local server while the `with` block runs.
+    """Provide a local server while the `with` block runs.
 
-    One that listens on the port already is used, unless the data is to be kept in a
-    file: it has its own.
+    A local server that already listens on the port is used, unless `data` is given, as that
+    server has its own file.
 
     Args:
-        port: Its port; 0 for a free one; None for Pyroscope's, or a free one where
-            something else has that.
-        data: The file to keep what was received in; None for a temporary one.
+        port: The port. 0 picks a free one. None means Pyroscope's port, or a free one if
+            another program has that.
+        data: The file to store the received data in, or None for a temporary one.
 
     Raises:
-        RunFailed: It cannot be started.
+        RunFailed: The server cannot be started.
     """
     wanted = _PORT if port is None else port
     taken = wanted != 0 and not is_free(wanted)
@@ -56,14 +56,14 @@ def server(port: int | None, data: str | None) -> Iterator[Server]:
         if port is not None:
             raise RunFailed(
                 f"port {port} is taken by something else. Choose another with --port; "
-                "0 is any free one"
+                "0 means any free port"
             )
     with ExitStack() as stack:
         yield Server(_start(stack, 0 if taken else wanted, data), is_ours=True)
 
 
 def _start(stack: ExitStack, port: int, data: str | None) -> str:
-    """Start a local server, which ends with the stack, and return its address."""
+    """Start a local server that stops with the exit stack, and return its address."""
     try:
         from pyroscope_otel.tools.serve import ForeignFile, LocalServer
     except ImportError as error:
@@ -77,7 +77,7 @@ def _start(stack: ExitStack, port: int, data: str | None) -> str:
     except OSError as error:
         reason = f"the local server did not start: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:
-            reason += ". Choose another port with --port; 0 is any free one"
+            reason += ". Choose another port with --port; 0 means any free port"
         raise RunFailed(reason) from error
 
 

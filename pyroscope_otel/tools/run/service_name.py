@@ -1,4 +1,4 @@
-"""What to call the service that a command runs."""
+"""Names the service that a command runs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 __all__ = ("service_name",)
 
 _OPTIONS = ("--app", "-A")
-# What follows has colons too: a plugin as in no:cacheprovider, a port, a warning.
+# Values of these options contain colons too, such as a plugin (no:cacheprovider) or a warning.
 _OTHER_OPTIONS = ("-p", "-W")
-# As in shop.main:app; not as in localhost:8000.
+# Matches shop.main:app, but not localhost:8000.
 _APPLICATION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(\(.*\))?")
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*(\.exe)?")
-# Half of all projects are called so.
+# Names that are too common to identify a project.
 _GENERAL = frozenset(
     {"app", "asgi", "main", "manage", "project", "run", "serve", "server", "src", "wsgi"}
 )
 
 
 def service_name(words: Sequence[str], folder: str) -> str:
-    """Return a name for what a command runs: its application's, script's or program's.
+    """Return a name for what a command runs, from its application, script or program.
 
     Args:
         words: The command and its arguments.
-        folder: The working directory, whose name is the last resort.
+        folder: The working directory. Its name is the last resort.
     """
     name = _application(words) or _script(words) or PurePath(words[0]).name
     if name not in _GENERAL:

@@ -1,4 +1,4 @@
-"""The slowest requests of a run, in words."""
+"""Lists the slowest requests of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ("slowest_requests",)
 
 _SHOWN = 5
-_PAGE = 500  # what the API returns at once
+_PAGE = 500  # the API's limit for one page
 _MOST_PAGES = 20
 
 
@@ -23,10 +23,10 @@ def slowest_requests(url: str, since_ms: float) -> list[str]:
 
     Args:
         url: The local server.
-        since_ms: When the run began, in milliseconds since the epoch.
+        since_ms: The start of the run, in milliseconds since the epoch.
 
     Returns:
-        No lines if there is no request.
+        The lines, or none if there is no request.
 
     Raises:
         Unanswered: The server does not answer.
@@ -52,7 +52,7 @@ def _hottest(url: str, request: dict[str, Any]) -> str:
 
 
 def _requests(url: str, since_ms: float) -> Iterator[dict[str, Any]]:
-    """Yield the requests since then, newest first; of very many the newest."""
+    """Yield the requests since then, newest first, up to a limit."""
     query = {"limit": str(_PAGE)}
     for _ in range(_MOST_PAGES):
         page = ask(url, "requests", query)

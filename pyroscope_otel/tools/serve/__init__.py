@@ -1,4 +1,4 @@
-"""A server for development: takes profiles and traces, and shows them as flame graphs.
+"""A development server that receives profiles and traces and shows them as flame graphs.
 
 ```python
 with LocalServer(port=0, otlp_port=0) as server:

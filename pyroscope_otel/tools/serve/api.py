@@ -1,4 +1,4 @@
-"""`GET /api/...`: JSON for the page and for scripts."""
+"""Serves `GET /api/...`: JSON for the page and for scripts."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 __all__ = ("Api",)
 
-_MOST_READERS = 2  # what is read takes the CPU, and a merged graph some memory
+_MOST_READERS = 2  # queries use the CPU, and a merged graph some memory
 _MOST_FOLLOWERS = 64
 _CHANGE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 
 
 class Api:
-    """The endpoints, each on a connection and a thread of its own.
+    """The endpoints. Each request reads on its own thread and connection.
 
     Args:
-        store: What is asked for.
-        changes: What `/api/events` follows.
+        store: The store to read from.
+        changes: The changes that `/api/events` reports.
         sources: The source files that may be shown.
-        version: The package's version.
-        otlp_port: The port that traces are sent to.
+        version: The version of the package.
+        otlp_port: The port for traces.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Api:
         """GET /api/durations."""
         query = request.query_params
         if not (query.get("service") and query.get("route")):
-            raise Refused(400, "durations are of a service and route")
+            raise Refused(400, "durations need a service and a route")
         return _json(await self._read(durations, query["service"], query["route"]))
 
     async def flamegraph(self, request: Request) -> Response:
@@ -97,14 +97,14 @@ class Api:
         elif query.get("service") and query.get("route"):
             job = (_flame_of_route, kind, query["service"], query["route"])
         else:
-            raise Refused(400, "a flame graph is of a profile_id, or of a service and route")
+            raise Refused(400, "a flame graph needs a profile_id, or a service and a route")
         return _ready_json(await self._read(*job))
 
     async def source(self, request: Request) -> Response:
         """GET /api/source."""
         query = request.query_params
         if not query.get("file") or "function" not in query:
-            raise Refused(400, "source is of a function and its file")
+            raise Refused(400, "source needs a function and a file")
         read = partial(_source, by_local=is_local(request))
         kind = measure(query.get("type"))
         return _json(await self._read(read, self._sources, query, kind))
@@ -113,7 +113,7 @@ class Api:
         """GET /api/difference."""
         query = request.query_params
         if not query.get("profile_id"):
-            raise Refused(400, "a difference is of a profile_id")
+            raise Refused(400, "a difference needs a profile_id")
         kind = measure(query.get("type"))
         job: Any
         if query.get("against"):
@@ -121,7 +121,7 @@ class Api:
         elif query.get("against_route") == "1":
             job = (_difference_to_route, kind, query["profile_id"])
         else:
-            raise Refused(400, "a difference is against another profile_id, or against_route=1")
+            raise Refused(400, "a difference needs another profile_id, or against_route=1")
         return _ready_json(await self._read(*job))
 
     async def pprof(self, request: Request) -> Response:
@@ -138,7 +138,7 @@ class Api:
         )
 
     async def events(self, _request: Request) -> Response:
-        """GET /api/events: what changes, as server-sent events."""
+        """GET /api/events: changes, as server-sent events."""
         if self._followers >= _MOST_FOLLOWERS:
             raise Refused(503, "too many pages follow the changes")
         return StreamingResponse(self._events(), media_type="text/event-stream")
@@ -196,7 +196,7 @@ def _source(
 def _selected(
     db: sqlite3.Connection, query: QueryParams, kind: Measure
 ) -> tuple[list[tuple[flame.Frames, int, int]], int]:
-    """Return the stacks of a profile or a route, and when the first of them began."""
+    """Return the stacks of a profile or a route, and the start of the first request."""
     if query.get("profile_id"):
         queries.name_of_profile(db, query["profile_id"])
         start_ns, _ = queries.time_of_request(db, query["profile_id"])
@@ -205,7 +205,7 @@ def _selected(
         names = (query["service"], query["route"])
         _, stacks = queries.route_stacks(db, *names, kind)
         return stacks, queries.first_of_route(db, *names)
-    raise Refused(400, "source is of a profile_id, or of a service and route")
+    raise Refused(400, "source needs a profile_id, or a service and a route")
 
 
 def _flame_of_profile(db: sqlite3.Connection, kind: Measure, profile_id: str) -> str:
@@ -286,6 +286,6 @@ def _pprof(db: sqlite3.Connection, kind: Measure, profile_id: str) -> bytes:
         stacks = [(frames, (samples, cpu_ns)) for frames, cpu_ns, samples in of_cpu]
     else:
         types = [(each.name, each.unit) for each in (ALLOC_OBJECTS, ALLOC_SPACE)]
-        # Both have the same stacks: what allocates has objects and bytes.
+        # Every allocation has objects and bytes, so both have the same stacks.
         stacks = queries.allocations(db, profile_id)
     return to_pprof(stacks, types, start_ns, duration_ns)

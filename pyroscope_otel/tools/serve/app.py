@@ -1,4 +1,4 @@
-"""The local server's ASGI application: which path is what, and who may ask."""
+"""The local server's ASGI application: its routes, and which requests it accepts."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _MEDIA_TYPES = {
 }
 _FILES = {file.name: file for file in _PAGE.iterdir() if file.suffix in _MEDIA_TYPES}
 
-# What is shown was sent by others: whatever gets past the page's escaping runs
-# nothing, and loads nothing from elsewhere.
+# The page shows data from others. Markup that got past its escaping could still run no
+# script, and load nothing from elsewhere.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     b"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -59,9 +59,9 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
     """Return the application.
 
     Args:
-        receiving: The ways in.
-        api: The ways out.
-        host: What the server was told to listen on.
+        receiving: The endpoints that receive data.
+        api: The endpoints that return data.
+        host: The host that the server listens on.
     """
     routes = [
         Route(PUSH_PATH, receiving.push, methods=["POST"]),
@@ -105,14 +105,14 @@ def _refuse(_request: Request, error: Any) -> Response:
 
 
 def _refuse_http(request: Request, error: Any) -> Response:
-    """Answer what Starlette refuses: a path or a method that is not served."""
+    """Answer a request that Starlette refuses, for its path or its method."""
     reason = f"{request.method} {request.url.path}: {error.detail}"
     return _json_error(error.status_code, reason, error.headers)
 
 
 def _failed(request: Request, error: Exception) -> Response:
     _logger.error("The local server failed on %s", request.url.path, exc_info=error)
-    return _json_error(500, "the local server failed; its log says why")
+    return _json_error(500, "the local server failed; see its log")
 
 
 def _nobody_there(_request: Request, _error: Exception) -> Response:
@@ -124,10 +124,10 @@ def _json_error(status: int, reason: str, headers: Mapping[str, str] | None = No
 
 
 class _Guard:
-    """Answers only who knows whom they ask, and puts the headers on every answer.
+    """Checks the Host header of requests, and adds the security headers to responses.
 
-    A page anywhere can let its own name resolve to 127.0.0.1, and would then be
-    one origin with us; its requests still carry its name.
+    Any website can make its own name resolve to 127.0.0.1 and so share an origin with this
+    server (DNS rebinding). Its requests still have its name in their Host header.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -141,7 +141,7 @@ class _Guard:
             await send(message)
 
         app = self._app
-        scope["app"] = self  # lets Starlette raise what it refuses, not answer it as it likes
+        scope["app"] = self  # makes Starlette raise its refusals instead of answering itself
         if not self._is_ours(Headers(scope=scope).get("host", "")):
             app = _json_error(421, "the Host header names another server than this one")
         await app(scope, receive, guarded_send)
@@ -153,7 +153,7 @@ class _Guard:
 
 
 def _is_address(name: str) -> bool:
-    """Return whether it is an IP address: those are nobody's to point elsewhere."""
+    """Return whether a host is an IP address, which no DNS record can redirect."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Reading request bodies: no more than is allowed, at once and altogether, and in time."""
+"""Reads request bodies within limits on size, total memory and time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ __all__ = ("Bodies",)
 
 
 class Bodies:
-    """Reads bodies within bounds that hold for all requests together.
+    """Reads bodies within limits that all requests share.
 
     Args:
-        most_bytes: The largest body, as sent.
-        most_bytes_together: How much of bodies is in memory at the same time.
-            Further requests wait.
-        seconds: How long a client has to send its body, the wait included.
+        most_bytes: The maximum size of a body, as sent.
+        most_bytes_together: The maximum total size of bodies in memory. Further requests wait.
+        seconds: The time that a client has to send its body, including this wait.
     """
 
     def __init__(self, *, most_bytes: int, most_bytes_together: int, seconds: float) -> None:
@@ -36,10 +35,10 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Read the body; it counts as being in memory until the block ends.
+        """Read the body, which counts as in memory until the block ends.
 
         Raises:
-            Refused: 400, 408, 413 or 503; see the reasons.
+            Refused: With 400, 408, 413 or 503.
         """
         size = self._announced(request)
         deadline = anyio.current_time() + self._seconds
@@ -50,11 +49,11 @@ class Bodies:
             self._give_back(size)
 
     def _announced(self, request: Request) -> int:
-        """Return how large the body can get."""
+        """Return the maximum size that the body can have."""
         announced = request.headers.get("content-length")
         if announced is None:
             return self._most_bytes
-        # By digits first: int() refuses thousands of digits.
+        # Compare the number of digits first: int() refuses thousands of digits.
         digits = announced.lstrip("0") or "0"
         if not (digits.isascii() and digits.isdigit()):
             raise Refused(400, "Content-Length must be a number")
@@ -73,7 +72,7 @@ class Bodies:
                 if len(body) > self._most_bytes:
                     raise self._too_large()
             return bytes(body)
-        raise Refused(408, "the body came too slowly")
+        raise Refused(408, "the body arrived too slowly")
 
     async def _take(self, size: int, deadline: float) -> None:
         while self._room < size:
@@ -82,7 +81,7 @@ class Bodies:
             with anyio.CancelScope(deadline=deadline):
                 await turn
             if not turn.done() or turn.cancelled():
-                raise Refused(503, "too much at once: try again later")
+                raise Refused(503, "the server is busy: try again later")
         self._room -= size
 
     def _give_back(self, size: int) -> None:

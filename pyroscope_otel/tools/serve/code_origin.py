@@ -1,4 +1,4 @@
-"""Whose code a file is: the application's own, or a library's."""
+"""Decides whether a file belongs to the application or to a library."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _LIBRARY = re.compile(
     r"^<"  # <frozen importlib._bootstrap>, <string>
     r"|(?:^|[/\\])(?:site|dist)-packages[/\\]"
     r"|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?[/\\]"
-    # A console script, whose name has no dot: bin/uvicorn.
+    # A console script, which has no dot in its name: bin/uvicorn.
     r"|[/\\](?:bin|Scripts)[/\\][^/\\.]+(?:\.exe|-script\.pyw?)?$"
-    # This package in a checkout of it.
+    # This package in a checkout.
     r"|[/\\]pyroscope_otel(?:_django|_flask)?[/\\]",
     re.IGNORECASE,
 )
 
-_DEMO = re.compile(r"[/\\]pyroscope_otel[/\\]demo[/\\]shop\.py$")
+_DEMO = re.compile(r"[/\\]pyroscope_otel[/\\]tools[/\\]demo[/\\]shop\.py$")
 """The demo's application, wherever it is installed."""
 
-# Of this process. The application's may be another Python, which the pattern is
-# for; this is for one that keeps its library elsewhere.
+# The library folders of this process. The pattern covers the usual places in any Python; this
+# covers a Python with its library elsewhere.
 _PREFIXES = tuple(
     {
         path.rstrip("/\\") + sep
@@ -35,7 +35,7 @@ _PREFIXES = tuple(
 
 @lru_cache(maxsize=10_000)
 def is_own(file: str) -> bool:
-    """Return whether a file is the application's own code, as far as its path tells."""
+    """Return whether a file is the application's own code, judging by its path."""
     if _DEMO.search(file):
         return True
     return bool(file) and not _LIBRARY.search(file) and not file.startswith(_PREFIXES)

@@ -1,4 +1,4 @@
-"""A connection that does not wait for ever."""
+"""A connection with limits on how long it waits for the client."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 __all__ = ("Connection",)
 
 _SECONDS = 10.0
-_READING_SECONDS = 30.0  # for a client to read what it asked for
+_READING_SECONDS = 30.0  # the time that a client has to read its response
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, closed where a request's head or an answer's reader is too slow.
+    """uvicorn's connection, closed if the client is slow to send headers or to read the response.
 
-    uvicorn itself has a limit only between two requests; a client that connects
-    and says nothing, or a byte now and then, would keep its place for ever. The
-    time for a body is limited where bodies are read. It is h11's, not httptools',
-    which is quicker but takes a head of any size.
+    uvicorn only limits the time between two requests. A client that connects and sends nothing,
+    or a byte now and then, would keep its connection for ever. `Bodies` limits the time for a
+    body. The class is based on h11, as httptools is faster but accepts headers of any size.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -32,29 +31,29 @@ class Connection(H11Protocol):
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start to wait for the first request's headers."""
         super().connection_made(transport)
         self._set_due()
 
     def data_received(self, data: bytes) -> None:
-        """Take it in; what is awaited may be another thing now."""
+        """Process the data, and update the deadline."""
         super().data_received(data)
         self._set_due()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Cancel the deadlines."""
         self._forget_due()
         self._forget_unread()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Begin to wait for the reader, whose answer is kept in memory meanwhile."""
+        """Start to wait for the client to read. The response is in memory meanwhile."""
         super().pause_writing()
-        # Not close, which would go on waiting.
+        # Abort, as close would keep waiting.
         self._unread = self.loop.call_later(_READING_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop waiting for the reader."""
+        """Stop waiting for the client to read."""
         self._forget_unread()
         super().resume_writing()
 
@@ -65,8 +64,8 @@ class Connection(H11Protocol):
             self._due = self.loop.call_later(_SECONDS, self._too_slow)
 
     def _awaits_head(self) -> bool:
-        # Also true while the rest of a body that was refused is passed over.
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn leaves the None out
+        # Also true while the rest of a refused body is skipped.
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation lacks the None
         return cycle is None or cycle.response_complete
 
     def _forget_due(self) -> None:

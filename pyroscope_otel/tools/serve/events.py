@@ -1,4 +1,4 @@
-"""Tells open pages that something has changed."""
+"""Notifies open pages of changes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ __all__ = ("Changes",)
 
 
 class Changes:
-    """Lets others wait for the next change. It belongs to the event loop it is made on."""
+    """Lets coroutines wait for the next change. Belongs to the event loop that creates it."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._closed = False
 
     def note(self) -> None:
-        """Note that something has changed."""
+        """Notify the followers of a change."""
         self._changed.set()
-        self._changed = asyncio.Event()  # those who wait hold the old one
+        self._changed = asyncio.Event()  # waiting followers hold the old one
 
     def close(self) -> None:
-        """Let those who follow end."""
+        """End all followers."""
         self._closed = True
         self.note()
 
     async def follow(self, *, pause: float, heartbeat: float) -> AsyncIterator[bool]:
-        """Yield True after a change, at most once a `pause`, and False when none came in time.
+        """Yield True after a change, at most once per `pause`, and False as a heartbeat.
 
         Args:
-            pause: Seconds from one change to the next.
-            heartbeat: Seconds without a change after which False is yielded.
+            pause: The minimum number of seconds between two changes.
+            heartbeat: The number of seconds without a change after which False is yielded.
         """
         while not self._closed:
             changed = self._changed

@@ -1,7 +1,7 @@
-"""Flame graphs: stacks merged into a tree, one tree against another, and their JSON.
+"""Merges stacks into flame graphs and differences of flame graphs, and writes them as JSON.
 
-Functions are told apart by name and file. A node's line is the one that most of
-its time was spent on, as a function that runs is at many lines.
+A function is identified by its name and file. A node has the line on which most of its time
+was spent.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ Frames = list[tuple[str, str, int]]
 
 @dataclass(slots=True)
 class Node:
-    """A function as called from its parents, with what was measured on each side.
+    """A function as called from its parents, with the values of each side.
 
-    There are two sides so that a difference is one tree; a flame graph uses the
-    left one.
+    A difference has two sides in one tree. A flame graph uses only the left one.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Node:
 
     @property
     def line(self) -> int:
-        """The line that most of the time was spent on; 0 if unknown."""
+        """The line on which most of the time was spent, or 0 if unknown."""
         if len(self.lines) == 1:
             return next(iter(self.lines))
         return max(self.lines, key=lambda line: (self.lines[line], -line), default=0)
@@ -63,12 +62,12 @@ def grow(*sides: Iterable[tuple[Frames, float]]) -> Node:
 
 
 def flame_json(head: dict[str, Any], root: Node, unit: str) -> str:
-    """Return the flame graph as JSON: `head`, and the tree as `root`.
+    """Return the flame graph as JSON: the fields of `head`, and the tree as `root`.
 
     Args:
-        head: What comes before the tree.
+        head: The fields before the tree.
         root: The tree.
-        unit: How the fields with values end: `ns`, `bytes` or `objects`.
+        unit: The suffix of the fields with values: `ns`, `bytes` or `objects`.
     """
 
     def numbers(node: Node) -> str:
@@ -79,7 +78,7 @@ def flame_json(head: dict[str, Any], root: Node, unit: str) -> str:
 
 
 def difference_json(head: dict[str, Any], root: Node, unit: str) -> str:
-    """Return the difference as JSON: `head`, and the tree as `root`; see `flame_json`."""
+    """Return the difference as JSON; see `flame_json`."""
 
     def numbers(node: Node) -> str:
         (left_self, right_self), (left, right) = node.self_value, node.total
@@ -95,7 +94,7 @@ def difference_json(head: dict[str, Any], root: Node, unit: str) -> str:
 
 def _with_tree(head: dict[str, Any], root: Node, numbers: Callable[[Node], str]) -> str:
     pieces = [json.dumps({**head, "root": None}).removesuffix("null}")]
-    # By hand: json.dumps recurses, and a stack may be too deep for it.
+    # Not json.dumps, which recurses: a stack may be too deep for it.
     levels = [iter([root])]
     while levels:
         node = next(levels[-1], None)

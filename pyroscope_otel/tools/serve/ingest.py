@@ -1,7 +1,7 @@
-"""The one thread that writes: it decodes what came in, stores it, and then says so.
+"""Decodes and stores received data on a single writer thread.
 
-Whatever has arrived while one transaction was written goes into the next, so that
-a thousand requests a second need few commits, and one body is expanded at a time.
+Everything that arrives while a transaction is written goes into the next one. So a thousand
+requests a second need few commits. Bodies are decoded one at a time, to bound memory.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__ = ("Ingest", "NotStored")
 
 _logger = logging.getLogger(__name__)
 
-_MOST_JOBS = 500  # of one transaction
-_GATHER_SECONDS = 0.005  # for more to come in, before a transaction begins
+_MOST_JOBS = 500  # per transaction
+_GATHER_SECONDS = 0.005  # the wait for more jobs before a transaction begins
 _PRUNE_SECONDS = 5.0
 
 
-class NotStored(Exception):  # noqa: N818 -- what happened to the request
+class NotStored(Exception):  # noqa: N818 -- reads better where it is caught
     """The file could not be written."""
 
 
 class Ingest:
-    """Stores what is submitted, on a thread of its own.
+    """Runs submitted jobs on its own thread, which writes to the store.
 
-    It belongs to the event loop it is made on.
+    Belongs to the event loop that creates it.
 
     Args:
-        store: Where to.
-        on_commit: Called on the loop after each commit.
+        store: The store to write to.
+        on_commit: Called on the event loop after each commit.
     """
 
     def __init__(self, store: Store, on_commit: Callable[[], object]) -> None:
@@ -54,18 +54,18 @@ class Ingest:
         self._thread.start()
 
     async def run(self, job: Callable[[], Any]) -> Any:
-        """Run a job that decodes and adds to the store; return its result once it is committed.
+        """Run a job that decodes data and adds it to the store. Return its result once committed.
 
         Raises:
             NotStored: The file could not be written.
-            Exception: What the job raised. Nothing of it is stored.
+            Exception: Any exception of the job, after which none of its data is stored.
         """
         future = self._loop.create_future()
         self._jobs.put((job, future))
         return await future
 
     async def close(self) -> None:
-        """Store what was submitted, then stop."""
+        """Run the submitted jobs, then stop."""
         self._jobs.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
 
@@ -77,11 +77,12 @@ class Ingest:
                 prune_at = time.monotonic() + _PRUNE_SECONDS
 
     def _store_next(self, timeout: float) -> bool:
-        """Store what waits; return whether there can be more. It holds on to nothing."""
+        """Run the waiting jobs, and return whether more can follow. Keeps no references."""
         jobs, more = self._next_jobs(timeout)
         if jobs:
             outcomes = self._store_all(jobs)
-            # All at once: waking the loop for each would cost more than storing it.
+            # Optimization: wake the loop once for all. Waking it for each job costs more than
+            # storing the job.
             self._loop.call_soon_threadsafe(self._answer, outcomes)
         return more
 
@@ -102,12 +103,12 @@ class Ingest:
     def _store_all(self, jobs: list[_Job]) -> list[_Outcome]:
         try:
             with self._store.writing():
-                # Who gave up, such as a request that was cut off, is left out.
+                # Skip cancelled jobs, such as that of a request that was cut off.
                 return [
                     (future, *self._attempt(job)) for job, future in jobs if not future.cancelled()
                 ]
         except Exception as error:
-            _logger.exception("What was received could not be stored")
+            _logger.exception("Received data could not be stored")
             refusal = NotStored(f"the file cannot be written: {error}")
             return [(future, None, refusal) for _, future in jobs]
 
@@ -116,7 +117,7 @@ class Ingest:
             with self._store.part():
                 return job(), None
         except sqlite3.OperationalError:
-            raise  # the file, not the job
+            raise  # the file failed, not the job
         except Exception as error:
             return None, error
 
@@ -134,4 +135,4 @@ class Ingest:
         try:
             self._store.prune()
         except Exception:
-            _logger.exception("What is too old could not be deleted")
+            _logger.exception("Old data could not be deleted")

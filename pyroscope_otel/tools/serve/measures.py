@@ -1,4 +1,4 @@
-"""What samples measure, under the names that Pyroscope gives them."""
+"""The types of samples, with their names in Pyroscope."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Measure(NamedTuple):
     """A type of samples.
 
     Attributes:
-        name: Its name, in a push and in the API's parameter `type`.
-        unit: Its unit in a push.
-        column: Where the store keeps it.
-        suffix: How its fields end in the API's answers.
+        name: The name in a push, and in the API's parameter `type`.
+        unit: The unit in a push.
+        column: The column in the store.
+        suffix: The suffix of its fields in the API.
     """
 
     name: str
@@ -26,8 +26,8 @@ class Measure(NamedTuple):
 
 
 CPU = Measure("cpu", "nanoseconds", "cpu_ns", "ns")
-# What was allocated, whether or not it was given back. What is in use belongs to
-# no time, and adds up wrongly over pushes: it is not kept.
+# Allocated memory, whether or not it was freed. Memory in use is not stored: it is a state at
+# one time, so its sum over pushes is meaningless.
 ALLOC_SPACE = Measure("alloc_space", "bytes", "alloc_bytes", "bytes")
 ALLOC_OBJECTS = Measure("alloc_objects", "count", "alloc_objects", "objects")
 
@@ -35,10 +35,10 @@ MEASURES = {each.name: each for each in (CPU, ALLOC_SPACE, ALLOC_OBJECTS)}
 
 
 def measure(name: str | None) -> Measure:
-    """Return the measure of a name; CPU time where there is none.
+    """Return the measure with a name, or CPU time if the name is None.
 
     Raises:
-        Refused: 400 if there is no such measure.
+        Refused: With 400 if there is no such measure.
     """
     found = MEASURES.get(name or CPU.name)
     if found is None:

@@ -1,4 +1,4 @@
-"""A profile as a pprof file, for `go tool pprof`, speedscope and others."""
+"""Writes a profile as a pprof file, for `go tool pprof`, speedscope and others."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def to_pprof(
     """Return stacks as a gzipped pprof profile.
 
     Args:
-        stacks: Frames, root first, and a value of each type.
+        stacks: The frames of each stack, root first, with one value for each type.
         types: The names and units of the values.
-        start_ns: When it began, in nanoseconds since the epoch.
-        duration_ns: How long it took.
+        start_ns: The start, in nanoseconds since the epoch.
+        duration_ns: The duration.
     """
     strings: dict[str, int] = {"": 0}
     functions: dict[tuple[str, str], int] = {}

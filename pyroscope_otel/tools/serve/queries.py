@@ -1,4 +1,4 @@
-"""What the API answers, read from the store. Every function takes a reading connection."""
+"""Reads the data for the API from the store. Every function takes a reading connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = (
     "trace",
 )
 
-_MOST_SPANS = 2_000  # of one trace
+_MOST_SPANS = 2_000  # per trace
 _NS_PER_MS = 1_000_000
 _CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
@@ -45,7 +45,7 @@ FROM requests WHERE start_ns IS NOT NULL AND
 
 
 def changes(db: sqlite3.Connection) -> dict[str, int]:
-    """Return how many requests and profiles there are."""
+    """Return the numbers of requests and profiles."""
     requests, profiles = db.execute(
         "SELECT COUNT(start_ns), COUNT(cpu_ns) FROM requests"
     ).fetchone()
@@ -53,7 +53,7 @@ def changes(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def status(db: sqlite3.Connection) -> dict[str, Any]:
-    """Return what is stored, as far as the file knows."""
+    """Return what the file contains, in numbers."""
     pushes, trace_exports, last_push, last_trace = db.execute("SELECT * FROM totals").fetchone()
     services = db.execute(
         "SELECT name, samples_without_request FROM services ORDER BY name"
@@ -73,7 +73,7 @@ def status(db: sqlite3.Connection) -> dict[str, Any]:
 
 
 def _oldest(db: sqlite3.Connection) -> list[int]:
-    """Return when the oldest span and the oldest request arrived: ids rise with time."""
+    """Return the arrival times of the oldest span and the oldest request. Ids rise with time."""
     oldest = [
         db.execute(f"SELECT arrived FROM {table} ORDER BY id LIMIT 1").fetchone()  # noqa: S608 -- ours
         for table in ("spans", "requests")
@@ -82,7 +82,7 @@ def _oldest(db: sqlite3.Connection) -> list[int]:
 
 
 def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return a request as the API has it, from a row of `REQUEST`."""
+    """Convert a row of `REQUEST` to a request of the API."""
     _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
     duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, *rest = rest
     alloc_bytes, alloc_objects, error, http_status, target = rest
@@ -118,7 +118,7 @@ def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     """Return a request.
 
     Raises:
-        Refused: 404 if there is no such request.
+        Refused: With 404 if there is no such request.
     """
     row = db.execute(f"SELECT {REQUEST} profile_id = ?", (_key(profile_id),)).fetchone()
     if row is None:
@@ -127,7 +127,7 @@ def request(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
 
 
 def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
-    """Return a request with its whole trace, and the profiles in it."""
+    """Return a request with its whole trace and the profiles of the trace."""
     found = request(db, profile_id)
     trace_id = bytes.fromhex(found["trace_id"])
     spans = db.execute(
@@ -149,7 +149,7 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
 
 
 def profiler(db: sqlite3.Connection, service: str) -> dict[str, Any]:
-    """Return what a service's pushes tell of its profiler."""
+    """Return what the pushes of a service reveal about its profiler."""
     row = db.execute("SELECT memory, cpu_clock FROM services WHERE name = ?", (service,)).fetchone()
     memory, cpu_clock = row or (0, None)
     return {"memory": bool(memory), "cpu_from": _CPU_FROM[cpu_clock]}
@@ -172,10 +172,10 @@ def _span(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def name_of_profile(db: sqlite3.Connection, profile_id: str) -> tuple[str, str]:
-    """Return service and route of a profile, whether spans or samples know it.
+    """Return the service and route of a profile, from its spans or its samples.
 
     Raises:
-        Refused: 404 if neither does.
+        Refused: With 404 if there are neither.
     """
     row = db.execute(
         "SELECT service, route FROM requests WHERE profile_id = ?", (_key(profile_id),)
@@ -186,7 +186,7 @@ def name_of_profile(db: sqlite3.Connection, profile_id: str) -> tuple[str, str]:
 
 
 def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
-    """Return start and duration of a request in nanoseconds; zeros if only samples are known."""
+    """Return the start and duration of a request in nanoseconds, or zeros without its span."""
     row = db.execute(
         "SELECT start_ns, duration_ns FROM requests WHERE profile_id = ?", (_key(profile_id),)
     ).fetchone()
@@ -194,7 +194,7 @@ def time_of_request(db: sqlite3.Connection, profile_id: str) -> tuple[int, int]:
 
 
 def first_of_route(db: sqlite3.Connection, service: str, route: str) -> int:
-    """Return when the first stored request of a route began; 0 without one."""
+    """Return the start of the first stored request of a route, or 0 without one."""
     row = db.execute(
         "SELECT MIN(start_ns) FROM requests WHERE start_ns IS NOT NULL AND service = ?"
         " AND route = ?",
@@ -206,7 +206,7 @@ def first_of_route(db: sqlite3.Connection, service: str, route: str) -> int:
 def profile_stacks(
     db: sqlite3.Connection, profile_id: str, measure: Measure
 ) -> list[tuple[Frames, int, int]]:
-    """Return a profile's stacks with what was measured on them, and their CPU samples."""
+    """Return the stacks of a profile with their values and their number of CPU samples."""
     rows = db.execute(
         f"SELECT frames, samples.{measure.column}, samples.samples FROM requests"  # noqa: S608 -- ours
         " JOIN samples ON request_id = requests.id JOIN stacks ON stacks.id = stack_id"
@@ -217,7 +217,7 @@ def profile_stacks(
 
 
 def allocations(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, tuple[int, int]]]:
-    """Return a profile's stacks with the objects and the bytes that were allocated on them."""
+    """Return the stacks of a profile with the numbers of allocated objects and bytes."""
     rows = db.execute(
         "SELECT frames, samples.alloc_objects, samples.alloc_bytes FROM requests"
         " JOIN samples ON request_id = requests.id JOIN stacks ON stacks.id = stack_id"
@@ -231,14 +231,14 @@ def allocations(db: sqlite3.Connection, profile_id: str) -> list[tuple[Frames, t
 def route_stacks(
     db: sqlite3.Connection, service: str, route: str, measure: Measure, *, but: str | None = None
 ) -> tuple[int, list[tuple[Frames, int, int]]]:
-    """Return how many requests a route has, and their stacks merged.
+    """Return the number of requests of a route, and their merged stacks.
 
     Args:
         db: The connection.
         service: The service.
         route: The route: the name of the local root spans.
-        measure: What the stacks are asked for.
-        but: The profile id of a request to leave out.
+        measure: The measure of the values.
+        but: The profile id of a request to exclude.
     """
     where = "start_ns IS NOT NULL AND service = ? AND route = ? AND profile_id IS NOT ?"
     values = (service, route, None if but is None else _key(but))

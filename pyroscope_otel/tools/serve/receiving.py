@@ -1,4 +1,4 @@
-"""The two ways in: an agent's push, and an OTLP trace export."""
+"""Receives pushes from agents and OTLP trace exports."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
 _PUSH_TYPES = ("application/proto", _PROTOBUF)
 
-# Of gRPC, in whose words OTLP describes errors.
+# gRPC status codes, which OTLP uses to describe errors.
 _INVALID_ARGUMENT = 3
 _UNAVAILABLE = 14
 
 
 class Receiving:
-    """Takes bodies in, and answers when what is in them has been stored.
+    """Receives bodies, and answers once their data is stored.
 
     Args:
-        store: Where to.
-        ingest: The thread that writes there.
-        bodies: Reads bodies within their bounds.
-        most_bytes: What one body may inflate to.
+        store: The store to add to.
+        ingest: The thread that writes to it.
+        bodies: Reads bodies within limits.
+        most_bytes: The maximum size of a decompressed body.
     """
 
     def __init__(self, store: Store, ingest: Ingest, bodies: Bodies, *, most_bytes: int) -> None:
@@ -59,7 +59,7 @@ class Receiving:
         self._most_bytes = most_bytes
 
     async def push(self, request: Request) -> Response:
-        """Take an agent's push."""
+        """Receive an agent's push."""
         content_type = _content_type(request, _PUSH_TYPES)
         decode = partial(decode_samples, max_bytes=self._most_bytes, gzipped=_is_gzipped(request))
 
@@ -69,7 +69,7 @@ class Receiving:
         return await self._stored(request, decode, self._store.add_samples, answer)
 
     async def traces(self, request: Request) -> Response:
-        """Take an OTLP trace export, and answer in its encoding."""
+        """Receive an OTLP trace export, and answer in its encoding."""
         as_json = _media_type(request) == _JSON
         try:
             _content_type(request, (_PROTOBUF, _JSON))
@@ -91,7 +91,7 @@ class Receiving:
         add: Callable[[_Rows], object],
         answer: Callable[[_Rows], Response],
     ) -> Response:
-        """Read, decode and store a body; return the answer once what was in it is committed."""
+        """Read, decode and store a body, and return the response once the data is committed."""
         async with self._bodies.read(request) as body:
             try:
                 result: Response | Refused = await self._ingest.run(
@@ -110,8 +110,8 @@ def _decode_and_add(
     add: Callable[[_Rows], object],
     answer: Callable[[_Rows], Response],
 ) -> Response | Refused:
-    # A refusal is returned, not raised: a traceback would keep alive all that the
-    # body had been expanded to, while the next one is.
+    # Return a refusal instead of raising it. A traceback would keep the decoded body alive
+    # while the next one is decoded.
     try:
         rows = decode(body)
     except (PushTooLarge, TracesTooLarge) as error:
@@ -119,7 +119,7 @@ def _decode_and_add(
     except (MalformedPush, MalformedTraces) as error:
         return Refused(400, str(error))
     add(rows)
-    return answer(rows)  # not the rows: they would stay, expanded, until the commit
+    return answer(rows)  # not the rows, which would stay in memory until the commit
 
 
 def _media_type(request: Request) -> str:

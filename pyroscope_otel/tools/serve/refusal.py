@@ -1,11 +1,11 @@
-"""An answer that says no: which status, and why, in plain words."""
+"""The exception for a refused request, with a status and a reason."""
 
 from __future__ import annotations
 
 __all__ = ("Refused",)
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
+class Refused(Exception):  # noqa: N818 -- a response, not an error of ours
     """The request is answered with this status and reason."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -15,5 +15,5 @@ class Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
 
     @property
     def headers(self) -> dict[str, str]:
-        """What else the sender should know: when to try again."""
+        """The extra headers of the response: when to try again."""
         return {"Retry-After": "1"} if self.status == 503 else {}  # noqa: PLR2004 -- HTTP's

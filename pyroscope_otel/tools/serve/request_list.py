@@ -1,4 +1,4 @@
-"""The list of requests: what it is filtered and sorted by."""
+"""Reads the list of requests, with its filters and sort orders."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ("requests",)
 
-_MOST_REQUESTS = 500  # of one page
+_MOST_REQUESTS = 500  # per page
 _NS_PER_MS = 1_000_000
-_LARGEST_NUMBER = 1e13  # of milliseconds: in the year 2286
+_LARGEST_NUMBER = 1e13  # milliseconds: in the year 2286
 _MOST_TEXT = 200
 
-# What can be sorted by, the most first. NULL comes last.
+# The sort orders, all descending. NULL comes last.
 _SORTS = {
     "start": "start_ns",
     "duration": "duration_ns",
@@ -36,7 +36,7 @@ _BOUNDS = {
 
 
 def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return a page of requests; see the API's description for the filters."""
+    """Return a page of requests. `docs/local-server.md` lists the filters."""
     conditions, values = _filters(query)
     sort = _SORTS.get(query.get("sort") or "start")
     if sort is None:
@@ -82,7 +82,7 @@ def _filters(query: Mapping[str, str]) -> tuple[list[str], list[Any]]:
 
 
 def _status(text: str) -> tuple[str, list[Any]]:
-    """Return the condition for `ok`, `error`, a status code, or all that begin with a digit."""
+    """Return the condition for `ok`, `error`, a status code such as 404, or a class such as 5xx."""
     if text in ("ok", "error"):
         return "error = ?", [text == "error"]
     if re.fullmatch("[1-5]xx", text):
@@ -93,13 +93,13 @@ def _status(text: str) -> tuple[str, list[Any]]:
 
 
 def _text(text: str) -> tuple[str, list[Any]]:
-    """Return the condition for what somebody searches for: a part of a name, or an id."""
+    """Return the condition for a search text: part of a route or URL, or an id."""
     key = profile_key(text)
     if key is not None:
         return "(profile_id = ? OR span_id = ?)", [key, key]
     if re.fullmatch("[0-9a-fA-F]{32}", text):
         return "trace_id = ?", [bytes.fromhex(text)]
-    # Not LIKE, which has characters of its own.
+    # Not LIKE, which has special characters.
     return "(instr(lower(route), ?) OR instr(lower(COALESCE(target, '')), ?))", [text.lower()] * 2
 
 
@@ -120,5 +120,5 @@ def _cursor(text: str) -> tuple[int, int]:
     except ValueError:
         cursor = (2**63, 2**63)
     if not all(-(2**63) <= part < 2**63 for part in cursor):
-        raise Refused(400, "before must be what an answer had as next")
+        raise Refused(400, "before must be the value of next in a response")
     return cursor

@@ -1,4 +1,4 @@
-"""Routes with what their requests took, and how the durations of one are spread."""
+"""Reads the routes with the totals of their requests, and the durations of one route."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _BARS = 24
 
 @dataclass
 class _Route:
-    """The sums of a route, over its requests."""
+    """The totals of a route's requests."""
 
     durations: list[int] = field(default_factory=list)
     errors: int = 0
     cpu_ns: int = 0
     alloc_bytes: int | None = None
-    slowest: tuple[int, int] = (-1, 0)  # duration and row
+    slowest: tuple[int, int] = (-1, 0)  # duration and row id
 
 
 def route_names(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
-    """Return the routes of a service, or of all, without numbers: it is much quicker."""
+    """Return the routes of one service or all, without totals, which is much faster."""
     rows = db.execute(
         "SELECT DISTINCT service, route FROM requests"
         " WHERE start_ns IS NOT NULL AND (? IS NULL OR service = ?) ORDER BY service, route",
@@ -43,7 +43,7 @@ def route_names(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
 
 
 def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
-    """Return the routes of a service, or of all, with what their requests took."""
+    """Return the routes of one service or all, with the totals of their requests."""
     found: dict[tuple[str, str], _Route] = defaultdict(_Route)
     rows = db.execute(
         "SELECT service, route, id, duration_ns, error, cpu_ns, alloc_bytes FROM requests"
@@ -87,7 +87,7 @@ def _spread(values: list[int]) -> dict[str, int]:
 
 
 def _percentile(ordered: Sequence[int], percent: int) -> int:
-    """Return the smallest value that so many percent are no larger than."""
+    """Return the percentile of sorted values, by the nearest-rank method."""
     return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
@@ -100,12 +100,12 @@ def _profiles(db: sqlite3.Connection, rows: list[int]) -> dict[int, str]:
 
 
 def durations(db: sqlite3.Connection, service: str, route: str) -> dict[str, Any]:
-    """Return how a route's durations are spread, and what is known of its service's profiler.
+    """Return the histogram of a route's durations, and what is known about its profiler.
 
-    The bounds of the bars grow by the same factor.
+    The bounds of the bars are a geometric series.
 
     Raises:
-        Refused: 404 if no request of it is stored.
+        Refused: With 404 if no request of the route is stored.
     """
     rows = db.execute(
         "SELECT duration_ns, error, id FROM requests"
@@ -136,8 +136,8 @@ def durations(db: sqlite3.Connection, service: str, route: str) -> dict[str, Any
 
 
 def _edges(least: int, most: int) -> list[int]:
-    """Return where bars begin and end: whole numbers, each larger than the one before."""
-    # At least a tenth more: without, equal durations would be spread by their noise.
+    """Return the bounds of the bars: strictly increasing integers."""
+    # Each bound is at least a tenth larger. Otherwise, noise would spread equal durations.
     factor = max(1.1, ((most + 1) / least) ** (1 / _BARS))
     edges = [least]
     while len(edges) == 1 or edges[-1] <= most:

@@ -1,4 +1,4 @@
-"""What a push says, as rows of the store: CPU time and allocations per profile and stack."""
+"""Converts a push to rows of the store: CPU time and allocations per profile and stack."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ("LARGEST_VALUE", "ProfileRow", "PushRows", "ServiceRow", "StackRow", "decode_samples")
 
 _MOST_FRAMES = 1024
-LARGEST_VALUE = 2**53  # so that sums are exact in a browser too
+LARGEST_VALUE = 2**53  # the largest exact integer in JavaScript
 _CUT = Frame(function="(further callers left out)", file="", line=0)
 
 
 @dataclass(slots=True)
 class StackRow:
-    """What was measured on one stack (root first), in the columns of the measures."""
+    """The values of one stack (root first), one for each measure's column."""
 
     frames: tuple[Frame, ...]
     cpu_ns: int = 0
@@ -35,16 +35,16 @@ class StackRow:
 
 @dataclass(slots=True)
 class ProfileRow:
-    """A push's samples of one profile id.
+    """The samples of one profile id in a push.
 
     Attributes:
         service: The service.
         name: The label `span_name`.
-        cpu_clock: See `ServiceRow`; None without CPU samples.
-        last_seen_ns: When the last profile with CPU samples of it began, in
-            nanoseconds since the epoch: it was at work then or later.
+        cpu_clock: See `ServiceRow`. None without CPU samples.
+        last_seen_ns: The start of the last upload window with CPU samples of the profile, in
+            nanoseconds since the epoch. The request ran then or later.
         allocates: Whether there are memory samples.
-        stacks: The samples, by what tells their stacks apart within the push.
+        stacks: The samples, by a key that identifies their stack within the push.
     """
 
     service: str
@@ -57,14 +57,13 @@ class ProfileRow:
 
 @dataclass(slots=True)
 class ServiceRow:
-    """What a push tells of a service.
+    """What a push reveals about a service.
 
     Attributes:
-        samples_without_request: CPU samples that belong to no request.
+        samples_without_request: The number of CPU samples without a profile id.
         memory: Whether its memory is profiled.
-        cpu_clock: Whether its CPU time was read from the threads' CPU clocks (the
-            agent's sampler Stack), or is samples times their period (PySpy); None
-            where no sample tells.
+        cpu_clock: True if CPU time was read from thread CPU clocks (the sampler Stack), False
+            if it is the number of samples times their period (PySpy), None if unknown.
     """
 
     samples_without_request: int = 0
@@ -74,7 +73,7 @@ class ServiceRow:
 
 @dataclass(slots=True)
 class PushRows:
-    """What a push brings: profiles by their key, and services by their name."""
+    """The rows from a push: profiles by key, and services by name."""
 
     profiles: dict[int, ProfileRow] = field(default_factory=dict)
     services: dict[str, ServiceRow] = field(default_factory=lambda: defaultdict(ServiceRow))
@@ -83,15 +82,15 @@ class PushRows:
 def decode_samples(body: bytes, *, max_bytes: int, gzipped: bool) -> PushRows:
     """Decode the body of an agent's push; see `pyroscope_otel.tools.receiver.decode_push`.
 
-    Samples of other types than CPU time and allocations are taken and left aside.
+    Samples of types other than CPU time and allocations are accepted and ignored.
 
     Raises:
-        PushTooLarge: The push expands to more than `max_bytes`.
-        MalformedPush: The push is no push, or a measurement is out of range.
+        PushTooLarge: The decoded push is larger than `max_bytes`.
+        MalformedPush: The body is not a push, or a value is out of range.
     """
     decoding = _Decoding()
-    # All at once, and kept until the end: samples of several types are joined by
-    # the identity of their stack.
+    # Keep all profiles until the end: samples of several types are joined by the identity of
+    # their stack objects.
     profiles = decode_push(body, max_bytes=max_bytes, gzipped=gzipped)
     for profile in profiles:
         measure = MEASURES.get(profile.sample_type)
@@ -107,7 +106,7 @@ class _Decoding:
 
     def add(self, profile: PushedProfile, measure: Measure) -> None:
         name = shortened(profile.labels.get("service_name", "")) or UNKNOWN_SERVICE
-        service = self.rows.services[name]  # it is known from now on
+        service = self.rows.services[name]  # creates the row
         clock = _from_clock(profile)
         if measure is CPU:
             service.cpu_clock = service.cpu_clock if clock is None else clock
@@ -120,7 +119,7 @@ class _Decoding:
                 if measure is CPU:
                     service.samples_without_request += _count(sample, profile)
                 continue
-            # A stack of live objects, of which none was allocated now.
+            # A stack with only live objects, without new allocations.
             if measure is not CPU and not sample.value:
                 continue
             row, stack = self._rows(key, name, sample)
@@ -128,7 +127,7 @@ class _Decoding:
             if measure is CPU:
                 row.cpu_clock = clock
                 row.last_seen_ns = max(row.last_seen_ns, profile.time_nanos)
-                # Stack's period does not say how far its samples are apart.
+                # The period that Stack reports is not the interval between its samples.
                 stack.samples += 0 if clock else _count(sample, profile)
             else:
                 row.allocates = True
@@ -157,10 +156,10 @@ def _count(sample: Sample, profile: PushedProfile) -> int:
 
 
 def _from_clock(profile: PushedProfile) -> bool | None:
-    """Return whether CPU time was read from a clock, as far as the profile tells.
+    """Return whether CPU time was read from a clock, or None if the profile does not tell.
 
-    A push does not name its sampler, but its values do: PySpy's are samples times
-    the period, Stack's are microseconds from the thread's clock.
+    A push does not name its sampler, but the values show it: PySpy's are multiples of the
+    period, and Stack's are microseconds from the thread's clock.
     """
     if not profile.samples:
         return None

@@ -1,9 +1,8 @@
-"""The tables of the local server's file, and who may open it.
+"""The tables of the local server's file, and the check of the file's version.
 
-Ids of 8 bytes (spans, profiles) are kept as SQLite's signed integers, which makes
-them keys that cost nothing. Points in time are nanoseconds since the epoch where
-they come from a span, and milliseconds where they are ours (`arrived`): what is
-oldest is decided by when it came in, since the clocks of senders may be wrong.
+8-byte ids (spans, profiles) are stored as signed integers, SQLite's cheapest keys. Times from
+spans are in nanoseconds since the epoch. `arrived` is the server's own time in milliseconds. It
+decides which data is oldest, as the senders' clocks may be wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ("ForeignFile", "connect", "create_or_check", "from_key", "to_key")
 
-_APPLICATION_ID = 0x5059_4F54  # "PYOT": tells our files from other SQLite files
+_APPLICATION_ID = 0x5059_4F54  # "PYOT": marks the SQLite files of the local server
 _VERSION = 2
 
 _TABLES = """
@@ -37,14 +36,14 @@ CREATE TABLE spans (
 );
 CREATE UNIQUE INDEX spans_of_trace ON spans (trace_id, span_id);
 
--- A profile id each: what its local root span says, and what its samples sum up
--- to. Either may come first, or alone; what has not come is NULL. The root spans
--- are here once more, narrow, for listing and summing up.
+-- One row for each profile id: the data of its local root span, and the totals of its
+-- samples. Either may arrive first, or alone; the other columns are NULL until then. This
+-- repeats the root spans in narrow rows, for lists and totals.
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, -- rises with `arrived`, so that samples are written side by side
     profile_id INTEGER NOT NULL UNIQUE,
     service TEXT NOT NULL,
-    route TEXT NOT NULL, -- the root span's name; before it comes, the label span_name
+    route TEXT NOT NULL, -- the root span's name; until that arrives, the label span_name
     trace_id BLOB,
     span_id INTEGER,
     kind TEXT,
@@ -52,16 +51,16 @@ CREATE TABLE requests (
     duration_ns INTEGER,
     error INTEGER,
     http_status INTEGER,
-    target TEXT, -- path and query of its URL
+    target TEXT, -- path and query of the URL
     cpu_ns INTEGER,
     samples INTEGER,
     cpu_clock INTEGER, -- whether cpu_ns was read from a clock; see samples.ServiceRow
-    last_seen_ns INTEGER, -- when the last profile with CPU samples of it began
+    last_seen_ns INTEGER, -- the start of its last upload window with CPU samples
     alloc_bytes INTEGER,
     alloc_objects INTEGER,
-    arrived INTEGER NOT NULL -- the first of it
+    arrived INTEGER NOT NULL -- when the first part arrived
 );
--- With all that lists are filtered by, so that rows are only read to be shown.
+-- Indexes with all columns that lists filter by, so that only rows to be shown are read.
 CREATE INDEX requests_by_start ON requests (start_ns, id, duration_ns, error, route)
     WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_service ON requests (service, start_ns, id, duration_ns, error)
@@ -97,9 +96,9 @@ CREATE TABLE frames (
 CREATE TABLE services (
     name TEXT PRIMARY KEY,
     samples_without_request INTEGER NOT NULL,
-    memory INTEGER NOT NULL, -- whether it is profiled
+    memory INTEGER NOT NULL, -- whether memory is profiled
     cpu_clock INTEGER,
-    arrived INTEGER NOT NULL -- the last of it
+    arrived INTEGER NOT NULL -- when the last part arrived
 ) WITHOUT ROWID;
 
 CREATE TABLE totals (
@@ -113,31 +112,31 @@ INSERT INTO totals VALUES (0, 0, NULL, NULL);
 
 
 class ForeignFile(ValueError):  # noqa: N818 -- reads better where it is raised and caught
-    """The file is none of ours, or of another version."""
+    """The file is not the local server's, is in use, or has another version."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open a connection for one thread at a time, without implicit transactions."""
+    """Open a connection without implicit transactions. Use it in one thread at a time."""
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
 
 
 def create_or_check(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty file; refuse a file that has others.
+    """Create the tables in an empty file, or check the version of an existing one.
 
     Raises:
-        ForeignFile: The file is not SQLite, not ours, or of another version.
-        sqlite3.OperationalError: It cannot be read or written.
+        ForeignFile: The file is not SQLite, not the local server's, or of another version.
+        sqlite3.OperationalError: The file cannot be read or written.
     """
     try:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
-        raise  # it may be ours, but locked
+        raise  # the file may be valid, but locked
     except sqlite3.DatabaseError as error:
         raise ForeignFile(
-            f"{path} is no SQLite file, so none that the local server has made"
+            f"{path} is not an SQLite file, so the local server did not make it"
         ) from (error)
     if (application_id, version, tables) == (0, 0, 0):
         connection.execute("PRAGMA journal_mode = WAL")
@@ -149,16 +148,16 @@ def create_or_check(connection: sqlite3.Connection, path: Path) -> None:
         raise ForeignFile(f"{path} was not made by the local server")
     elif version != _VERSION:
         raise ForeignFile(
-            f"{path} has version {version} of the local server's tables, this is for version "
-            f"{_VERSION}. Move it away, or use the version of pyroscope-otel that made it"
+            f"{path} has version {version} of the local server's tables, but this server needs "
+            f"version {_VERSION}. Move it away, or use the version of pyroscope-otel that made it"
         )
 
 
 def to_key(identity: bytes) -> int:
-    """Return an id of 8 bytes as SQLite's integer."""
+    """Return an 8-byte id as an integer for SQLite."""
     return int.from_bytes(identity, "big", signed=True)
 
 
 def from_key(key: int) -> str:
-    """Return the hex digits of an id."""
+    """Return an id from SQLite as hex digits."""
     return key.to_bytes(8, "big", signed=True).hex()

@@ -1,4 +1,4 @@
-"""Runs the local server: sockets, event loop, and the end of both."""
+"""Runs the local server: its sockets, event loop and shutdown."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ __all__ = ("LocalServer", "serve")
 _logger = logging.getLogger(__name__)
 
 _MEBIBYTE = 1024 * 1024
-# While it is parsed, a hostile body can need 25 times as much.
+# To parse a malicious body can take 25 times its size in memory.
 _MOST_BODY_BYTES = 8 * _MEBIBYTE
 _MOST_BODIES_BYTES = 32 * _MEBIBYTE
 _BODY_SECONDS = 10.0
 _MAX_CONNECTIONS = 512
 _GRACE_SECONDS = 5
-# uvicorn's 5 are the pause of OpenTelemetry's exporters, who would send on a
-# connection that is just being closed.
+# uvicorn's default of 5 s equals the interval of OpenTelemetry's exporters, which would then
+# send on a connection that is being closed.
 _KEEP_ALIVE_SECONDS = 30
 
 
 class LocalServer:
-    """Receives profiles and traces, keeps them, and shows them, while its `with` block runs.
+    """Receives, stores and shows profiles and traces while its `with` block runs.
 
-    It is for development: it checks no credentials. On another address than a
-    loopback one, a warning is logged.
+    It is for development and checks no credentials. On an address other than a loopback
+    address, it logs a warning.
 
     Args:
         host: The address to listen on.
         port: The port for pushes, traces, the API and the page; 0 picks a free one.
-        otlp_port: A second port, for the traces of exporters without
-            configuration; 0 picks a free one, None opens none.
-        data: The file to keep what comes in; None for a temporary one.
-        keep: Seconds that it is kept.
-        max_size: How large the file may grow, in bytes.
+        otlp_port: A second port, for traces from exporters with their default settings. 0 picks
+            a free one, and None opens none.
+        data: The file to store the received data in, or None for a temporary one.
+        keep: How long data is kept, in seconds.
+        max_size: The maximum size of the file, in bytes.
 
     Raises:
         ForeignFile: The file was not made by this version, or is in use.
@@ -88,7 +88,7 @@ class LocalServer:
 
     @property
     def url(self) -> str:
-        """The address of the page, and for agents, such as `http://127.0.0.1:4040`."""
+        """The address of the page and for agents, such as `http://127.0.0.1:4040`."""
         return self._urls[0]
 
     @property
@@ -97,7 +97,7 @@ class LocalServer:
         return self._urls[-1]
 
     def __enter__(self) -> LocalServer:  # noqa: PYI034 -- typing.Self begins with Python 3.11
-        """Bind, open the file and start to serve."""
+        """Bind the ports, open the file, and start serving."""
         self._sockets = _bind(self._host, self._ports)
         self._urls = [_url(bound) for bound in self._sockets]
         try:
@@ -123,7 +123,7 @@ class LocalServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop: requests that have arrived are answered."""
+        """Answer the requests that have arrived, then stop."""
         self._server.should_exit = True
         self._thread.join()
 
@@ -132,13 +132,13 @@ class LocalServer:
         if not ipaddress.ip_address(address).is_loopback:
             _logger.warning(
                 "The local server listens on %s, which other machines can reach. It is for "
-                "development and checks no credentials: whoever reaches it can read every request "
-                "and profile, and send its own.",
+                "development and checks no credentials: anyone who reaches it can read every "
+                "request and profile, and send data.",
                 address,
             )
 
     def wait(self) -> None:
-        """Wait until the server stops, which by itself it does only if it fails."""
+        """Wait until the server stops. It only stops by itself if it fails."""
         self._stopped.wait()
         self._raise_failure()
 
@@ -196,7 +196,7 @@ class LocalServer:
             )
             await self._server.serve(self._sockets)
         finally:
-            # The file is closed next, and must have no writer then.
+            # The file is closed next, and must not have a writer by then.
             await ingest.close()
 
 
@@ -223,7 +223,7 @@ class _Server(uvicorn.Server):
 def _bind(host: str, ports: list[int]) -> list[socket.socket]:
     with ExitStack() as opened:
         bound = [_listen(host, port, opened) for port in ports]
-        opened.pop_all()  # none failed: they stay open
+        opened.pop_all()  # all succeeded: keep them open
     return bound
 
 
@@ -235,7 +235,7 @@ def _listen(host: str, port: int, opened: ExitStack) -> socket.socket:
         listener = opened.enter_context(socket.socket(family, kind, protocol))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        # At once: two that have bound the same port find out here.
+        # Listen at once: if two servers have bound the same port, the second one fails here.
         listener.listen()
     except OSError as error:
         raise OSError(
@@ -252,7 +252,7 @@ def _close(sockets: list[socket.socket]) -> None:
 def _url(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
-        # All of this machine's addresses, and none that one can connect to.
+        # A wildcard address, which clients cannot connect to.
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -260,11 +260,11 @@ def _url(bound: socket.socket) -> str:
 def serve(on_start: Callable[[LocalServer], object] = lambda _server: None, **options: Any) -> None:
     """Run a `LocalServer` until Ctrl-C, SIGTERM or SIGHUP.
 
-    A handler that the caller has set for one of these signals stays.
+    If the caller has set a handler for one of these signals, that handler is kept.
 
     Args:
         on_start: Called with the server once it listens.
-        options: Those of `LocalServer`.
+        options: The arguments of `LocalServer`.
     """
     with suppress(KeyboardInterrupt), signals_as_interrupt(), LocalServer(**options) as server:
         on_start(server)

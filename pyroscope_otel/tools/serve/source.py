@@ -1,9 +1,8 @@
-"""Source lines of functions that profiles name, with what was measured on each line.
+"""Reads the source lines of profiled functions, with the values of each line.
 
-A profile can be sent by whoever reaches the server, and can name any file. So a
-file is read only if it is Python source under a folder that was named when the
-server started, for a reader on this machine, and if it is the one that ran: not
-changed since.
+Anyone who reaches the server can send a profile that names any file. So a file is read only
+if it is Python source below a folder that was set when the server started, only for a reader
+on this machine, and only if it has not changed since it ran.
 """
 
 from __future__ import annotations
@@ -32,56 +31,56 @@ __all__ = ("CannotShow", "Sources", "is_local", "measured_lines", "shown_lines")
 
 _MOST_BYTES = 2 * 1024 * 1024
 _MOST_LINES = 240
-_AROUND = 6  # lines shown before the first and after the last that were measured
+_AROUND = 6  # lines shown before the first and after the last measured line
 _MOST_COLUMNS = 300
 
 
-class CannotShow(Exception):  # noqa: N818 -- an answer, not an error of ours
-    """The source is not shown. The message says why, in words."""
+class CannotShow(Exception):  # noqa: N818 -- a response, not an error of ours
+    """The source cannot be shown. The message gives the reason."""
 
 
 class Sources:
-    """Reads source files under some folders.
+    """Reads source files below some folders.
 
     Args:
-        folders: The folders. The first one is where relative names begin.
+        folders: The folders. Relative names are resolved against the first one.
     """
 
     def __init__(self, folders: Iterable[str | Path]) -> None:
-        # Resolved once: a file's way is compared without its symbolic links.
+        # Resolved once, as paths are compared without symbolic links.
         self._folders = [Path(folder).resolve() for folder in folders]
 
     @classmethod
     def of_this_process(cls) -> Sources:
-        """Return those under the working directory, and of what is installed in this Python."""
+        """Return the sources in the working directory and in this Python's installed packages."""
         installed = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
         return cls([Path.cwd(), *installed, *site.getsitepackages(), site.getusersitepackages()])
 
     def read(
         self, file: str, *, before_ns: int, last_line: int, by_local: bool
     ) -> tuple[str, list[str]]:
-        """Return a file's path and its lines.
+        """Return the path and the lines of a file.
 
         Args:
-            file: Its name, as a profile has it.
-            before_ns: When it ran, in nanoseconds since the epoch.
-            last_line: The last line that it had then, as far as is known.
+            file: The file name in a profile.
+            before_ns: The time when it ran, in nanoseconds since the epoch.
+            last_line: The highest measured line, which the file must have.
             by_local: Whether the reader is on this machine.
 
         Raises:
-            CannotShow: It must not or cannot be read, or is not the one that ran.
+            CannotShow: The file must not or cannot be read, or is not the one that ran.
         """
         if not by_local:
             raise CannotShow("source is shown to readers on the server's own machine only")
         path = self._resolved(file)
         lines = _lines(_content(path, before_ns))
         if last_line > len(lines):
-            raise CannotShow("the file has fewer lines than were measured: it is another one")
+            raise CannotShow("the file has fewer lines than were measured: it is another file")
         return str(path), lines
 
     def _resolved(self, file: str) -> Path:
         if not file.endswith(".py"):
-            raise CannotShow("it is no Python file")
+            raise CannotShow("it is not a Python file")
         try:
             path = (self._folders[0] / file).resolve(strict=True)
         except (OSError, RuntimeError, ValueError):
@@ -95,18 +94,18 @@ class Sources:
 
 def _content(path: Path, before_ns: int) -> bytes:
     try:
-        # Not blocking: it may be a pipe.
+        # Non-blocking, as it may be a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise CannotShow(f"the file cannot be read: {error.strerror}") from None
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise CannotShow("it is no file")
+            raise CannotShow("it is not a regular file")
         if found.st_size > _MOST_BYTES:
             raise CannotShow(f"the file is larger than {_MOST_BYTES} bytes")
         if found.st_mtime_ns > before_ns:
-            raise CannotShow("the file has changed since: its lines may be others now")
+            raise CannotShow("the file has changed since it ran")
         return os.read(descriptor, _MOST_BYTES)
     finally:
         os.close(descriptor)
@@ -117,7 +116,7 @@ def _lines(content: bytes) -> list[str]:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
     except SyntaxError:
         encoding = "utf-8"
-    # Lines as Python counts them: a form feed ends none.
+    # Count lines as Python does: a form feed does not end a line.
     text = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace")
     return [line.rstrip("\n") for line in text]
 
@@ -133,9 +132,9 @@ def is_local(request: Request) -> bool:
 def measured_lines(
     stacks: list[tuple[Frames, int, int]], function: tuple[str, str], measure: Measure
 ) -> dict[int, dict[str, int]]:
-    """Return what was measured on each line of a function; empty if it is on no stack.
+    """Return the values of each line of a function, or nothing if it is on no stack.
 
-    A line counts once for a stack, however often the function has called itself.
+    In a stack with recursion, a line counts once.
     """
     found: dict[int, dict[str, int]] = {}
     for frames, value, _ in stacks:
@@ -153,12 +152,12 @@ def measured_lines(
 def shown_lines(
     measured: dict[int, dict[str, int]], text: list[str], hottest: int
 ) -> list[dict[str, Any]]:
-    """Return the lines from a little before the first measured to a little after the last.
+    """Return the lines from a little before the first measured line to a little after the last.
 
     Args:
-        measured: What was measured, by line.
-        text: The file's lines.
-        hottest: The line to keep where that is too much.
+        measured: The values by line.
+        text: The lines of the file.
+        hottest: The line to keep if there are too many.
     """
     first = max(1, min(measured) - _AROUND, hottest - _MOST_LINES // 2)
     last = min(len(text), max(measured) + _AROUND, first + _MOST_LINES - 1)

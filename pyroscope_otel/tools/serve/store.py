@@ -1,6 +1,6 @@
-"""The file behind the local server: what comes in, and what goes when it is too much.
+"""Stores spans and samples in a file, and deletes the oldest when there is too much.
 
-One thread writes (see ingest.py). Readers have connections of their own.
+One thread writes (see ingest.py). Readers have their own connections.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ("ForeignFile", "Store")
 
-_SHARE = 20  # what is pruned at a time: a twentieth
+_SHARE = 20  # a twentieth of the rows is deleted at a time
 _SWEEP_SECONDS = 600
 _NO_NAME = "(no name)"
-# NULL where none has come: then the sum is what comes, if that is not NULL itself.
+# NULL means that there are no values yet. A sum with NULL is the other value.
 _SUMS = ", ".join(
     f"{name} = MIN(COALESCE({name} + excluded.{name}, excluded.{name}, {name}), {LARGEST_VALUE})"
     for name in ("cpu_ns", "samples", "alloc_bytes", "alloc_objects")
@@ -40,15 +40,15 @@ _SUMS = ", ".join(
 
 
 class Store:
-    """Spans and samples in a SQLite file, bounded by age and size, oldest first out.
+    """Stores spans and samples in a SQLite file, bounded by age and size.
 
     Args:
-        data: The file to keep; None for a temporary one, which `close` deletes.
-        keep_seconds: How long a span or sample is kept after it came in.
-        max_bytes: How large the file may grow.
+        data: The file, or None for a temporary one, which `close` deletes.
+        keep_seconds: How long a span or sample is kept after its arrival.
+        max_bytes: The maximum size of the file.
 
     Raises:
-        ForeignFile: The file is not the local server's, or another one has it open.
+        ForeignFile: The file is not the local server's, or another server has it open.
         OSError: The file cannot be opened.
     """
 
@@ -61,7 +61,7 @@ class Store:
             self._folder = tempfile.TemporaryDirectory(prefix="pyroscope-otel-")
             data = Path(self._folder.name, "data.sqlite")
         self.path = data
-        # Only for us to read: it has what requests were about.
+        # Readable only by this user: it contains data of requests.
         self._lock = os.open(data, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._take()
@@ -70,7 +70,7 @@ class Store:
             os.close(self._lock)
             raise
         self._writer.execute("PRAGMA cache_size = -16384")
-        # A temporary file is gone after a power cut anyway.
+        # A temporary file need not survive a power failure.
         self._writer.execute(f"PRAGMA synchronous = {'OFF' if self._folder else 'FULL'}")
 
     def _take(self) -> None:
@@ -94,21 +94,21 @@ class Store:
     def close(self) -> None:
         """Close the file, and delete it if it is temporary."""
         self._writer.close()
-        # Last: closing a file drops SQLite's own locks on it.
+        # Close this last, as closing a file drops SQLite's locks on it.
         os.close(self._lock)
         if self._folder is not None:
             self._folder.cleanup()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that sees one state of the file throughout."""
+        """Provide a connection that sees one consistent state of the file."""
         with closing(connect(self.path, read_only=True)) as connection:
             connection.execute("BEGIN")
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Commit what happens inside, all or nothing."""
+        """Commit the changes of the block, all or none."""
         self._writer.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -120,12 +120,12 @@ class Store:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """Undo what happens inside if it raises, and nothing else of the transaction."""
+        """Roll back only the changes of the block if it raises."""
         self._writer.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
-            # On a full disk, SQLite has undone the whole transaction itself.
+            # On a full disk, SQLite has already rolled back the whole transaction.
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK TO part")
                 self._writer.execute("RELEASE part")
@@ -133,7 +133,7 @@ class Store:
         self._writer.execute("RELEASE part")
 
     def add_traces(self, traces: Traces) -> None:
-        """Add the spans of an export. One that is there already is replaced."""
+        """Add the spans of an export. A span that is already stored is replaced."""
         if traces.of_doctor:
             return
         now = _now()
@@ -169,9 +169,10 @@ class Store:
         )
 
     def add_samples(self, push: PushRows) -> None:
-        """Add the samples of a push to those that are there."""
+        """Add the samples of a push to the stored ones."""
         now = _now()
-        # By identity, as it is much quicker: a push's stacks share their frames.
+        # Optimization: keyed by identity, which is much faster. The stacks of a push share their
+        # frame objects.
         frame_ids: dict[int, int] = {}
         for key, profile in push.profiles.items():
             request_id = self._request_id(key, profile, now)
@@ -191,7 +192,7 @@ class Store:
             self._writer.execute("UPDATE totals SET pushes = pushes + 1, last_push = ?", (now,))
 
     def _request_id(self, key: int, profile: ProfileRow, now: int) -> int:
-        """Add to the sums of a profile, and return the id of its row."""
+        """Add to the totals of a profile, and return the id of its row."""
         rows = profile.stacks.values()
         sampled, allocates = profile.cpu_clock is not None, profile.allocates
         self._writer.execute(
@@ -225,7 +226,7 @@ class Store:
         return self._id("stacks", "frames = ?", (ids,))
 
     def _id(self, table: str, where: str, row: tuple[str | int, ...]) -> int:
-        """Return the id of a row, which is added if it is not there."""
+        """Return the id of a row, and add the row if it does not exist."""
         found = self._writer.execute(f"SELECT id FROM {table} WHERE {where}", row).fetchone()  # noqa: S608
         if found is None:
             marks = ", ".join("?" * len(row))
@@ -247,7 +248,7 @@ class Store:
         )
 
     def prune(self) -> None:
-        """Delete what is too old, and the oldest while the file is too large."""
+        """Delete rows that are too old, and the oldest rows while the file is too large."""
         self._delete_until(_now() - self.keep_seconds * 1000)
         if time.monotonic() >= self._sweep_at:
             self._sweep()
@@ -263,9 +264,9 @@ class Store:
         return stored_bytes(self._writer)
 
     def _oldest_share(self) -> tuple[int, str, int] | None:
-        """Return the last row of the oldest share: its arrival, table and id; None if none is left.
+        """Return the arrival, table and id of the last row of the oldest share, or None.
 
-        It is one table's, the other's share being younger.
+        Of the tables' oldest shares, it is the older one.
         """
         shares = [
             (arrived, table, row_id)
@@ -278,10 +279,10 @@ class Store:
         return min(shares, default=None)
 
     def _delete_until(self, cutoff: int, at_least: str = "", last: int = 0) -> None:
-        """Delete what had arrived by then, and from one table at least up to an id.
+        """Delete the rows that arrived by then, and in one table at least those up to an id.
 
-        A clock that was set back leaves rows that seem to have arrived later than
-        those after them; without the id, nothing would go.
+        If the clock was set back, rows can have later arrival times than the rows after them.
+        Without the id, nothing would be deleted.
         """
         with self.writing():
             spans, requests = (
@@ -294,13 +295,13 @@ class Store:
             self._writer.execute("DELETE FROM services WHERE arrived <= ?", (cutoff,))
 
     def _last_until(self, table: str, cutoff: int) -> int:
-        """Return the id of the last row that is as old: ids rise with time."""
+        """Return the id of the last row that arrived by then. Ids rise with time."""
         query = f"SELECT id FROM {table} WHERE arrived > ? ORDER BY id LIMIT 1"  # noqa: S608 -- ours
         row = self._writer.execute(query, (cutoff,)).fetchone()
         return 2**63 - 1 if row is None else int(row[0]) - 1
 
     def _sweep(self) -> None:
-        """Delete stacks and frames that no sample has any more. It reads all there are."""
+        """Delete stacks and frames that no sample refers to. Reads all of them."""
         with self.writing():
             self._writer.execute(
                 "DELETE FROM stacks WHERE id NOT IN (SELECT stack_id FROM samples)"

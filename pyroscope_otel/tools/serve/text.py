@@ -1,4 +1,4 @@
-"""Text from strangers, made fit for the store and the page."""
+"""Prepares untrusted text for the store and the page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _ID_BYTES = 8
 
 
 def shortened(text: str, most: int = _MOST_CHARACTERS) -> str:
-    """Return text no longer than `most`. It came out of protobuf, so it is valid Unicode."""
+    """Return a text cut to `most` characters. Protobuf guarantees valid Unicode."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def profile_key(value: object) -> int | None:
-    """Return a profile id (16 hex digits) as the store's key, or None if it is none."""
+    """Return a profile id (16 hex digits) as the store's key, or None if it is invalid."""
     if not isinstance(value, str) or len(value) != 2 * _ID_BYTES:
         return None
     try:
         raw = bytes.fromhex(value)
     except ValueError:
         return None
-    # fromhex passes over blanks.
+    # fromhex ignores spaces.
     return to_key(raw) if len(raw) == _ID_BYTES else None

@@ -1,8 +1,8 @@
-"""What an OTLP trace export says, as rows of the store.
+"""Converts an OTLP trace export to rows of the store.
 
-Protobuf and JSON both end in OpenTelemetry's own generated `Span`. The layers
-around the spans are taken apart with their contents as bytes, so that only one
-span is expanded at a time: a message of two bytes can need 160 in memory.
+Both protobuf and JSON are parsed to OpenTelemetry's generated `Span`. The outer messages are
+parsed with their contents as bytes, so that only one span is decoded at a time: a message of
+two bytes can take 160 bytes of memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ("MalformedTraces", "SpanRow", "Traces", "TracesTooLarge", "decode_tra
 
 
 class MalformedTraces(ValueError):  # noqa: N818 -- reads better where it is raised and caught
-    """The bytes are no OTLP trace export."""
+    """The body is not an OTLP trace export."""
 
 
 class TracesTooLarge(MalformedTraces):
@@ -49,7 +49,7 @@ class TracesTooLarge(MalformedTraces):
 
 
 class SpanRow(NamedTuple):
-    """A span as it is stored."""
+    """A row of the table `spans`."""
 
     trace_id: bytes
     span_id: int
@@ -67,14 +67,14 @@ class SpanRow(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """An export's spans.
+    """The spans of an export.
 
     Attributes:
-        spans: Those to keep.
-        rejected: How many were refused.
-        reason: Why the last one was.
-        of_doctor: Whether they are the doctor's, or of requests that it sent. Of these
-            none is kept: nobody looks for them.
+        spans: The spans to store.
+        rejected: The number of rejected spans.
+        reason: The reason for the last rejection.
+        of_doctor: Whether all spans come from the doctor or its requests. Those are not
+            stored.
     """
 
     spans: list[SpanRow]
@@ -85,7 +85,7 @@ class Traces(NamedTuple):
 
 _MOST_SPANS = 20_000
 _MOST_SPAN_BYTES = 1024 * 1024
-_MOST_JSON_BYTES = 4 * 1024 * 1024  # parsed, JSON can need thirty times as much
+_MOST_JSON_BYTES = 4 * 1024 * 1024  # parsed JSON can take thirty times as much memory
 _MOST_VALUE = 16 * 1024  # characters of an attribute's text
 _LARGEST_TIME = 2**63 - 1
 _KINDS = {
@@ -104,13 +104,13 @@ def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) 
 
     Args:
         body: An `ExportTraceServiceRequest`, in protobuf or in OTLP's JSON.
-        max_bytes: What the body may inflate to.
-        gzipped: Whether it is gzipped.
-        as_json: Whether it is JSON.
+        max_bytes: The maximum size of the decompressed body.
+        gzipped: Whether the body is gzipped.
+        as_json: Whether the body is JSON.
 
     Raises:
-        TracesTooLarge: There is more in it than is accepted.
-        MalformedTraces: It is no gzip, no protobuf, no JSON or no export.
+        TracesTooLarge: The export is larger than the server accepts.
+        MalformedTraces: The body is not valid gzip, protobuf or JSON, or not an export.
     """
     if gzipped:
         try:
@@ -136,8 +136,8 @@ def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) 
     return Traces(spans, rejected, reason, of_doctor and not spans)
 
 
-class _Rejected(ValueError):  # noqa: N818 -- the rest of its export is kept
-    """A span that cannot be kept."""
+class _Rejected(ValueError):  # noqa: N818 -- the rest of the export is stored
+    """A span cannot be stored."""
 
 
 def _found_in_protobuf(body: bytes) -> Iterator[tuple[str | None, Callable[[], Span]]]:
@@ -199,8 +199,8 @@ def _objects(parent: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
 
 
 def _parse_json(raw: dict[str, Any]) -> Span:
-    # OTLP's JSON has these ids in hex, against protobuf's own mapping (base64).
-    # Links are not kept, so theirs need no care.
+    # OTLP's JSON encodes these ids in hex, unlike protobuf's JSON mapping (base64). Links are
+    # not stored, so their ids do not matter.
     ids = {
         name: _base64_of_hex(name, value)
         for name in ("traceId", "spanId", "parentSpanId")
@@ -221,12 +221,12 @@ def _from_json(message: _Message, value: Any) -> _Message:
     try:
         return json_format.ParseDict(value, message, ignore_unknown_fields=True)
     except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
-        # ParseDict lets the other three out where a value has the wrong shape.
+        # ParseDict raises the other three if a value has the wrong type.
         raise MalformedTraces("the body is not an ExportTraceServiceRequest in JSON") from error
 
 
 def _service(resource: Any) -> str | None:
-    """Return the service's name; None for the doctor."""
+    """Return the name of the service, or None for the doctor."""
     name = ""
     for attribute in resource.attributes:
         if attribute.key == "service.name":
@@ -300,7 +300,7 @@ def _value(value: AnyValue) -> Any:
 
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "string_value": lambda content: shortened(content, _MOST_VALUE),
-    # JSON has no infinity.
+    # JSON has no infinity or NaN.
     "double_value": lambda content: content if math.isfinite(content) else str(content),
     "array_value": lambda content: [_value(item) for item in content.values],
     "kvlist_value": lambda content: _attributes(content.values),
@@ -317,7 +317,7 @@ def _http_status(attributes: dict[str, Any]) -> int | None:
 
 
 def _target(attributes: dict[str, Any]) -> str | None:
-    """Return path and query of the URL, by the newer conventions or the older."""
+    """Return the path and query of the URL, from the newer or the older attributes."""
     path, query = attributes.get("url.path"), attributes.get("url.query")
     if isinstance(path, str) and path:
         return shortened(f"{path}?{query}" if isinstance(query, str) and query else path)

@@ -29,7 +29,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
     assert capfd.readouterr().err == (
         "pyroscope-otel: The local server did not start: cannot listen on 127.0.0.1, "
         f"port {port}: Address already in use. "
-        "Choose another port with --port; 0 is any free one.\n"
+        "Choose another port with --port; 0 means any free port.\n"
     )
 
 
@@ -99,7 +99,7 @@ def test_profiles_that_do_not_arrive_are_not_waited_for_without_end(monkeypatch)
     monkeypatch.setattr(running, "_ARRIVAL_SECONDS", 0.5)
     message = (
         "The shop answered, but its profiles did not arrive within 0.5 s. "
-        "What pyroscope-otel doctor says may help. It printed nothing."
+        "Running pyroscope-otel doctor may help. It printed nothing."
     )
     with LocalServer(port=0, otlp_port=None) as server:
         shop = ShopProcess(profiles_to=server.url, traces_to=server.url)

@@ -40,7 +40,7 @@ def test_it_shows_where_to_look_goes_on_and_ends_with_ctrl_c(tmp_path, taken_por
     with running_demo(tmp_path) as demo:
         shop = demo.shop()
         url = demo.wait_for(r"Local server +(http://\S+)")
-        taken = f"Port {taken_port} is taken: another one is used. Choose it with --port.\n"
+        taken = f"Port {taken_port} is taken: using a free one. Choose another with --port.\n"
         assert taken in demo.printed
         assert url != f"http://127.0.0.1:{taken_port}"
 
@@ -118,7 +118,7 @@ def test_a_shop_that_ends_is_reported(tmp_path):
         demo.shop()
         os.kill(child_of(demo.process.pid), signal.SIGKILL)
         assert demo.process.wait(PATIENCE_SECONDS) == 1
-        assert "\npyroscope-otel: The shop has ended, with status -9. It printed" in demo.printed
+        assert "\npyroscope-otel: The shop has exited with status -9. It printed" in demo.printed
         assert not is_served(url)
         assert list((tmp_path / "temporary").iterdir()) == []
 

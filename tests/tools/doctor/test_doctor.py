@@ -231,9 +231,9 @@ def test_the_sdk_is_switched_off(address, monkeypatch, capsys):
 def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
     assert json.loads(without_server.out)["ok"] is False
     assert without_server.err.splitlines() == [
-        "Looking at what is installed ...",
-        f"Pushing a profile to {without_server.server}, and looking for it there ...",
-        "Burning CPU time in a span, and reading its profile back ...",
+        "Checking the installed packages ...",
+        f"Pushing a profile to {without_server.server} and reading it back ...",
+        "Using CPU time in a span and reading its profile back ...",
     ]
 
 

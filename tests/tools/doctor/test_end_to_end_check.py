@@ -187,7 +187,7 @@ def test_through_a_real_pyroscope(real_server):
     ("sampled_ms", "more"),
     [
         (940, ""),
-        (1780, " PySpy samples a thread that waits for a CPU as well: this machine is busy."),
+        (1780, " PySpy also samples threads that wait for a CPU: this machine is busy."),
     ],
 )
 def test_more_samples_than_cpu_time_are_explained(sampled_ms, more):

@@ -97,9 +97,9 @@ def test_an_agent_that_is_not_a_package(monkeypatch):
     [
         (
             "opentelemetry-api~=1.2",
-            "requires opentelemetry-api~=1.2, and 0.9 is installed",
+            "requires opentelemetry-api~=1.2, but 0.9 is installed",
         ),
-        ("nix>=3", "requires nix>=3, and it is not installed"),
+        ("nix>=3", "requires nix>=3, which is not installed"),
     ],
 )
 def test_a_requirement_that_is_not_met(install, requirement, said):

@@ -6,7 +6,7 @@ import pytest
 
 from pyroscope_otel.tools.run.cpu_time import methods, shown
 
-CLOCK = "CPU time is that of each thread's CPU clock (sampler stack)."
+CLOCK = "CPU time is read from each thread's CPU clock (sampler stack)."
 SAMPLES = (
     "CPU time is counted in samples (sampler pyspy): a thread that waits for a CPU counts "
     "as running."

@@ -94,7 +94,7 @@ def test_a_library_without_its_instrumentation_is_named_in_one_line_at_the_end(t
         library(tmp_path, name)
     done = run_here(tmp_path, "import redis, asyncpg")
     assert done.stderr.endswith(
-        "pyroscope-otel: More would be seen with: pip install "
+        "pyroscope-otel: To see more: pip install "
         "opentelemetry-instrumentation-asyncpg opentelemetry-instrumentation-redis\n"
     )
 
@@ -104,7 +104,7 @@ def test_a_framework_without_its_instrumentation_is_named_at_once(tmp_path):
     done = run_here(tmp_path, "import falcon; import sys; sys.stderr.write('goes on\\n')")
     before = done.stderr.partition("goes on\n")[0]
     assert before.endswith("-m pip install opentelemetry-instrumentation-falcon\n")
-    assert "falcon is in use, and nothing makes root spans of what it serves" in before
+    assert "falcon is in use, but its requests get no root spans" in before
 
 
 def test_what_is_installed_and_not_used_is_not_named(tmp_path):

@@ -69,7 +69,8 @@ def test_with_data_to_keep_it_has_its_own(tmp_path, running):
 
 def test_a_port_that_something_else_has(foreign):
     expected = (
-        f"port {foreign} is taken by something else. Choose another with --port; 0 is any free one"
+        f"port {foreign} is taken by something else. Choose another with --port; "
+        "0 means any free port"
     )
     with pytest.raises(RunFailed) as raised:
         ExitStack().enter_context(server(foreign, None))

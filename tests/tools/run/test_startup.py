@@ -33,11 +33,11 @@ def test_an_environment_without_the_package_says_what_to_install_once(tmp_path, 
     done = finished(tmp_path, "sh", "-c", words, check=0)
     assert done.stdout == "1\n2\n"
     missing = (
-        f"pyroscope-otel: No profiles of {other_python}: pyroscope-otel is not installed. Needed: "
-        f"{other_python} -m pip install --upgrade 'pyroscope-otel[otlp]'\n"
+        f"pyroscope-otel: No profiles from {other_python}: pyroscope-otel is not installed. "
+        f"Needed: {other_python} -m pip install --upgrade 'pyroscope-otel[otlp]'\n"
     )
     assert done.stderr.count(missing) == 1
-    assert done.stderr.endswith("pyroscope-otel: No requests: what is needed is said above.\n")
+    assert done.stderr.endswith("pyroscope-otel: No requests: see the messages above.\n")
 
 
 def test_it_takes_back_a_plugin_that_another_environments_pytest_could_not_import(
@@ -63,7 +63,7 @@ def test_a_package_that_fails_to_load_is_named(tmp_path):
     (packages / "pyroscope_otel" / "__init__.py").write_text("import pyroscope_that_is_missing\n")
     done = finished(tmp_path, python, "-c", "1", check=0)
     reason = "pyroscope-otel fails there (No module named 'pyroscope_that_is_missing')"
-    assert f"No profiles of {python}: {reason}. Needed: " in done.stderr
+    assert f"No profiles from {python}: {reason}. Needed: " in done.stderr
 
 
 NO_EXPORTER = """

@@ -193,9 +193,9 @@ def test_filters(client):
             {"status": "good"},
             "status must be ok, error, a code such as 404, or a class such as 5xx",
         ),
-        ({"before": "x"}, "before must be what an answer had as next"),
-        ({"before": f"{2**64}.1"}, "before must be what an answer had as next"),
-        ({"before": "9" * 5000}, "before must be what an answer had as next"),
+        ({"before": "x"}, "before must be the value of next in a response"),
+        ({"before": f"{2**64}.1"}, "before must be the value of next in a response"),
+        ({"before": "9" * 5000}, "before must be the value of next in a response"),
     ],
 )
 def test_bad_query(client, query, reason):
@@ -400,7 +400,7 @@ def test_flame_graph_deeper_than_python_recurses(client):
 def test_flame_graph_of_nothing(client):
     assert client.refused("/api/flamegraph") == (
         400,
-        "a flame graph is of a profile_id, or of a service and route",
+        "a flame graph needs a profile_id, or a service and a route",
     )
     assert client.refused("/api/flamegraph", service="shop", route="a") == (
         404,
@@ -447,10 +447,10 @@ def test_difference_to_the_routes_usual_profile_is_to_the_mean_of_the_others(cli
 
 def test_difference_of_nothing(client):
     client.add(alone := span("a"))
-    assert client.refused("/api/difference") == (400, "a difference is of a profile_id")
+    assert client.refused("/api/difference") == (400, "a difference needs a profile_id")
     assert client.refused("/api/difference", profile_id=profile_id(alone)) == (
         400,
-        "a difference is against another profile_id, or against_route=1",
+        "a difference needs another profile_id, or against_route=1",
     )
     assert client.refused("/api/difference", profile_id=profile_id(alone), against_route="1") == (
         404,

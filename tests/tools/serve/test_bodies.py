@@ -65,7 +65,7 @@ def test_more_than_announced():
 
 def test_body_byte_by_byte_has_one_deadline():
     bodies = Bodies(most_bytes=1000, most_bytes_together=1000, seconds=0.2)
-    with pytest.raises(Refused, match=r"^the body came too slowly$") as refused:
+    with pytest.raises(Refused, match=r"^the body arrived too slowly$") as refused:
         asyncio.run(read(bodies, request(*[b"x"] * 1000, pause=0.05)))
     assert refused.value.status == 408
 
@@ -76,7 +76,7 @@ def test_no_room_in_time():
         holder = asyncio.create_task(read(bodies, request(b"first"), hold=30))
         await asyncio.sleep(0.01)
         try:
-            with pytest.raises(Refused, match=r"^too much at once: try again later$") as refused:
+            with pytest.raises(Refused, match=r"^the server is busy: try again later$") as refused:
                 await read(bodies, request(b"second", length=6))
         finally:
             holder.cancel()

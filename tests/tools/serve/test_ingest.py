@@ -112,7 +112,7 @@ def test_file_that_cannot_be_written_is_said_to_all_and_logged(store, caplog):
     assert str(results[0]) == "the file cannot be written: database or disk is full"
     assert names(store) == ["b"]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.message == "What was received could not be stored"
+    assert record.message == "Received data could not be stored"
 
 
 def test_job_given_up_before_its_turn_is_not_run(store):

@@ -114,6 +114,6 @@ def test_each_bar_leads_to_its_requests(client, values):
 
 
 def test_durations_of_no_route(client):
-    assert client.refused("/api/durations") == (400, "durations are of a service and route")
+    assert client.refused("/api/durations") == (400, "durations need a service and a route")
     status, reason = client.refused("/api/durations", service="shop", route="a")
     assert (status, reason) == (404, "no request of a of shop is stored")

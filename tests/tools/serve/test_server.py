@@ -142,8 +142,8 @@ def test_address_that_others_can_reach_is_warned_about(caplog):
     (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert warning.getMessage() == (
         "The local server listens on 0.0.0.0, which other machines can reach. It is for "
-        "development and checks no credentials: whoever reaches it can read every request "
-        "and profile, and send its own."
+        "development and checks no credentials: anyone who reaches it can read every "
+        "request and profile, and send data."
     )
 
 
@@ -298,7 +298,7 @@ def test_failure_of_ours_is_said_and_logged(client, monkeypatch, caplog):
 
     monkeypatch.setattr(queries, "status", fail)
     status, reason = client.refused("/api/status")
-    assert (status, reason) == (500, "the local server failed; its log says why")
+    assert (status, reason) == (500, "the local server failed; see its log")
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert record.getMessage() == "The local server failed on /api/status"
     assert "ZeroDivisionError: ours" in caplog.text
@@ -396,7 +396,7 @@ def test_body_that_does_not_come(monkeypatch, path, start):
         opened.sendall(f"{head}Connection: close\r\nContent-Length: 10\r\n\r\n".encode() + start)
         answer = read_all(opened)
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b"the body came too slowly" in answer
+        assert b"the body arrived too slowly" in answer
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /api/st"])

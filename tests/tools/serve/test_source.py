@@ -84,8 +84,8 @@ def test_a_link_to_what_is_no_python(sources, folder):
 
 def test_what_is_no_python(sources, folder):
     (folder / ".env").write_text("PASSWORD=1")
-    assert refusal(sources, folder / ".env") == "it is no Python file"
-    assert refusal(sources, "<string>") == "it is no Python file"
+    assert refusal(sources, folder / ".env") == "it is not a Python file"
+    assert refusal(sources, "<string>") == "it is not a Python file"
 
 
 @pytest.mark.parametrize("name", ["gone.py", "\0.py", "a/" * 3000 + "b.py", "app.py/x.py"])
@@ -96,9 +96,9 @@ def test_what_is_not_there(sources, file, name):
 
 def test_what_is_no_file(sources, folder):
     (folder / "folder.py").mkdir()
-    assert refusal(sources, "folder.py") == "it is no file"
+    assert refusal(sources, "folder.py") == "it is not a regular file"
     os.mkfifo(folder / "pipe.py")
-    assert refusal(sources, "pipe.py") == "it is no file"
+    assert refusal(sources, "pipe.py") == "it is not a regular file"
 
 
 def test_what_is_too_large(sources, folder):
@@ -110,7 +110,7 @@ def test_what_is_too_large(sources, folder):
 def test_a_file_that_has_changed_since_is_not_the_one_that_ran(sources, file):
     os.utime(file, ns=(0, 5000))
     assert read(sources, file, 5000)[0] == str(file)
-    reason = "the file has changed since: its lines may be others now"
+    reason = "the file has changed since it ran"
     assert refusal(sources, file, 4999) == reason
 
 
@@ -203,7 +203,7 @@ def test_a_changed_file_leaves_the_times(served, file):
 def test_a_file_with_fewer_lines_is_another_one(served, file):
     of = profile(served, ([("outer", str(file), 99)], 30))
     found = served.get("/api/source", function="outer", file=str(file), profile_id=of)
-    assert found["reason"] == "the file has fewer lines than were measured: it is another one"
+    assert found["reason"] == "the file has fewer lines than were measured: it is another file"
 
 
 def test_lines_of_a_long_function_are_bounded(served, folder):
@@ -231,9 +231,9 @@ def test_another_machine_gets_the_times_alone(served, file):
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ({"function": "f"}, "source is of a function and its file"),
-        ({"file": "f"}, "source is of a function and its file"),
-        ({"function": "f", "file": "f"}, "source is of a profile_id, or of a service and route"),
+        ({"function": "f"}, "source needs a function and a file"),
+        ({"file": "f"}, "source needs a function and a file"),
+        ({"function": "f", "file": "f"}, "source needs a profile_id, or a service and a route"),
     ],
 )
 def test_questions_that_are_none(client, query, reason):

@@ -90,7 +90,7 @@ def test_file_in_use_is_refused(tmp_path):
 def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)
-    message = f"^{path} is no SQLite file, so none that the local server has made$"
+    message = f"^{path} is not an SQLite file, so the local server did not make it$"
     with pytest.raises(ForeignFile, match=message):
         Store(path, **PLENTY)
     assert path.read_text() == "dear diary, " * 100
@@ -115,8 +115,8 @@ def test_file_of_another_version_is_refused(tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     message = (
-        f"^{path} has version 99 of the local server's tables, this is for version 2. "
-        "Move it away, or use the version of pyroscope-otel that made it$"
+        f"^{path} has version 99 of the local server's tables, but this server needs "
+        "version 2. Move it away, or use the version of pyroscope-otel that made it$"
     )
     with pytest.raises(ForeignFile, match=message):
         Store(path, **PLENTY)

@@ -1,5 +1,5 @@
-"""What the doctor does in a process of its own: see `doctor.isolated`.
+"""The programs that the doctor runs in separate processes; see `doctor.isolated`.
 
-Each module reads from stdin what it is to do, and writes what it found, as JSON,
-to the file that it is given. It judges nothing: that is for the checks.
+Each program reads its task from stdin as JSON and writes what it observes, also as JSON, to
+the file named on its command line. It judges nothing: the checks do that.
 """

@@ -1,4 +1,4 @@
-"""Loads an application, sends it requests, and tells what became of them."""
+"""Loads an application, sends it requests, and reports what happened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyroscope_otel.setup.findings.spans import sdk_is_disabled
 from pyroscope_otel.setup.setting_table import BY_NAME
 from pyroscope_otel.setup.settings import SettingsError
 from pyroscope_otel.tools.doctor.child.calling import call_asgi, call_wsgi
-from pyroscope_otel.tools.doctor.child.exchange import payload, tell
+from pyroscope_otel.tools.doctor.child.exchange import payload, report
 from pyroscope_otel.tools.doctor.child.exporters import ExporterWatch
 from pyroscope_otel.tools.doctor.child.loading import CannotLoad, load
 from pyroscope_otel.tools.doctor.child.watching import AgentStarts, Providers, SwitchedOff
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from pyroscope_otel.tools.doctor.child.loading import Loaded
 
 _NOWHERE = "http://127.0.0.1:9"
-"""The discard port: refused at once, where there is nothing to receive profiles with."""
+"""The discard port, which refuses at once. Used if the receiver cannot be imported."""
 _EXPORT_MILLISECONDS = 10_000
 _TRACEBACK_PLACES = 6
 _HERE = str(Path(__file__).parent)
 
 
 def main() -> None:
-    """Do it, and tell what came of it, stage by stage."""
-    told = payload()
+    """Run the program, reporting each stage."""
+    task = payload()
     with contextlib.ExitStack() as stack:
         receiver = _receiver(stack)
-        facts = _examine(told, receiver)
-        tell(facts)
+        facts = _examine(task, receiver)
+        report(facts)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not by the interpreter's own way out: threads of the application may bar it.
+    # The application's threads could block a normal exit.
     os._exit(0)
 
 
@@ -58,15 +58,15 @@ def _receiver(stack: contextlib.ExitStack) -> Any | None:
     return stack.enter_context(Receiver())
 
 
-def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
+def _examine(task: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"stage": "it was loaded"}
-    tell(facts)
+    report(facts)
     providers = Providers()
     agent = AgentStarts(_NOWHERE if receiver is None else receiver.url)
     exporters = ExporterWatch()
     off = SwitchedOff()
     try:
-        loaded = load(told["app"])
+        loaded = load(task["app"])
     except (Exception, SystemExit) as error:
         return {**facts, "load_error": _error(error), "settings": _settings(agent, off)}
 
@@ -75,24 +75,24 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         "is_asgi": loaded.is_asgi,
         "starts_while_loading": len(agent.arguments),
     }
-    tell(facts)
+    report(facts)
     call = call_asgi if loaded.is_asgi else call_wsgi
     positions: list[int] = []
 
     @contextlib.contextmanager
     def around() -> Iterator[None]:
         positions.append(len(providers.spans))
-        # Also those of providers that the start-up made: its shutdown flushes them.
+        # Start-up may have made providers, and shutdown flushes them.
         exporters.watch(providers.known)
         yield
-        # Before the application's shutdown, which stops it.
+        # Check now: the application's shutdown stops the agent.
         facts["agent_runs"] = thread_labels.agent_is_running()
         agent.look_at_relay()
 
-    # The first request starts the agent and warms up whatever is made lazily.
+    # The first request starts the agent and everything else that starts lazily.
     requests, facts["startup"] = call(
         loaded.app,
-        told["path"],
+        task["path"],
         _host(loaded),
         times=2,
         around_each=around,
@@ -100,11 +100,11 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
     exporters.watch(providers.known)
 
     facts["stage"] = "profiles and spans were flushed"
-    tell(facts)
+    report(facts)
     if thread_labels.agent_is_running():
         pyroscope.shutdown()
     for provider in providers.known:
-        # An application's own span processor may lack it.
+        # The application's own span processors may not implement it.
         with contextlib.suppress(Exception):
             provider.force_flush(_EXPORT_MILLISECONDS)
     return {
@@ -127,7 +127,7 @@ def _examine(told: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
 
 
 def _is_below_instrument() -> bool:
-    """Return whether `opentelemetry-instrument` has started this process."""
+    """Return whether `opentelemetry-instrument` started this process."""
     return any(
         Path(path).parts[-2:] == ("instrumentation", "auto_instrumentation")
         for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -142,11 +142,11 @@ def _error(error: BaseException) -> dict[str, Any]:
     ]
     return {
         "is_settings_error": isinstance(error, SettingsError),
-        # What we say ourselves needs no type in front.
+        # Our own messages need no exception type.
         "message": str(error)
         if isinstance(error, (CannotLoad, SettingsError))
         else f"{type(error).__name__}: {error}",
-        # Places only: a line of source may have a password in it.
+        # Locations only: a source line may contain a password.
         "places": [
             f"{one.filename}:{one.lineno} in {one.name}" for one in places[-_TRACEBACK_PLACES:]
         ],
@@ -154,7 +154,7 @@ def _error(error: BaseException) -> dict[str, Any]:
 
 
 def _host(loaded: Loaded) -> str:
-    """Return a host name that the application answers to."""
+    """Return a host name that the application accepts."""
     if loaded.is_django:
         from django.conf import settings
 
@@ -165,29 +165,29 @@ def _host(loaded: Loaded) -> str:
 
 
 def _settings(agent: AgentStarts, off: SwitchedOff) -> dict[str, Any] | None:
-    """Return the settings in force, for the doctor itself: nothing is masked."""
+    """Return the settings in force, not masked, as only the doctor reads them."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
-    # The application's own agent counts, also where our settings stand beside it.
+    # An agent that the application started itself takes precedence over our settings.
     if installed is not None and not agent.is_of_another(installed.settings.agent_arguments()):
         return {
             "arguments": as_arguments(installed.settings),
             "sources": dict(installed.settings.sources),
         }
     if agent.arguments:
-        told = {
+        arguments = {
             name: value
             for name, value in agent.arguments[-1].items()
             if name in BY_NAME and name not in AT_RUN_TIME
         }
         source = "the application's call of pyroscope.configure"
-        return {"arguments": told, "sources": dict.fromkeys(told, source)}
+        return {"arguments": arguments, "sources": dict.fromkeys(arguments, source)}
     if off.settings is not None:
         return {"arguments": as_arguments(off.settings), "sources": dict(off.settings.sources)}
     return None
 
 
 def _samples(receiver: Any) -> dict[str, int]:
-    """Return the CPU time by profile id, in nanoseconds; "" is that of none."""
+    """Return the CPU time in nanoseconds by profile id, with "" for samples without one."""
     samples: dict[str, int] = {}
     for profile in receiver.profiles:
         if profile.sample_type != "cpu":
@@ -199,7 +199,7 @@ def _samples(receiver: Any) -> dict[str, int]:
 
 
 def _django_checks() -> list[dict[str, Any]]:
-    """Return what `manage.py check` says of us."""
+    """Return this package's messages from `manage.py check`."""
     from django.core import checks
 
     return [

@@ -1,4 +1,4 @@
-"""Gives an application its start-up, a GET and its shutdown, in this process."""
+"""Runs an application's start-up, GET requests and shutdown in this process."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _REQUEST_SECONDS = 20.0
 
 @dataclass
 class Request:
-    """A GET, and what came of it.
+    """A GET request and its outcome.
 
     Attributes:
         path: The path and query.
-        status: The status of the response; 0 if there was none.
-        error: The exception that came out of the application, in words.
-        began_ns: When, by the clock of the spans (`time.time_ns`).
-        ended_ns: When the response was closed, by the same clock.
-        cpu_ns: CPU time of the whole process meanwhile.
+        status: The status of the response, or 0 if there was none.
+        error: The exception that the application raised, in words.
+        began_ns: The start, by the clock of the spans (`time.time_ns`).
+        ended_ns: The time when the response was closed, by the same clock.
+        cpu_ns: The CPU time of the whole process in between.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Request:
 
     @contextlib.contextmanager
     def timed(self) -> Any:
-        """Take the times of what runs inside, and keep what it raises."""
+        """Time the block, and record an exception instead of raising it."""
         self.began_ns, cpu = time.time_ns(), time.process_time_ns()
         try:
             yield
@@ -54,7 +54,7 @@ class Request:
             self.ended_ns = time.time_ns()
 
     def facts(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the attributes as a JSON object."""
         return asdict(self)
 
 
@@ -65,13 +65,13 @@ def call_wsgi(
 
     Args:
         app: The application.
-        path: The path and query of each.
-        host: The host that each is for.
-        times: How many.
-        around_each: Returns what is entered before each of them, and left after it.
+        path: The path and query of each request.
+        host: The host name in each request.
+        times: The number of requests.
+        around_each: Returns a context manager to hold around each request.
 
     Returns:
-        The requests, and "unsupported": a WSGI application has no start-up.
+        The requests, and "unsupported": a WSGI application has no start-up event.
     """
     requests = [Request(path) for _ in range(times)]
     for request in requests:
@@ -118,11 +118,11 @@ def _call_wsgi(app: Any, request: Request, host: str) -> None:
 def call_asgi(
     app: Any, path: str, host: str, *, times: int, around_each: Around
 ) -> tuple[list[Request], str]:
-    """Run an ASGI application's lifespan with GETs inside. Arguments as `call_wsgi`.
+    """Run an ASGI application's lifespan with GETs inside. Takes the arguments of `call_wsgi`.
 
     Returns:
-        The requests, none where the start-up failed, and how that went:
-        "complete", "unsupported", or the words with which it failed.
+        The requests, none if the start-up failed, and the result of the start-up:
+        "complete", "unsupported", or an error message.
     """
     return asyncio.run(_run_asgi(app, [Request(path) for _ in range(times)], host, around_each))
 
@@ -159,11 +159,11 @@ class _Lifespan:
         if message is None and not self._task.done():
             return f"it did not come to an end in {_STARTUP_SECONDS:.0f} s"
         if message is None:
-            # By the specification: an application that raises has no lifespan.
+            # By the specification, an application that raises does not support lifespan.
             return "unsupported"
         if message["type"] == "lifespan.startup.complete":
             return "complete"
-        return str(message.get("message") or "it says that its start-up failed")
+        return str(message.get("message") or "it reports that its start-up failed")
 
     async def stop(self) -> None:
         if self._task is not None and not self._task.done():
@@ -172,7 +172,7 @@ class _Lifespan:
             self._task.cancel()
 
     async def _answer(self) -> MutableMapping[str, Any] | None:
-        """Return what the application says; None if it ends, or says nothing in time."""
+        """Return the application's next message, or None if it ends or times out."""
         assert self._task is not None  # noqa: S101  for the type checker
         answer = asyncio.ensure_future(self._from_app.get())
         done, _ = await asyncio.wait(
@@ -182,12 +182,12 @@ class _Lifespan:
             return answer.result()
         answer.cancel()
         if self._task in done and not self._task.cancelled():
-            self._task.exception()  # Seen: no warning of one that was not.
+            self._task.exception()  # Marks it as retrieved, so that asyncio logs no warning.
         return None
 
 
 async def _call_in_time(app: Any, request: Request, host: str, state: dict[str, Any]) -> None:
-    """Call it, and cut off a body that does not end: no failure of the application's."""
+    """Call the application. Cutting off a body that does not end is not its failure."""
     call = asyncio.ensure_future(_call_asgi(app, request, host, state))
     if not (await asyncio.wait({call}, timeout=_REQUEST_SECONDS))[0]:
         call.cancel()

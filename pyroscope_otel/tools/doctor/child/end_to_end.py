@@ -1,4 +1,4 @@
-"""Starts the agent as an application would, and burns CPU time in a span."""
+"""Starts the agent as an application would, and uses CPU time in a span."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opentelemetry import trace
 import pyroscope_otel
 from pyroscope_otel.link import thread_labels
 from pyroscope_otel.link.held_request import hold_request, release, run_held
-from pyroscope_otel.tools.doctor.child.exchange import payload, tell
+from pyroscope_otel.tools.doctor.child.exchange import payload, report
 from pyroscope_otel.tools.doctor.child.exporters import ExporterWatch
 
 _BURN_SECONDS_AT_MOST = 20.0
@@ -20,29 +20,29 @@ _EXPORT_MILLISECONDS = 10_000
 
 
 def main() -> None:
-    """Do it, and tell what came of it."""
-    told = payload()
+    """Run the program, and report the result."""
+    task = payload()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    # The agent's own log says what the server answered: to stderr, from this level on.
+    # The agent logs the server's responses to stderr at this level.
     logging.getLogger("pyroscope").setLevel(logging.WARNING)
-    pyroscope_otel.configure(**told["settings"])
+    pyroscope_otel.configure(**task["settings"])
     provider = trace.get_tracer_provider()
     exporters = ExporterWatch()
     exporters.watch([provider])
 
-    # Held as a request is: the sampler `stack` does not see a span that is made by hand.
+    # Held like a request: the sampler `stack` does not see a span that is made by hand.
     hold = hold_request({})
     if hold is None:
-        raise AssertionError("a request of its own is held by nobody else")
-    facts = run_held(hold, spend, provider, told["burn_seconds"])
+        raise AssertionError("a new request is not held yet")
+    facts = run_held(hold, spend, provider, task["burn_seconds"])
     release(hold)
     flushed = pyroscope_otel.shutdown(_FLUSH_SECONDS)
     getattr(provider, "force_flush", bool)(_EXPORT_MILLISECONDS)
-    tell({**facts, "flushed": flushed, "exporters": exporters.facts()})
+    report({**facts, "flushed": flushed, "exporters": exporters.facts()})
 
 
 def spend(provider: trace.TracerProvider, seconds: float) -> dict[str, object]:
-    """Use the CPU for so long in a span, and return what became of it."""
+    """Use CPU time in a span, and return the facts about it."""
     with provider.get_tracer("pyroscope-otel doctor").start_as_current_span("doctor") as span:
         started = time.thread_time_ns()
         burn(seconds)
@@ -61,7 +61,7 @@ def spend(provider: trace.TracerProvider, seconds: float) -> dict[str, object]:
 
 
 def burn(seconds: float) -> None:
-    """Use the CPU for so long, with the GIL held. On a busy machine it takes longer."""
+    """Use this much CPU time with the GIL held. On a busy machine it takes longer."""
     end = time.thread_time() + seconds
     give_up = time.monotonic() + _BURN_SECONDS_AT_MOST
     while time.thread_time() < end and time.monotonic() < give_up:

@@ -1,4 +1,4 @@
-"""How a process of the doctor's is told what to do, and tells what it found."""
+"""Passes the task to a child process of the doctor, and its results back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def payload() -> dict[str, Any]:
-    """Return what this process is to do."""
-    told: dict[str, Any] = json.load(sys.stdin)
-    return told
+    """Return the task of this process."""
+    task: dict[str, Any] = json.load(sys.stdin)
+    return task
 
 
-def tell(facts: Mapping[str, object]) -> None:
-    """Tell what was found. The last time counts."""
-    # In one go: the process may be killed at any moment.
+def report(facts: Mapping[str, object]) -> None:
+    """Report results. Each call replaces the report before it."""
+    # Write atomically: the process may be killed at any moment.
     result = Path(sys.argv[1])
     written = result.with_suffix(".part")
     written.write_text(json.dumps(facts, default=str))

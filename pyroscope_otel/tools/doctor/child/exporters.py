@@ -1,4 +1,4 @@
-"""Watches the exporters of tracer providers: where they send to, and with what success."""
+"""Watches the exporters of tracer providers: their destinations and their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_MESSAGES = 2
 
 
 class _Complaints(logging.Handler):
-    """Keeps what OpenTelemetry logs about failed exports."""
+    """Collects OpenTelemetry's log messages about failed exports."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -31,7 +31,7 @@ class _Complaints(logging.Handler):
 
 
 class ExporterWatch:
-    """Watches what exporters return for the spans they get."""
+    """Records what exporters return for the spans that they get."""
 
     def __init__(self) -> None:
         self._complaints = _Complaints()
@@ -39,7 +39,7 @@ class ExporterWatch:
         self._watched: list[tuple[Any, list[str]]] = []
 
     def watch(self, providers: Iterable[Any]) -> None:
-        """Watch the exporters that providers have by now."""
+        """Watch the exporters that the providers have now."""
         for processor in itertools.chain.from_iterable(map(span_processors, providers)):
             exporter = getattr(processor, "span_exporter", None)
             if exporter is None or any(exporter is one for one, _ in self._watched):
@@ -49,7 +49,7 @@ class ExporterWatch:
             self._watched.append((exporter, results))
 
     def facts(self) -> list[dict[str, object]]:
-        """Return what is known of each exporter, without its credentials."""
+        """Return what is known about each exporter, without credentials."""
         return [
             {
                 "type": described.kind,
@@ -64,7 +64,7 @@ class ExporterWatch:
 
 
 def _secrets(exporter: Any) -> Iterator[str]:
-    """Yield the credentials that an application gave its exporter in its code."""
+    """Yield the credentials that the application's code passed to its exporter."""
     yield from secrets_of_address(str(getattr(exporter, "_endpoint", "") or ""))
     headers = getattr(exporter, "_headers", None) or ()
     pairs = headers.items() if isinstance(headers, dict) else headers

@@ -15,11 +15,11 @@ _MANAGE = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""
 
 
 class CannotLoad(Exception):  # noqa: N818  reads better where it is caught
-    """The application cannot be found. The message says what was looked for."""
+    """The application cannot be found. The message names what was looked for."""
 
 
 class Loaded(NamedTuple):
-    """An application, and how it is called."""
+    """An application and its interface."""
 
     app: Any
     is_asgi: bool
@@ -34,8 +34,8 @@ def load(app: str) -> Loaded:
             project's ``manage.py``, or a Django settings module.
 
     Raises:
-        CannotLoad: If it is not there. What the application itself raises while
-            it is imported comes as it is.
+        CannotLoad: If there is no such application. Exceptions that the application raises
+            on import propagate unchanged.
     """
     if ":" in app:
         sys.path.insert(0, str(Path.cwd()))
@@ -67,9 +67,8 @@ def _django(where: str) -> Loaded:
         os.environ["DJANGO_SETTINGS_MODULE"] = where
     from django.conf import settings
 
-    # As runserver and most servers' configuration have it, WSGI first: a project
-    # that startproject made has both, and a server of one kind was chosen for it
-    # outside. `module:app` says which.
+    # Prefer WSGI, as runserver does. A project made by startproject has both, and only
+    # the server's configuration tells which is used. `module:app` names it explicitly.
     path = getattr(settings, "WSGI_APPLICATION", None)
     is_asgi = not path and bool(getattr(settings, "ASGI_APPLICATION", None))
     path = path or getattr(settings, "ASGI_APPLICATION", None)

@@ -1,6 +1,6 @@
 """Watches what an application sets up: tracer providers, spans, and the agent.
 
-Put in place before the application is loaded, and in the doctor's process only.
+The watchers are installed before the application is loaded, and only in the doctor's child.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TRIED_TRACES = 10_000
 
 
 class _Observer(SpanProcessor):
-    """Keeps the local root spans of one provider in the order in which they start."""
+    """Records the local root spans of one provider in the order of their starts."""
 
     def __init__(self, spans: list[tuple[int, Span]], provider_index: int) -> None:
         self._spans = spans
@@ -52,19 +52,19 @@ class _Observer(SpanProcessor):
 
 
 class Providers:
-    """Watches all tracer providers of the SDK in this process, and their spans."""
+    """Watches all SDK tracer providers in this process, and their spans."""
 
     def __init__(self) -> None:
         self.known: list[Any] = []
         self.spans: list[tuple[int, Span]] = []
         self._wrap_constructor()
-        # Zero-code instrumentation has set one before us.
+        # Zero-code instrumentation sets one before this runs.
         provider = trace.get_tracer_provider()
         if isinstance(provider, TracerProvider):
             self._take(provider)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return what is known of each provider."""
+        """Return what is known about each provider."""
         return [
             {
                 "is_global": provider is trace.get_tracer_provider(),
@@ -90,7 +90,7 @@ class Providers:
         ]
 
     def span_facts(self, since: int, until: int) -> list[dict[str, Any]]:
-        """Return what is known of the spans with these positions in `spans`."""
+        """Return what is known about `spans[since:until]`."""
         return [_span_facts(index, span) for index, span in self.spans[since:until]]
 
     def _wrap_constructor(self) -> None:
@@ -139,39 +139,38 @@ class SwitchedOff:
     """Watches for settings that switch the package off.
 
     Attributes:
-        settings: Those settings; None where none do.
+        settings: Those settings, or None.
     """
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
-        self._keep({})  # Without code, the environment alone is asked.
+        self._keep({})  # Without code, only the environment counts.
         configuration.apply = self._wrapped(configuration.apply)
 
     def _keep(self, arguments: Mapping[str, object], *framework: Any) -> None:
         named = dict(zip(("framework", "framework_name"), framework, strict=False))
-        with contextlib.suppress(SettingsError):  # It is raised where it matters.
+        with contextlib.suppress(SettingsError):  # The application's own call raises it.
             settings = read_settings(arguments, **named)
             self.settings = None if settings.enabled else settings
 
     def _wrapped(self, apply: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(apply)
         def kept(*arguments: Any, **named: Any) -> Any:
-            told = inspect.signature(apply).bind(*arguments, **named)
-            told.apply_defaults()
-            self._keep(*list(told.arguments.values())[:3])
+            bound = inspect.signature(apply).bind(*arguments, **named)
+            bound.apply_defaults()
+            self._keep(*list(bound.arguments.values())[:3])
             return apply(*arguments, **named)
 
         return kept
 
 
 class AgentStarts:
-    """Watches `pyroscope.configure`, and has the agent push to us.
+    """Watches `pyroscope.configure`, and redirects the agent's pushes.
 
-    What the doctor's request costs must not end up among the application's own
-    profiles.
+    The doctor's requests must not show up in the application's own profiles.
 
     Args:
-        address: Where the agent pushes to instead.
+        address: The address to push to instead.
     """
 
     def __init__(self, address: str) -> None:
@@ -181,13 +180,13 @@ class AgentStarts:
         pyroscope.configure = self._wrapped(pyroscope.configure)
 
     def is_of_another(self, arguments: dict[str, Any]) -> bool:
-        """Return whether the last start was told other things than these."""
+        """Return whether the last start had other arguments than these."""
         if not self.arguments:
             return False
         return {**self.arguments[-1], "result": None} != {**arguments, "result": None}
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return what each start was told, without what is secret."""
+        """Return the arguments of each start, without secrets."""
         return [
             {
                 "application_name": arguments.get("application_name"),
@@ -202,11 +201,11 @@ class AgentStarts:
         ]
 
     def look_at_relay(self) -> None:
-        """Keep the relay of the agent that runs: what it has done is asked for at the end."""
+        """Remember the running agent's relay, so that `upload_facts` can read it at the end."""
         self._relay = agent_start._process.relay  # noqa: SLF001  it has no public name
 
     def upload_facts(self) -> dict[str, Any]:
-        """Return how the agent that was looked at samples, and what its relay has done."""
+        """Return the agent's sampler and the state of its relay."""
         return {
             "sampler": UPLOADS.sampler,
             "is_chosen": UPLOADS.attribution == "thread",
@@ -216,12 +215,12 @@ class AgentStarts:
     def _wrapped(self, configure: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(configure)
         def redirected(*arguments: Any, **named: Any) -> Any:
-            told = inspect.signature(configure).bind(*arguments, **named).arguments
-            ours = {**told, "server_address": self._address}
-            # None of these is for us.
+            given = inspect.signature(configure).bind(*arguments, **named).arguments
+            ours = {**given, "server_address": self._address}
+            # Credentials are not needed here.
             for name in ("basic_auth_username", "basic_auth_password", "http_headers", "tenant_id"):
                 ours.pop(name, None)
-            started: dict[str, Any] = {**told, "result": None}
+            started: dict[str, Any] = {**given, "result": None}
             self.arguments.append(started)
             started["result"] = configure(**ours)
             return started["result"]
@@ -230,5 +229,5 @@ class AgentStarts:
 
 
 def _member(value: object) -> str:
-    """Return the name of a member of one of `pyroscope`'s enumerations: they have no `name`."""
+    """Return the name of a `pyroscope` enumeration member. These have no `name` attribute."""
     return str(value).rpartition(".")[2]

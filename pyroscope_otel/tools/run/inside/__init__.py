@@ -1,8 +1,8 @@
-"""What a Python below `pyroscope-otel run` does when it starts.
+"""Sets up a Python process below `pyroscope-otel run` when it starts.
 
-As `opentelemetry-instrument` does, and without a distribution: a tracer provider, the
-instrumentations that are installed, and then this package's own set-up without code.
-What goes wrong is logged, and the program runs without profiles.
+Like `opentelemetry-instrument`, but without a distribution, it sets up a tracer provider and
+the installed instrumentations, and then this package without code. Failures are logged, and
+the program runs without profiles.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ("LOADED", "set_up")
 
 LOADED = "loaded"
-"""The note that a Python of the command has come here."""
+"""The note that one of the command's Python processes has started the set-up."""
 
 _SAMPLER = "PYROSCOPE_CPU_IMPLEMENTATION"
 _PLUGIN = "pyroscope_otel.tools.run.inside.pytest_plugin"
@@ -46,7 +46,7 @@ def set_up() -> None:
 
 def _set_up() -> None:
     note(LOADED)
-    _say_where_an_exporter_is_missing()
+    _report_missing_exporter()
     program = program_of(sys.orig_argv)
     _choose_sampler(program)
     exporting = ExportOnDemand()
@@ -62,30 +62,30 @@ def _set_up() -> None:
     flush_when_they_end()
     _add_pytest_plugin()
     if is_ours:
-        adopting.adopt_the_applications(provider, exporting)
+        adopting.adopt_application_provider(provider, exporting)
         whole_run.begin_if_wanted(program, exporting)
 
 
-def _say_where_an_exporter_is_missing() -> None:
+def _report_missing_exporter() -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") != "http/protobuf":
-        return  # The user's own way, to a place of the user's.
+        return  # The user sends traces elsewhere.
     name = "opentelemetry.exporter.otlp.proto.http"
     try:
         is_there = importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # not even what it is in
+    except ModuleNotFoundError:  # the parent package is missing
         is_there = False
     if not is_there and note("no-exporter"):
         say(
-            f"No requests of {sys.executable}: it has no exporter for traces. Needed: "
+            f"No requests from {sys.executable}: it has no exporter for traces. Needed: "
             f"{sys.executable} -m pip install opentelemetry-exporter-otlp-proto-http"
         )
 
 
 def _choose_sampler(program: Program) -> None:
-    """Have PySpy where spans are made current by hand: the sampler Stack does not see those.
+    """Choose PySpy if spans are made current by hand: the sampler Stack does not see those.
 
-    `auto` looks for a middleware of ours. An application may well have one that its tests or
-    its tasks do not go through.
+    `auto` only looks for our middleware. An application may have it although its tests or
+    tasks bypass it.
     """
     if (program.is_pytest or program.is_worker) and not os.environ.get(_SAMPLER):
         os.environ[_SAMPLER] = "pyspy"

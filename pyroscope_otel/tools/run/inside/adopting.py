@@ -1,8 +1,8 @@
-"""An application that sets a tracer provider of its own, though it has one already.
+"""Handles an application that sets its own tracer provider after ours has been set.
 
-OpenTelemetry takes the first and refuses the second. So what is made here stays the
-global one, and becomes a front of the application's: its spans go through the
-processors of the application's, and these get what the ones here did.
+OpenTelemetry accepts the first global provider and refuses the second. So ours stays global
+and forwards its spans to the processors of the application's provider. The exporter and
+this package's processor are added there.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pyroscope_otel.setup import configuration
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-__all__ = ("adopt_the_applications",)
+__all__ = ("adopt_application_provider",)
 
 
-def adopt_the_applications(ours: TracerProvider, exporting: SpanProcessor) -> None:
-    """Wait for the application to set a tracer provider, and work with it then.
+def adopt_application_provider(ours: TracerProvider, exporting: SpanProcessor) -> None:
+    """Watch for the application to set a tracer provider, and adopt it.
 
     Args:
-        ours: The global one.
-        exporting: What exports the spans of ours.
+        ours: The global tracer provider.
+        exporting: The processor that exports its spans.
     """
     set_tracer_provider = trace.set_tracer_provider
 
@@ -37,17 +37,17 @@ def adopt_the_applications(ours: TracerProvider, exporting: SpanProcessor) -> No
             return
         trace.set_tracer_provider = set_tracer_provider
         try:
-            _put_before(ours, tracer_provider, exporting)
+            _forward(ours, tracer_provider, exporting)
         except Exception:
             failure.report("work with the application's tracer provider")
 
     trace.set_tracer_provider = adopt
 
 
-def _put_before(ours: TracerProvider, theirs: TracerProvider, exporting: SpanProcessor) -> None:
+def _forward(ours: TracerProvider, theirs: TracerProvider, exporting: SpanProcessor) -> None:
     theirs.add_span_processor(exporting)
     configuration.apply({"tracer_provider": theirs}, replaceable=True)
-    # OpenTelemetry has no way to take a processor out.
+    # OpenTelemetry has no API to remove a processor.
     front = ours._active_span_processor  # noqa: SLF001  it has no public name
     behind = theirs._active_span_processor  # noqa: SLF001  same
     with front._lock:  # noqa: SLF001  same

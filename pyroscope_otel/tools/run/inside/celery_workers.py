@@ -1,4 +1,4 @@
-"""The last samples of Celery's pool processes, which end without exit handlers."""
+"""Uploads the last samples of Celery's pool processes, which exit without exit handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ("flush_when_they_end",)
 
 
 def flush_when_they_end() -> None:
-    """Upload and export what there is when a process of Celery's pool ends, if Celery is used."""
+    """If Celery is used, flush profiles and spans when a pool process ends."""
     when_imported("celery.signals", _connect)
 
 

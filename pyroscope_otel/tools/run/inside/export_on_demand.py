@@ -1,4 +1,4 @@
-"""The spans' way out: over OTLP, from the process in which they end."""
+"""Exports spans over OTLP, with an exporter that is made for the first span."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ("ExportOnDemand",)
 
 
-_MOST_EARLY = 2048  # as many as OpenTelemetry's processor keeps
+_MOST_EARLY = 2048  # the queue size of OpenTelemetry's BatchSpanProcessor
 
 
 def exporter_asked_for() -> Any | None:
-    """Return the class of the exporter that the environment asks for, None if there is none."""
+    """Return the exporter class that the environment asks for, or None."""
     return next(iter(exporters_asked_for(os.environ).exporters.values()), None)
 
 
 class ExportOnDemand(SpanProcessor):
-    """Exports as OpenTelemetry's environment variables say, from the first span on.
+    """Exports as OpenTelemetry's environment variables ask, from the first span on.
 
-    A process that makes no span has no exporter: the master of a pre-fork server, a
-    reloader, a shell. Importing one takes some tenths of a second. A thread does so, or
-    the first request would be shown to have spent them.
+    A process without spans makes no exporter: the master of a pre-fork server, a reloader, a
+    shell. To import one takes tenths of a second. A thread does that; otherwise the time would
+    appear in the profile of the first request.
     """
 
     def __init__(self) -> None:
@@ -44,16 +44,16 @@ class ExportOnDemand(SpanProcessor):
         os.register_at_fork(after_in_child=self._begin_in_child)
 
     def make(self) -> None:
-        """Make the exporter now: for a program that is all one span, or goes by its warnings."""
+        """Make the exporter now. For a program that is one span, or that checks for warnings."""
         self._maker = threading.current_thread()
         self._make()
 
     def drop(self, span_id: int) -> None:
-        """Do not export a span when it ends."""
+        """Discard a span when it ends."""
         self._unwanted.add(span_id)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Have an exporter made, if this is the first span."""
+        """Start to make the exporter if this is the first span."""
         del span, parent_context
         if self._maker is None:
             try:
@@ -62,7 +62,7 @@ class ExportOnDemand(SpanProcessor):
                 failure.report("make an exporter")
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Pass a span on, to be exported."""
+        """Pass a span on to the exporter."""
         context = span.context
         if context is None or not context.trace_flags.sampled:
             return
@@ -78,13 +78,13 @@ class ExportOnDemand(SpanProcessor):
             self._batch.on_end(span)
 
     def shutdown(self) -> None:
-        """Export what there is, and end."""
+        """Export the remaining spans, and stop."""
         self._wait()
         if self._batch is not None:
             self._batch.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what there is."""
+        """Export the spans that have ended."""
         self._wait()
         return self._batch is None or self._batch.force_flush(timeout_millis)
 
@@ -94,8 +94,8 @@ class ExportOnDemand(SpanProcessor):
         self._maker = None
 
     def _begin_in_child(self) -> None:
-        # Neither the thread is there nor who holds the lock. OpenTelemetry's processor,
-        # if it was made, begins anew by itself.
+        # The thread does not exist in the child, nor does a holder of the lock. OpenTelemetry's
+        # processor, if there is one, restarts itself.
         if self._batch is None:
             self._begin()
 
@@ -116,7 +116,7 @@ class ExportOnDemand(SpanProcessor):
             failure.report("make an exporter")
             batch = None
         with self._lock:
-            # Without an exporter, something that takes spans and does nothing.
+            # Without an exporter, use a processor that does nothing.
             self._batch = SpanProcessor() if batch is None else batch
             for span in self._early:
                 self._batch.on_end(span)

@@ -1,7 +1,7 @@
-"""Do something when a module has been imported, and nothing if it never is.
+"""Calls functions when modules are imported.
 
-A process below `pyroscope-otel run` may be anything. What it does not use is not
-imported on its behalf: all instrumentations with their libraries take seconds.
+A process below `pyroscope-otel run` may run any program. Nothing that it does not use is
+imported: all instrumentations with their libraries would take seconds.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _waiting: dict[str, Callable[[], object]] = {}
 
 
 def when_imported(module: str, call: Callable[[], object]) -> None:
-    """Call something once a module has been imported, before its importer goes on.
+    """Call a function once a module has been imported, before its importer continues.
 
     Args:
-        module: The module's full name. One call for each.
-        call: It must not raise.
+        module: The full name of the module. Each module has at most one function.
+        call: The function. It must not raise.
     """
     if module in sys.modules:
         call()
@@ -51,9 +51,9 @@ class _Finder(MetaPathFinder):
 
 
 def _call_after(loader: Any, call: Callable[[], object]) -> None:
-    """Have a loader call something when it has run its module."""
-    # On the instance, for the time of this import: a wrapped loader would show, to
-    # frameworks that look for their files by it.
+    """Make a loader call a function after it has run its module."""
+    # Patch the instance during this import. Frameworks that find their files through the
+    # loader would notice a wrapper.
     run = loader.exec_module
 
     def run_and_call(module: ModuleType) -> None:

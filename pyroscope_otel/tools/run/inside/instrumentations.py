@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentations: those that are installed, each when its library is imported."""
+"""Applies each installed OpenTelemetry instrumentation when its library is imported."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _GROUP = "opentelemetry_instrumentor"
 _OURS = "pyroscope_otel"
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 MISSING = "missing-"
-"""How the note begins that an instrumentation would be of use. Its name follows."""
+"""The prefix of the note that an instrumentation is missing. Its name follows."""
 
-# What makes the root spans: without one of these, nothing is seen.
+# These make the root spans. Without one of them, nothing is shown.
 _FRAMEWORKS = {
     "aiohttp-server": "aiohttp.web",
     "celery": "celery",
@@ -52,16 +52,16 @@ _CLIENTS = {
     "sqlalchemy": "sqlalchemy",
 }
 _MODULES = {**_FRAMEWORKS, **_CLIENTS}
-"""The module by whose import it shows that a library is in use, by the name of the
-instrumentation's entry point. An instrumentation that is not here is loaded at once."""
+"""The module whose import shows that a library is in use, by the entry point name of its
+instrumentation. Instrumentations that are not listed are loaded at once."""
 
 
 def load() -> None:
-    """Apply what is installed, as `opentelemetry-instrument` does, but each when it is needed.
+    """Apply the installed instrumentations, like `opentelemetry-instrument`, but on demand.
 
-    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` counts. An instrumentation for another
-    release of its library than the one that is installed is left out. Of a library
-    that is in use without its instrumentation a note is left.
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` is respected. An instrumentation that does not
+    support the installed release of its library is skipped. A library in use without its
+    instrumentation is noted.
     """
     disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
     disabled = [name.strip() for name in disabled]
@@ -76,7 +76,7 @@ def load() -> None:
         if name in installed:
             when_imported(module, _occasion(name, installed))
         elif name not in disabled:
-            when_imported(module, functools.partial(_miss, name))
+            when_imported(module, functools.partial(_note_missing, name))
     for name in installed.keys() - _MODULES.keys():
         installed[name]()
 
@@ -85,7 +85,7 @@ class _Instrumentation:
     """An installed instrumentation, applied at most once.
 
     Args:
-        entry: Its entry point.
+        entry: The entry point.
     """
 
     def __init__(self, entry: EntryPoint) -> None:
@@ -93,14 +93,14 @@ class _Instrumentation:
         self._is_applied = False
 
     def apply(self) -> None:
-        """Apply it, unless somebody did."""
+        """Apply it, unless it has been applied."""
         if self._is_applied:
             return
         self._is_applied = True
         try:
             self._apply()
         except ModuleNotFoundError:
-            pass  # It has no use for what is not installed.
+            pass  # The library that it instruments is not installed.
         except Exception:
             failure.report(f"apply OpenTelemetry's instrumentation {self._entry.name}")
 
@@ -118,15 +118,15 @@ class _Instrumentation:
 
 
 def _occasion(name: str, installed: dict[str, Callable[[], None]]) -> Callable[[], None]:
-    """Return what to do when the library of an installed instrumentation was imported."""
+    """Return what to do when the library of an installed instrumentation is imported."""
     apply = installed[name]
     if name == "django":
         return functools.partial(_before_middleware_is_loaded, apply)
     starlette = installed.get("starlette")
     if starlette is None or "fastapi" not in installed:
         return apply
-    # FastAPI's application is a subclass of Starlette's: it has to be made before that
-    # is replaced, or its requests are traced twice.
+    # FastAPI's application class is a subclass of Starlette's. It must be defined before
+    # Starlette's class is replaced, or its requests are traced twice.
     if name == "fastapi":
         return functools.partial(_apply_both, apply, starlette)
     return functools.partial(_after_fastapi, apply) if name == "starlette" else apply
@@ -140,7 +140,7 @@ def _apply_both(first: Callable[[], None], second: Callable[[], None]) -> None:
 def _after_fastapi(apply: Callable[[], None]) -> None:
     """Apply Starlette's instrumentation, after FastAPI's if that is installed."""
     if "fastapi" in sys.modules:
-        return  # It is what imports Starlette, and not done yet.
+        return  # FastAPI is being imported, and imports Starlette.
     try:
         importlib.import_module("fastapi")
     except ImportError:
@@ -148,7 +148,8 @@ def _after_fastapi(apply: Callable[[], None]) -> None:
 
 
 def _before_middleware_is_loaded(instrument: Callable[[], None]) -> None:
-    # Where Django's settings are known; before, the instrumentation would make some.
+    # By then Django's settings are configured. Earlier, the instrumentation would configure
+    # them itself.
     from django.core.handlers.base import BaseHandler
 
     load_middleware = BaseHandler.load_middleware
@@ -161,16 +162,16 @@ def _before_middleware_is_loaded(instrument: Callable[[], None]) -> None:
     BaseHandler.load_middleware = instrument_and_load  # type: ignore[method-assign]
 
 
-def _miss(name: str) -> None:
-    """Note that a library is in use whose instrumentation is not installed."""
+def _note_missing(name: str) -> None:
+    """Note that a library is in use but its instrumentation is not installed."""
     if name == "starlette" and "fastapi" in sys.modules:
         return
     if name == "requests" and _EXPORTER in sys.modules:
-        return  # It is the exporter that uses it, not the application.
+        return  # The exporter uses it, not the application.
     if name == "fastapi" and importlib.util.find_spec("fastapi.telemetry") is not None:
-        return  # It makes the root spans itself.
+        return  # FastAPI makes the root spans itself.
     if note(f"{MISSING}{name}") and name in _FRAMEWORKS:
         say(
-            f"{name} is in use, and nothing makes root spans of what it serves. Needed: "
+            f"{name} is in use, but its requests get no root spans. Needed: "
             f"{sys.executable} -m pip install opentelemetry-instrumentation-{name}"
         )

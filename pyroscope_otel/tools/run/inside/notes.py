@@ -1,4 +1,4 @@
-"""What a process below `pyroscope-otel run` lets the command know: files in a folder."""
+"""Passes notes from the processes below `pyroscope-otel run` to it, as files in a folder."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 __all__ = ("FOLDER_VARIABLE", "note", "say")
 
 FOLDER_VARIABLE = "PYROSCOPE_OTEL_RUN"
-"""The folder. It is also how a process knows that it is below such a command."""
+"""The folder. The variable also tells a process that it runs below `pyroscope-otel run`."""
 
 
 def note(name: str) -> bool:
     """Leave a note.
 
     Args:
-        name: The note, in letters that a file may have in its name.
+        name: The note, which must be a valid file name.
 
     Returns:
-        Whether it is the first of its name in this run.
+        Whether it is the first note with this name in this run.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
         return False
     try:
         Path(folder, name).touch(exist_ok=False)
-    except OSError:  # there already; or the run is over, and nobody wants to know
+    except OSError:  # the note exists, or the run is over
         return False
     return True
 
 
 def say(text: str) -> None:
-    """Print a line of ours on standard error."""
+    """Print a line to standard error."""
     if sys.stderr is not None:
         print(f"pyroscope-otel: {text}", file=sys.stderr)  # noqa: T201  as the command does

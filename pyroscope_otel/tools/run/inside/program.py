@@ -1,4 +1,4 @@
-"""What the interpreter was told to run."""
+"""Finds out which program the interpreter runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WITH_ARGUMENT = ("-W", "-X", "--check-hash-based-pycs")
 _TESTS = frozenset({"py.test", "pytest"})
 _WORKERS = frozenset({"celery", "dramatiq", "huey", "huey_consumer", "huey_consumer.py", "rq"})
 
-# They serve, or run tests or tasks: their roots are requests, tests, tasks.
+# These serve, or run tests or tasks, so their root spans are requests, tests or tasks.
 _NO_SCRIPTS = (
     _TESTS
     | _WORKERS
@@ -34,8 +34,8 @@ class Program(NamedTuple):
     """A program.
 
     Attributes:
-        name: A file's name, or a module's after `-m`; None for a shell of Python's.
-        arguments: What follows it.
+        name: The name of a file, or of a module after `-m`. None for an interactive shell.
+        arguments: The arguments of the program.
     """
 
     name: str | None
@@ -48,18 +48,18 @@ class Program(NamedTuple):
 
     @property
     def is_worker(self) -> bool:
-        """Whether it runs the tasks of a queue."""
+        """Whether it runs queue tasks."""
         return self.name in _WORKERS
 
     @property
     def is_script(self) -> bool:
-        """Whether it does one thing from its start to its end, as far as its name tells."""
+        """Whether it does one job and ends, judging by its name."""
         words = {self.name, *self.arguments[:1]}
         return self.name is not None and words.isdisjoint(_NO_SCRIPTS)
 
 
 def program_of(command_line: Sequence[str]) -> Program:
-    """Return what an interpreter with this command line (`sys.orig_argv`) runs."""
+    """Return the program of an interpreter with this command line (`sys.orig_argv`)."""
     if command_line and not _PYTHON.search(PurePath(command_line[0]).name):
         return Program(PurePath(command_line[0]).name, command_line[1:])  # it embeds Python
     words = iter(command_line[1:])

@@ -1,4 +1,4 @@
-"""A pytest plugin: one root span for each test. Only below `pyroscope-otel run`."""
+"""A pytest plugin that makes a root span for each test. Only below `pyroscope-otel run`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ("pytest_runtest_logreport", "pytest_runtest_protocol")
 
-# The test's own id, as OpenTelemetry's semantic conventions have it.
+# The attribute for a test's id in OpenTelemetry's semantic conventions.
 _NAME = "test.case.name"
 
 
@@ -22,8 +22,8 @@ _NAME = "test.case.name"
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
     """Run a test, with its fixtures, in a root span.
 
-    The span is called after the test without its parameters, as the cases of one
-    test are compared with each other.
+    The span is named after the test without its parameters, so that the cases of a test can
+    be compared.
     """
     name = item.nodeid.partition("[")[0]
     tracer = trace.get_tracer(__name__)
@@ -34,5 +34,5 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Mark the span of a test that fails."""
     if report.failed:
-        # Where tests run in other processes and are reported here, none is current.
+        # If another process runs the test, no recording span is current here.
         trace.get_current_span().set_status(Status(StatusCode.ERROR, report.outcome))

@@ -1,4 +1,4 @@
-"""A root span for the whole run of a script that makes none of its own."""
+"""Makes a root span for the whole run of a script that makes none itself."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ("SCRIPT_VARIABLE", "begin_if_wanted")
 
 SCRIPT_VARIABLE = "PYROSCOPE_OTEL_RUN_SCRIPT"
-"""Set until a Python has seen it: what a script starts is part of that, not a script."""
+"""Set until the first Python process reads it: processes that a script starts are part of it."""
 
 _SERVED = (SpanKind.SERVER, SpanKind.CONSUMER)
 _CONTRIB = "opentelemetry.instrumentation."
 
 
 def begin_if_wanted(program: Program, exporting: ExportOnDemand) -> None:
-    """Begin a span for the whole run, if this process is the command and a script."""
+    """Start a span for the whole run if this process is the command itself, and a script."""
     is_first = os.environ.pop(SCRIPT_VARIABLE, None) is not None
     if is_first and program.is_script:
         _WholeRun(str(program.name), exporting)
@@ -38,15 +38,14 @@ def begin_if_wanted(program: Program, exporting: ExportOnDemand) -> None:
 class _WholeRun:
     """The span, current in the main thread until the process ends.
 
-    Two things show that there are roots besides, and that it is not wanted: a span
-    of the script's own, or of a request or message that comes in; and a port that is
-    opened, as the requests will follow. It is not exported then, and such spans have
-    no parent. The spans of what the script asks for (a database, another service) are
-    part of it.
+    It is dropped if there are other roots: if the script makes a span itself, if a request or
+    message arrives, or if the script opens a port, as requests will follow. Then it is not
+    exported, and such spans have no parent. Client spans, for a database or another service,
+    are its children.
 
     Args:
-        name: The span's name.
-        exporting: What would export it.
+        name: The name of the span.
+        exporting: The processor that exports it.
     """
 
     def __init__(self, name: str, exporting: ExportOnDemand) -> None:
@@ -83,7 +82,7 @@ class _WholeRun:
     def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.bind" and self._span.is_recording():
             address = arguments[1]
-            # Of the internet; what binds a file talks to its own children.
+            # Only internet sockets count. A Unix socket is for the script's own children.
             if isinstance(address, tuple) and os.getpid() == self._pid:
                 self._withdraw()
 
@@ -106,7 +105,7 @@ class _WholeRun:
 
 
 def _is_root(tracer: Any, kind: SpanKind) -> bool:
-    """Return whether a span is of the application's own making, or of what it serves."""
+    """Return whether the application made the span itself, or it is a request that it serves."""
     scope = getattr(tracer, "_instrumentation_scope", None)  # it has no public name
     is_contribs = str(getattr(scope, "name", "")).startswith(_CONTRIB)
     return kind in _SERVED or (kind is SpanKind.INTERNAL and not is_contribs)

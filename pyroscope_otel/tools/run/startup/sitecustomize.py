@@ -1,7 +1,7 @@
-"""What each Python below `pyroscope-otel run` runs when it starts.
+"""Runs at the start of each Python process below `pyroscope-otel run`.
 
-The folder of this file is the first on PYTHONPATH. The Python may be of any
-environment, so that this must load in each, with or without this package.
+The folder of this file comes first on PYTHONPATH. The process may belong to any environment,
+so this file must load in all of them, with or without this package.
 """
 
 import os
@@ -30,30 +30,30 @@ def _set_up() -> None:
         return
     try:
         from pyroscope_otel.tools.run.inside import set_up
-    except Exception as error:  # of an old Python it may be a SyntaxError
-        # Another environment's pytest would stop at a plugin that it cannot import.
+    except Exception as error:  # even a SyntaxError, in an old Python
+        # pytest fails on a plugin that it cannot import.
         plugins = os.environ.get("PYTEST_PLUGINS", "").split(",")
         if _PLUGIN in plugins:
             plugins.remove(_PLUGIN)
             os.environ["PYTEST_PLUGINS"] = ",".join(plugins)
-        _say_once(folder, error)
+        _print_once(folder, error)
     else:
         set_up()
 
 
-def _say_once(folder: str, error: Exception) -> None:
+def _print_once(folder: str, error: Exception) -> None:
     name = str(getattr(error, "name", None) or "")
     reason = "is not installed" if name.startswith("pyroscope_otel") else f"fails there ({error})"
     mark = "".join(letter if letter.isalnum() else "_" for letter in sys.prefix)
     try:
-        # Whoever makes the file says it: each environment once in a run.
+        # The process that creates the file prints the message: once per environment and run.
         with open(os.path.join(folder, "without" + mark), "x"):  # noqa: PTH118, PTH123  as above
             pass
     except OSError:
         return
     if sys.stderr is not None:
         sys.stderr.write(
-            f"pyroscope-otel: No profiles of {sys.executable}: pyroscope-otel {reason}. Needed: "
+            f"pyroscope-otel: No profiles from {sys.executable}: pyroscope-otel {reason}. Needed: "
             f"{sys.executable} -m pip install --upgrade 'pyroscope-otel[otlp]'\n"
         )
 

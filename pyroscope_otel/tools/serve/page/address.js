@@ -1,5 +1,5 @@
 /**
- * What the address bar says: which page, and how it is looked at.
+ * The page and its view in the address bar.
  *
  *   #/                            requests; filters: service, route, min_ms, status
  *   #/routes                      routes; filter: service
@@ -7,7 +7,7 @@
  *   #/route?service=&route=       the merged profile of a route
  *   #/difference?left=&right=     two requests; right may be "route"; without it, a choice
  *
- * Pages with a flame graph have in their view also zoom, find and fold.
+ * The view of a page with a flame graph also includes zoom, find and fold.
  */
 
 /**
@@ -15,7 +15,7 @@
  * @property {string} page
  * @property {string} id the profile id of a request's page
  * @property {URLSearchParams} params
- * @property {string} key equal for places that differ only in how the page is looked at
+ * @property {string} key equal for places that differ only in their view
  */
 
 const ID = /^[0-9a-f]{1,32}$/;
@@ -55,7 +55,7 @@ function isRight(right) {
 }
 
 /**
- * The address of a page. Empty parameters are left out.
+ * The address of a page, without empty parameters.
  *
  * @param {string} path such as "/routes"
  * @param {Record<string, string | null | undefined>} [params]
@@ -89,7 +89,7 @@ export function differenceAddress(left, right) {
 }
 
 /**
- * The address of the same place, looked at in another way.
+ * The address of the same place with another view.
  *
  * @param {string} hash
  * @param {Record<string, string | null | undefined>} changes

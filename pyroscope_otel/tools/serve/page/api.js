@@ -1,4 +1,4 @@
-/** What the server knows, over its JSON API. */
+/** Queries the server's JSON API. */
 
 /**
  * @typedef {object} Request one local root span; times: start_ms since the epoch, *_ns durations
@@ -10,16 +10,16 @@
  * @property {string} kind
  * @property {number} start_ms
  * @property {number} duration_ns
- * @property {number | null} cpu_ns null: not one sample
+ * @property {number | null} cpu_ns null without samples
  * @property {number} samples
- * @property {"samples" | "clock" | null} cpu_from samples: counted, each worth a period (PySpy);
- *   clock: read from the CPU clock of the thread (Stack)
- * @property {number | null} last_seen_ms when the last profile with CPU samples of it began
- * @property {number | null} alloc_bytes null: not one sample
+ * @property {"samples" | "clock" | null} cpu_from samples: the number of samples times the
+ *   period (PySpy); clock: read from the thread's CPU clock (Stack)
+ * @property {number | null} last_seen_ms the start of its last upload window with CPU samples
+ * @property {number | null} alloc_bytes null without samples
  * @property {number | null} alloc_objects
  * @property {"ok" | "error"} status
  * @property {number | null} http_status
- * @property {string | null} target path and query of its URL
+ * @property {string | null} target path and query of the URL
  */
 
 /**
@@ -41,7 +41,7 @@
 /**
  * @typedef {object} Status
  * @property {string} version
- * @property {number} otlp_port where traces are sent to
+ * @property {number} otlp_port the port for traces
  * @property {number} spans
  * @property {number} requests
  * @property {number} profiles
@@ -56,7 +56,7 @@
  * @property {{keep_seconds: number, max_bytes: number}} bound
  */
 
-/** An answer other than 200, with the server's own words. */
+/** A response other than 200, with the server's reason. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -68,14 +68,14 @@ export class Refused extends Error {
   }
 }
 
-/** No answer: the server is not there, or went away in the middle of it. */
+/** No response: the server does not run, or stopped while answering. */
 export class Unreachable extends Error {}
 
 /**
  * Ask the server.
  *
- * @param {string} path under /api/
- * @param {Record<string, string | number | null | undefined>} [params] empty ones are left out
+ * @param {string} path below /api/
+ * @param {Record<string, string | number | null | undefined>} [params] empty ones are omitted
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  * @throws {Refused} when the server refuses
@@ -101,13 +101,13 @@ export async function ask(path, params = {}, signal) {
     const { error } = JSON.parse(body);
     if (typeof error === "string") words = error;
   } catch {
-    // Not JSON: the status has to do.
+    // Not JSON: keep the status as the message.
   }
   throw new Refused(answer.status, words);
 }
 
 /**
- * Ask for a function's source lines, as the samples of a profile or a route have them.
+ * Ask for the source lines of a function in a profile or a route.
  *
  * @param {import("./flame_tree.js").Frame} frame
  * @param {import("./measures.js").Measure} measure
@@ -119,8 +119,8 @@ export function askSource(frame, measure, of, signal) {
 }
 
 /**
- * Hear of changes for as long as the page is open. The browser connects again by itself,
- * and what changed meanwhile counts as a change.
+ * Listen for changes while the page is open. The browser reconnects by itself, and a
+ * reconnection counts as a change.
  *
  * @param {() => void} changed
  * @param {(up: boolean) => void} connected
@@ -134,7 +134,7 @@ export function listen(changed, connected) {
   });
   source.addEventListener("error", () => {
     connected(false);
-    // A refusal ends the source for good; a restarted server must be found again.
+    // The browser does not retry after a refusal, but a restarted server must be found again.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(changed, connected), 3000);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * Which tone a frame has: one for each own file, as far as there are tones, and one for each
- * library. Tones go by how much time is below a file, so that those that are seen differ.
+ * Assigns a tone to each own file and each library, as far as there are enough tones. Files with
+ * the most time get theirs first, so that visible neighbours differ.
  */
 
 import { h } from "./dom.js";
@@ -11,7 +11,7 @@ import { shortFile } from "./format.js";
 
 export const OWN_TONES = 6;
 export const LIBRARY_TONES = 6;
-const NAMED = 6; // files in the legend
+const NAMED = 6; // files named in the legend
 
 /**
  * @typedef {object} Tones

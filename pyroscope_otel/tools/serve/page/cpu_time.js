@@ -1,4 +1,4 @@
-/** What a request's CPU time is, and what must be said where it does not fit its duration. */
+/** Explains a request's CPU time, and why it may not fit the duration. */
 
 import { h } from "./dom.js";
 import { cpu, duration, share } from "./format.js";
@@ -11,7 +11,7 @@ import { CPU } from "./measures.js";
 const NOISE = 20_000_000; // two samples
 
 /**
- * What the numbers are called.
+ * The names of the numbers.
  *
  * @param {From} from
  * @returns {{time: string, share: string}}
@@ -22,46 +22,46 @@ export function names(from) {
 }
 
 /**
- * How the CPU time was taken.
+ * How the CPU time was measured.
  *
  * @param {From} from
  */
 export function method(from) {
   if (from === "clock") {
-    return "CPU time is read from the CPU clock of each thread (the agent's sampler Stack): waiting for a CPU is not in it, native code that has released the GIL is.";
+    return "CPU time is read from the CPU clock of each thread (the agent's sampler Stack). It excludes waiting for a CPU, and includes native code that has released the GIL.";
   }
   if (from === "samples") {
-    return "CPU time is counted in samples (the agent's sampler PySpy), mostly 10 ms each. A thread that waits for a CPU counts as running; native code that has released the GIL is not seen unless gil_only is off.";
+    return "CPU time is counted in samples (the agent's sampler PySpy), usually of 10 ms each. A thread that waits for a CPU counts as running. Native code that has released the GIL is not sampled unless gil_only is off.";
   }
   return "";
 }
 
 /**
- * What stands below a flame graph: how what it shows was taken.
+ * The note below a flame graph: how its values were measured.
  *
  * @param {import("./measures.js").Measure} measure
  * @param {From} from
  */
 export function about(measure, from) {
   const text = measure === CPU ? method(from)
-    : "What was allocated, whether or not it was given back. About one allocation in 512 KiB is sampled, and stands for those that were not.";
+    : "Allocated memory, whether or not it was freed. About one allocation per 512 KiB is sampled, and represents those that were not.";
   return text && h("p", { class: "about" }, text);
 }
 
 /**
- * How the CPU time of a list was taken, in short.
+ * How the CPU time of a list was measured, in short.
  *
  * @param {From[]} froms of its requests
  */
 export function inShort(froms) {
   return [
     froms.includes("clock") && "CPU is read from the CPU clock of each thread (the sampler Stack).",
-    froms.includes("samples") && "CPU is counted in samples (the sampler PySpy), a thread that waits for a CPU among them.",
+    froms.includes("samples") && "CPU is counted in samples (the sampler PySpy), including threads that wait for a CPU.",
   ].filter(Boolean).join(" ");
 }
 
 /**
- * Whether there is more CPU time than the root span took, beyond what sampling blurs.
+ * Whether the CPU time exceeds the root span's duration by more than the sampling error.
  *
  * @param {Request} request
  */
@@ -70,11 +70,11 @@ export function isOver(request) {
 }
 
 /**
- * How long the request is known to have lasted, where that is longer than its root span: it
- * is held open for what comes after.
+ * How long the request is known to have run, if that is longer than its root span. A held
+ * request includes the work after its root span.
  *
  * @param {Request} request
- * @returns {number | null} nanoseconds, at least
+ * @returns {number | null} a lower bound in nanoseconds
  */
 export function lasted(request) {
   if (request.last_seen_ms === null) return null;
@@ -83,11 +83,11 @@ export function lasted(request) {
 }
 
 /**
- * What does not fit, and what it can mean.
+ * A mismatch between CPU time and duration, and what it can mean.
  *
  * @param {Request} request
  * @param {Span[]} spans of its trace
- * @param {From} from how its service's CPU time is taken
+ * @param {From} from how the CPU time of its service is measured
  * @returns {{id: string, title: string, text: string[]} | null}
  */
 export function misfit(request, spans, from) {
@@ -99,31 +99,31 @@ export function misfit(request, spans, from) {
       title: `${cpu(burnt)} of CPU time in a root span of ${duration(request.duration_ns)}`,
       text: [
         after
-          ? `It went on after its root span had ended: it was at work ${duration(after - request.duration_ns)} later, or longer.`
-          : "It may have gone on after its root span had ended: a background task, a streamed answer.",
-        "Several threads that work for it at once each have their own time.",
-        ...(from === "clock" ? [] : ["PySpy counts a thread that waits for a CPU as running: on a busy machine it shows more than was burnt. The sampler Stack does not (CPython 3.12 and later on Linux)."]),
+          ? `It kept running after its root span had ended, for at least ${duration(after - request.duration_ns)}.`
+          : "It may have kept running after its root span had ended, in a background task or a streamed response.",
+        "If several threads work for it at once, the time of each counts.",
+        ...(from === "clock" ? [] : ["PySpy counts a thread that waits for a CPU as running, so on a busy machine it shows more than was used. The sampler Stack does not (CPython 3.12 and later on Linux)."]),
       ],
     };
   }
   const waited = waiting(request, spans);
   const rest = request.duration_ns - burnt - waited;
-  // Where there is no sample at all, the place of the flame graph says why.
+  // Without any sample, the message in place of the flame graph gives the reason.
   if (request.cpu_ns === null || rest < 2.5 * NOISE || rest < request.duration_ns * 0.3) return null;
   const known = `Of ${duration(request.duration_ns)}, ${cpu(burnt)} ${from === "clock" ? "were spent on a CPU" : "were sampled"}`
-    + ` and ${duration(waited)} passed in calls to others that have a span.`;
+    + ` and ${duration(waited)} passed in outgoing calls with a span.`;
   if (from === "clock") {
-    return { id: "waited", title: `${share(rest, request.duration_ns)} of the time it waited`, text: [known, "The rest it was not on a CPU: it waited for something that has no span, or for its turn on an event loop or a CPU."] };
+    return { id: "waited", title: `${share(rest, request.duration_ns)} of the time it waited`, text: [known, "For the rest it was not on a CPU: it waited for something without a span, or for its turn on an event loop or a CPU."] };
   }
   return {
     id: "unseen",
-    title: `${duration(rest)} of it were neither sampled nor in a call that has a span`,
-    text: [known, "The rest may be waiting, for something without a span or for its turn on an event loop, or native code that had released the GIL (compression, hashing, NumPy, a database driver): PySpy does not see that unless gil_only is off. The sampler Stack does."],
+    title: `${duration(rest)} of it were neither sampled nor in a call with a span`,
+    text: [known, "For the rest it may have waited, for something without a span or for its turn on an event loop, or run native code that had released the GIL (compression, hashing, NumPy, a database driver). PySpy does not sample such code unless gil_only is off; the sampler Stack does."],
   };
 }
 
 /**
- * How much of a request passed in calls to others, as its spans tell.
+ * How much of a request passed in outgoing calls, according to its spans.
  *
  * @param {Request} request
  * @param {Span[]} spans

@@ -1,4 +1,4 @@
-/** The difference of two requests, or of a request and its route's usual profile. */
+/** The difference between two requests, or between a request and the usual profile of its route. */
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, requestAddress, routeAddress } from "./address.js";
@@ -27,7 +27,7 @@ export async function openDifference(place, around) {
 }
 
 /**
- * Let the reader choose what to compare with: requests of the same route come to mind first.
+ * Let the reader choose what to compare with. Requests of the same route are offered first.
  *
  * @param {Request} request
  * @param {import("./main.js").Surroundings} around
@@ -46,7 +46,7 @@ async function choose(request, around) {
       h("h1", {}, "Compare with"),
       h("p", { class: "lead" }, "What did ", h("a", { href: requestAddress(request.profile_id) }, `${route}, ${time(request.start_ms)}`), " do that the other did not?"))),
     others.length === 0
-      ? message("No other request of this route", ["Send it once more, and it can be compared."])
+      ? message("No other request of this route", ["Send it again to compare the two."])
       : [
         h("p", {}, h("a", { class: "button", href: differenceAddress(request.profile_id, "route") }, `The usual of this route`)),
         h("h2", {}, "Or one of its requests"),
@@ -57,7 +57,7 @@ async function choose(request, around) {
 
 /**
  * @param {Request} request
- * @param {import("./cpu_time.js").From} from how its service's CPU time is taken
+ * @param {import("./cpu_time.js").From} from how the CPU time of its service is measured
  * @param {string} right
  * @param {import("./address.js").Place} place
  * @param {import("./main.js").Surroundings} around
@@ -86,7 +86,7 @@ async function compare(request, from, right, place, around) {
     title: "Flame graph of the difference", name: usual ? `${request.route} against the usual` : "A against B",
     ask: (measure) => ask("difference", { profile_id: request.profile_id, ...against, type: measure.type }, signal),
     tree: fromDifference,
-    // Of the side that has the function.
+    // From the side that has the function.
     source: (frame, measure) => askSource(frame, measure, frame.left?.total ? { profile_id: request.profile_id }
       : usual ? { service: request.service, route: request.route } : { profile_id: right }, signal),
     above: heads, below: (measure) => about(measure, from), sides, around, missing: nothing,

@@ -1,9 +1,9 @@
 /**
- * Elements from data that nobody vouches for.
+ * Makes elements from untrusted data.
  *
- * Names of spans, functions and files come from whoever can reach the server. They
- * enter the document as text nodes and as values of the attributes named here, never
- * as markup; and a link leads nowhere but to this page or its API.
+ * Names of spans, functions and files come from anyone who can reach the server. They enter the
+ * document only as text nodes and attribute values, never as markup. Links lead only to this
+ * page or its API.
  */
 
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child lists are flattened */
@@ -14,7 +14,7 @@
  * @param {string} tag
  * @param {Record<string, any>} [attributes] `on` has listeners, `style` has CSS
  *   properties (set one by one, which the content security policy allows); null, undefined
- *   and false are left out, true is an empty value.
+ *   and false are omitted, true is an empty value.
  * @param {...Child} children strings become text
  * @returns {any}
  */
@@ -47,7 +47,7 @@ function append(element, children) {
 }
 
 /**
- * Put children in place of what an element has.
+ * Replace the children of an element.
  *
  * @param {Element} element
  * @param {...Child} children
@@ -58,7 +58,7 @@ export function fill(element, ...children) {
 }
 
 /**
- * Code to be typed elsewhere, with a button that copies it.
+ * Code to use elsewhere, with a button that copies it.
  *
  * @param {string} code
  */
@@ -67,7 +67,7 @@ export function codeBlock(code) {
 }
 
 /**
- * A button that copies a text and says so.
+ * A button that copies a text and confirms it.
  *
  * @param {string | (() => string)} text
  * @param {string} name what is copied, for its accessible name

@@ -1,10 +1,10 @@
-/** What is missing, and what to do about it. */
+/** Messages about missing data, and what to do about it. */
 
 import { codeBlock, h } from "./dom.js";
 import { waysToStart } from "./start.js";
 
 /**
- * A page's or a part's words in place of data.
+ * A message in place of data.
  *
  * @param {string} title
  * @param {(string | Node)[]} paragraphs
@@ -23,11 +23,11 @@ export function message(title, paragraphs, link) {
  * @property {string} title
  * @property {string} text
  * @property {(string | {code: string})[]} steps
- * @property {Node} [more] what is shown below
+ * @property {Node} [more] shown below
  */
 
 /**
- * Why there is no linked profile to see, judged by what has arrived so far.
+ * Why there is no linked profile, judging by the data that has arrived.
  *
  * @param {import("./api.js").Status} status
  * @param {string} origin the server's own address
@@ -48,13 +48,13 @@ export function diagnose(status, origin) {
     return {
       id: "no-traces",
       title: "Profiles arrive, traces do not",
-      text: "A request is listed when its span has arrived, and none has.",
+      text: "A request is listed once its span has arrived, and none has.",
       steps: [
         "Install the exporter:",
         { code: "pip install opentelemetry-exporter-otlp-proto-http" },
         "Tell the application where to send traces, before it starts:",
         { code: `OTEL_EXPORTER_OTLP_ENDPOINT=${otlp}` },
-        "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; gRPC is not understood here).",
+        "If the application makes its own tracer provider, add a span exporter to it (OTLP over HTTP; this server does not support gRPC).",
       ],
     };
   }
@@ -64,9 +64,9 @@ export function diagnose(status, origin) {
       title: "Spans arrive, but none has a profile id",
       text: "The root span of a request carries the attribute pyroscope.profile.id once the span processor is on the tracer provider.",
       steps: [
-        "Add a PyroscopeMiddleware, or add the processor to the provider that the application really uses:",
+        "Add a PyroscopeMiddleware, or add the processor to the provider that the application uses:",
         { code: "provider.add_span_processor(PyroscopeSpanProcessor())" },
-        "Unsampled spans get no profile: look at OTEL_TRACES_SAMPLER.",
+        "Unsampled spans get no profile: check OTEL_TRACES_SAMPLER.",
       ],
     };
   }
@@ -78,8 +78,8 @@ export function diagnose(status, origin) {
       steps: [
         "Tell the application where to send profiles, before it starts:",
         { code: `PYROSCOPE_SERVER_ADDRESS=${origin}` },
-        "An agent that is started before the server forks its workers is dead in each of them: start it after the fork, or leave that to the middleware.",
-        "Not clear? Let the doctor look at it:",
+        "An agent that starts before the server forks its workers does not run in them: start it after the fork, or let the middleware start it.",
+        "Still no profiles? Run the doctor:",
         { code: "pyroscope-otel doctor app:app" },
       ],
     };
@@ -88,9 +88,9 @@ export function diagnose(status, origin) {
     return {
       id: "no-labels",
       title: "Profiles arrive without span ids",
-      text: "Samples were received, but none of them carries the label span_id, so none belongs to a request.",
+      text: "Samples have arrived, but none has the label span_id, so none belongs to a request.",
       steps: [
-        "Only code under a local root span is labelled: see that PyroscopeSpanProcessor is on the tracer provider of the process that burns the CPU.",
+        "Only code under a local root span is labelled: check that the tracer provider of the process that uses the CPU has the PyroscopeSpanProcessor.",
         "The setting span_labels must contain span_id.",
         "With the setting attribution=\"thread\" the sampler Stack drops labels: use PySpy.",
       ],
@@ -99,7 +99,7 @@ export function diagnose(status, origin) {
   return null;
 }
 
-/** Where traces are sent to: the host is how the reader reaches it. @param {import("./api.js").Status} status */
+/** The address for traces, with the host name that the reader uses. @param {import("./api.js").Status} status */
 function otlpOf(status) {
   return `${location.protocol}//${location.hostname}:${status.otlp_port}`;
 }
@@ -117,7 +117,7 @@ export function showFinding(finding, tag = "section") {
 }
 
 /**
- * A list item for each sentence, with the code that goes with it.
+ * A list item for each sentence, with its code.
  *
  * @param {(string | {code: string})[]} steps
  */
@@ -132,19 +132,19 @@ function group(steps) {
 }
 
 /**
- * Why there is no memory to see.
+ * Why there is no memory profile.
  *
- * @param {boolean} profiled whether the service's memory is
+ * @param {boolean} profiled whether the service's memory is profiled
  */
 export function withoutMemory(profiled) {
   if (profiled) {
     return h("div", { class: "message small", "data-finding": "no-allocations" },
       h("h3", {}, "No allocation was sampled"),
-      h("p", {}, "About one allocation in 512 KiB is sampled, so what allocates little has none. Its route has more to show."));
+      h("p", {}, "About one allocation per 512 KiB is sampled, so a request that allocates little may have none. The merged profile of its route shows more."));
   }
   return h("div", { class: "message small", "data-finding": "no-memory" },
     h("h3", {}, "Memory is not profiled"),
-    h("p", {}, "Switch it on before the application starts: below pyroscope-otel run with its option --memory, elsewhere in the environment or the settings:"),
+    h("p", {}, "Switch it on before the application starts: with the option --memory of pyroscope-otel run, or otherwise in the environment or the settings:"),
     codeBlock("PYROSCOPE_MEM_ENABLED=true"));
 }
 
@@ -152,7 +152,7 @@ export function withoutMemory(profiled) {
  * Why a stored request has no sample.
  *
  * @param {import("./api.js").Request} request
- * @param {import("./cpu_time.js").From} from how its service's CPU time is taken
+ * @param {import("./cpu_time.js").From} from how the CPU time of its service is measured
  * @param {number} now ms since the epoch
  */
 export function withoutSamples(request, from, now) {
@@ -161,8 +161,8 @@ export function withoutSamples(request, from, now) {
   return h("div", { class: "message small", "data-finding": "no-samples" },
     h("h3", {}, young ? "No sample yet" : "No sample hit this request"),
     h("ul", {},
-      young && h("li", {}, "The agent uploads every 10 seconds: its samples may still be on their way. They appear here by themselves."),
-      short && h("li", {}, "It took less than two sampling periods (10 ms each by default), so it can fall between two samples. The merged flame graph of its route has more to show."),
-      h("li", {}, "Only burnt CPU time is sampled. A request that waits, for a database or another service, has spans and no samples."),
-      from !== "clock" && h("li", {}, "Native code that has released the GIL (compression, hashing, NumPy, a database driver) is not seen by PySpy unless gil_only is off. The sampler Stack sees it.")));
+      young && h("li", {}, "The agent uploads every 10 seconds, so its samples may still be on their way. They appear here by themselves."),
+      short && h("li", {}, "It took less than two sampling periods (10 ms each by default), so it can fall between two samples. The merged flame graph of its route shows more."),
+      h("li", {}, "Only CPU time is sampled. A request that waits, for a database or another service, has spans but no samples."),
+      from !== "clock" && h("li", {}, "PySpy does not sample native code that has released the GIL (compression, hashing, NumPy, a database driver) unless gil_only is off. The sampler Stack does.")));
 }

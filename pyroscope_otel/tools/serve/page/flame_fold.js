@@ -1,9 +1,8 @@
 /**
- * Folding: libraries, above own code and below it, and functions that call themselves.
+ * Folds library frames, above and below own code, and functions that call themselves.
  *
- * Web frameworks put 20 frames above a handler, and a call into a library has 20 below it;
- * neither is what one reads a profile for. A fold stands for all of them, keeps their time,
- * and can be opened by itself.
+ * A web framework puts 20 frames above a handler, and a library call has 20 below it. Readers
+ * rarely need them. A fold replaces them with one frame with their time, which can be opened.
  */
 
 import { identity, merge, packageOf, sum, together } from "./flame_tree.js";
@@ -18,17 +17,17 @@ import { identity, merge, packageOf, sum, together } from "./flame_tree.js";
 export function foldLibraries(root, opened) {
   const leading = leadingFrames(root);
   /**
-   * @param {Frame[]} frames that are one
-   * @param {string} way to them
-   * @param {string} openedBy the key of the open fold that they are in; else ""
-   * @param {string} [again] the function that calls itself whose fold that is
+   * @param {Frame[]} frames to merge
+   * @param {string} way the path to them
+   * @param {string} openedBy the key of the open fold that contains them, or ""
+   * @param {string} [again] the recursive function of that fold
    * @returns {Frame[]}
    */
   const below = (frames, way, openedBy, again) => {
     const all = frames.flatMap((frame) => frame.children);
     const own = all.filter((frame) => frame.own);
     const library = all.filter((frame) => !frame.own);
-    // What is called above all own code is one framework, whichever ways lead through it.
+    // Library frames above own code count as one framework, whatever the path through them.
     const lead = way ? [] : library.filter((frame) => leading.has(frame));
     const rest = library.filter((frame) => !lead.includes(frame));
     const runs = openedBy && !again
@@ -38,7 +37,7 @@ export function foldLibraries(root, opened) {
   };
 
   /**
-   * Library frames and the library frames below them: one frame, or many if it is open.
+   * Library frames with the library frames below them: one frame, or all if the fold is open.
    *
    * @param {Frame[]} tops
    * @param {string} way
@@ -95,7 +94,7 @@ function leadingFrames(root) {
 }
 
 /**
- * The frames that hang together with some, and those at their border.
+ * The frames connected to `tops` for which `belongs` is true, and the frames right below those.
  *
  * @param {Frame[]} tops
  * @param {(frame: Frame) => boolean} belongs
@@ -114,7 +113,7 @@ function connected(tops, belongs) {
   return [inside, border];
 }
 
-/** How often a function has called itself. @param {Frame[]} group @param {string} self */
+/** The depth of a function's recursion. @param {Frame[]} group @param {string} self */
 function levels(group, self) {
   let depth = 0;
   for (let level = group; level.length; depth++) {

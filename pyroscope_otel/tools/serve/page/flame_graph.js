@@ -1,10 +1,9 @@
 /**
- * The flame graph: root at the top, drawn on a canvas that is as large as what is seen.
+ * The flame graph, with the root at the top, on a canvas of the size of the visible part.
  *
- * A canvas, because a profile of a route has thousands of frames and elements for all of
- * them are slow; of these, only the rows in view and the frames wider than half a pixel
- * are drawn. What a reader of the screen's contents needs is spoken (`speak`) and in the
- * table of functions beside it.
+ * A profile of a route has thousands of frames, for which elements would be slow. The canvas only
+ * draws visible rows, and frames wider than half a pixel. Screen readers get the selected frame
+ * as text (`speak`), and the table of functions.
  */
 
 import { fill, h } from "./dom.js";
@@ -58,11 +57,11 @@ export class FlameGraph {
     this.hovered = -1;
     /** @type {Set<number> | null} */
     this.hits = null;
-    this.from = 0; // what is seen of the whole, from 0 to 1
+    this.from = 0; // the visible part of the whole, from 0 to 1
     this.to = 1;
     this.width = 0;
     this.sliding = 0;
-    this.byPointer = false; // how what is selected was
+    this.byPointer = false; // whether the selection was made with a pointer
     this.layout = new FlameLayout({ name: "", file: "", line: 0, own: false, fold: null, folds: "", openedBy: "", total: 0, self: 0, left: null, right: null, children: [] });
     const sizes = new ResizeObserver(() => this.resize());
     sizes.observe(this.scroller);
@@ -107,7 +106,7 @@ export class FlameGraph {
     this.slide(from, to);
   }
 
-  /** @param {Set<number> | null} hits frames to show among the others; null: no search */
+  /** @param {Set<number> | null} hits the frames to highlight; null without a search */
   highlight(hits) {
     this.hits = hits;
     this.draw();
@@ -140,7 +139,7 @@ export class FlameGraph {
   }
 
   /**
-   * Scroll inside the graph until a frame's row is seen.
+   * Scroll inside the graph until the row of a frame is visible.
    *
    * @param {number} index
    */
@@ -207,7 +206,7 @@ export class FlameGraph {
     }
   }
 
-  /** Say what is further down: an edge of the box alone looks like the end. */
+  /** Show how much is further down. Without this, the edge of the box looks like the end. */
   showCue() {
     const hidden = Math.round((this.scroller.scrollHeight - this.scroller.clientHeight - this.scroller.scrollTop) / ROW);
     this.cue.hidden = hidden < 1;
@@ -238,7 +237,7 @@ export class FlameGraph {
       this.draw();
       if (index >= 0) fill(this.tip, this.describe(this.layout.frames[index]).map((line) => h("div", {}, line)));
     }
-    // A finger covers what it points at; the details below say the same.
+    // A finger would cover the tooltip, and the details below show the same.
     this.tip.hidden = index < 0 || event.pointerType === "touch";
     if (this.tip.hidden) return;
     const box = this.element.getBoundingClientRect();
@@ -271,7 +270,7 @@ export class FlameGraph {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key.startsWith("Arrow")) {
       const next = this.layout.step(this.selected, event.key, this.zoomed);
-      // Leaving the zoomed part upwards takes the view along.
+      // Moving up and out of the zoomed part zooms out.
       if (!this.layout.holds(this.zoomed, next) && event.key === "ArrowUp") this.onZoom(next, false);
       this.select(next);
       this.onSelect(next);

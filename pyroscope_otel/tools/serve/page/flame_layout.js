@@ -1,8 +1,8 @@
 /**
- * Where each frame of a tree is: its row, and its place from 0 to 1 across the whole.
+ * The row of each frame of a tree, and its position from 0 to 1 across the whole.
  *
- * Flat arrays in the order of the tree, so that thousands of frames are drawn and searched
- * without following pointers. Frame 0 is the root.
+ * Optimization: the arrays are flat and in tree order, so that drawing and searching thousands
+ * of frames follows no pointers. Frame 0 is the root.
  */
 export class FlameLayout {
   /** @param {import("./flame_tree.js").Frame} root */
@@ -46,7 +46,7 @@ export class FlameLayout {
   }
 
   /**
-   * The frame of a row at a place, or -1.
+   * The frame at a position in a row, or -1.
    *
    * @param {number} depth
    * @param {number} at from 0 to 1
@@ -58,7 +58,7 @@ export class FlameLayout {
   }
 
   /**
-   * Where in its row the first frame is that reaches beyond a place.
+   * The index in its row of the first frame that ends after a position.
    *
    * @param {number} depth
    * @param {number} at
@@ -76,7 +76,7 @@ export class FlameLayout {
   }
 
   /**
-   * Whether one frame is the other, or above it.
+   * Whether `above` is the frame `index` itself, or one of its ancestors.
    *
    * @param {number} above
    * @param {number} index
@@ -87,7 +87,7 @@ export class FlameLayout {
   }
 
   /**
-   * The next frame to an arrow key, or the same where there is none.
+   * The next frame in the direction of an arrow key, or the same frame if there is none.
    *
    * @param {number} index
    * @param {string} key
@@ -109,7 +109,7 @@ export class FlameLayout {
   }
 
   /**
-   * The way from the root, as it stands in an address: "0.2.1"; "" is the root.
+   * The path from the root, for an address: "0.2.1". The root is "".
    *
    * @param {number} index
    */
@@ -123,7 +123,7 @@ export class FlameLayout {
   }
 
   /**
-   * The frame at the end of a way; of one that leads nowhere, the root.
+   * The frame at the end of a path, or the root if the path is invalid.
    *
    * @param {string} path
    */
@@ -138,7 +138,7 @@ export class FlameLayout {
   }
 
   /**
-   * The frames from below the root down to one.
+   * The frames from the root's child down to a frame.
    *
    * @param {number} index
    */
@@ -150,7 +150,7 @@ export class FlameLayout {
   }
 
   /**
-   * The frames whose name or file matches, and how much of the whole they cover.
+   * The frames with a matching name or file, and how much of the whole they cover.
    *
    * @param {RegExp} pattern
    * @returns {{hits: Set<number>, covered: number}}
@@ -166,7 +166,7 @@ export class FlameLayout {
       inside[index] = inside[this.parents[index]] || Number(hit);
       if (!hit) continue;
       hits.add(index);
-      // Parents come before their children, so what a hit's parent covers is known.
+      // Parents come before their children, so it is known whether a parent is a hit.
       if (!inside[this.parents[index]]) covered += this.widths[index];
     }
     return { hits, covered };

@@ -1,9 +1,9 @@
 /**
- * How a frame looks.
+ * Paints frames.
  *
- * Own code and libraries differ in three ways, of which colour is but one: own frames are
- * solid, with an edge on their left and a bold name; library frames are pale and outlined.
- * In a difference the colour says which side has more, and the text says it again.
+ * Own code and libraries differ not only in colour: own frames are solid, with an edge on the
+ * left and a bold name, and library frames are pale and outlined. In a difference, both colour
+ * and text show which side has more.
  */
 
 import { LIBRARY_TONES, OWN_TONES } from "./colours.js";
@@ -17,7 +17,7 @@ import { change } from "./measures.js";
  * @property {number} top
  * @property {import("./flame_tree.js").Frame} root of the whole graph
  * @property {boolean} isRoot
- * @property {boolean} above over the part that is zoomed to
+ * @property {boolean} above an ancestor of the zoomed frame
  * @property {boolean} dimmed
  * @property {boolean} hit
  * @property {boolean} hovered
@@ -28,7 +28,7 @@ import { change } from "./measures.js";
 const PADDING = 6;
 
 /**
- * Return what draws one frame in the current colours.
+ * Return a function that draws one frame in the current colours.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {Element} element has the colours as custom properties
@@ -54,7 +54,7 @@ export function painter(context, element, height, measure, tone) {
   const plain = `12px ${family}`;
   const bold = `600 12px ${family}`;
   context.textBaseline = "middle";
-  /** @type {Record<string, number>} the font is monospaced: one letter's width is all's */
+  /** @type {Record<string, number>} the width of a letter: the font is monospaced */
   const letters = {};
   for (const font of [plain, bold]) {
     context.font = font;
@@ -72,7 +72,7 @@ export function painter(context, element, height, measure, tone) {
     if (frame.left && frame.right) {
       const most = Math.max(look.root.left?.total ?? 0, look.root.right?.total ?? 0, 1);
       const extra = more(frame);
-      // The square root lets small differences be seen without shouting.
+      // The square root makes small differences visible.
       const strength = Math.min(1, Math.sqrt(Math.abs(extra) / most) * 1.2);
       if (Math.abs(extra) >= most * 0.004) {
         context.globalAlpha *= strength;

@@ -1,16 +1,16 @@
 /**
- * The frames of a flame graph as a tree, and what can be worked out on it.
+ * The frames of a flame graph as a tree, and functions over it.
  *
  * @typedef {object} Frame
  * @property {string} name
  * @property {string} file
  * @property {number} line
  * @property {boolean} own code of the application, not of a library
- * @property {Fold | null} fold of a frame that stands for others
- * @property {string} folds their names and files; else ""
- * @property {string} openedBy the key of the open fold that it is in; else ""
- * @property {number} total what its width shows; of a difference, both sides together
- * @property {number} self the part of it that no child has
+ * @property {Fold | null} fold of a frame that replaces others
+ * @property {string} folds the names and files of the folded frames, or ""
+ * @property {string} openedBy the key of the open fold that contains it, or ""
+ * @property {number} total its width; in a difference, the sum of both sides
+ * @property {number} self the part of the total outside its children
  * @property {Side | null} left of a difference only
  * @property {Side | null} right of a difference only
  * @property {Frame[]} children
@@ -51,7 +51,7 @@ export function fromDifference(node, measure) {
 }
 
 /**
- * Frames in groups of equal ones, by name.
+ * Group equal frames, sorted by name.
  *
  * @param {Frame[]} frames
  * @returns {Frame[][]}
@@ -68,7 +68,7 @@ export function together(frames) {
 }
 
 /**
- * @param {Frame[]} frames equal but for their times
+ * @param {Frame[]} frames equal except for their values
  * @param {Frame[]} children
  * @returns {Frame}
  */
@@ -92,7 +92,7 @@ export function identity(frame) {
 }
 
 /**
- * The name of the package that an installed file belongs to, or "python" for the standard library.
+ * The package of an installed file, or "python" for the standard library.
  *
  * @param {string} file
  */
@@ -103,11 +103,10 @@ export function packageOf(file) {
 }
 
 /**
- * The functions of a tree, the one with the most of its own first. A function that calls
- * itself counts once.
+ * The functions of a tree, highest self value first. A recursive function counts once.
  *
  * @param {Frame} root not itself a function
- * @param {boolean} libraries false: what libraries take is their callers' own
+ * @param {boolean} libraries false: count libraries as part of their callers
  * @returns {Frame[]} without children
  */
 export function functions(root, libraries) {
@@ -146,7 +145,7 @@ export function functions(root, libraries) {
 }
 
 /**
- * What a function calls, and who calls it: all its outermost calls in one.
+ * The callees and callers of a function, merged over its outermost calls.
  *
  * @param {Frame} root
  * @param {string} wanted its identity
@@ -155,7 +154,7 @@ export function functions(root, libraries) {
 export function sandwich(root, wanted) {
   /** @type {Frame[]} */
   const calls = [];
-  /** @type {Frame[]} each call as a chain of its callers, the nearest first */
+  /** @type {Frame[]} the callers of each call as a chain, nearest first */
   const chains = [];
   /** @param {Frame} frame @param {Frame[]} above */
   const visit = (frame, above) => {
@@ -182,13 +181,13 @@ function whole(side, isSelf) {
   return side && { total: side.total, self: isSelf ? side.total : 0 };
 }
 
-/** Equal frames as one, and so below. @param {Frame[]} frames @returns {Frame} */
+/** Merge equal frames, recursively. @param {Frame[]} frames @returns {Frame} */
 function joined(frames) {
   return merge(frames, together(frames.flatMap((frame) => frame.children)).map(joined));
 }
 
 /**
- * How much more the left side of a difference has.
+ * How much more the left side has in a difference.
  *
  * @param {Frame} frame
  */

@@ -1,7 +1,7 @@
-/** Numbers and names as people read them. */
+/** Formats numbers and names for people. */
 
 /**
- * A duration with three digits that count: "870 µs", "12.3 ms", "1.24 s".
+ * A duration with three significant digits: "870 µs", "12.3 ms", "1.24 s".
  *
  * @param {number} ns
  */
@@ -20,7 +20,7 @@ function digits(value) {
 }
 
 /**
- * CPU time comes in whole samples of some 10 ms, so it has no decimals to show.
+ * CPU time, without decimals, as it often consists of whole samples of 10 ms.
  *
  * @param {number} ns
  */
@@ -42,7 +42,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 /**
- * The time of day, with the day if it is not today's.
+ * The time of day, with the date if that is not today.
  *
  * @param {number} ms since the epoch
  */
@@ -69,7 +69,7 @@ export function count(number, one, many = `${one}s`) {
 }
 
 /**
- * A number that stands for many by a few samples: large ones have three digits that count.
+ * A number that is estimated from a few samples: large ones have three significant digits.
  *
  * @param {number} number
  */
@@ -88,7 +88,7 @@ export function bytes(number) {
 }
 
 /**
- * How much is stored, in the units of the option --max-size.
+ * The size of the stored data, in the units of the option --max-size.
  *
  * @param {number} number of bytes
  */
@@ -99,7 +99,7 @@ export function stored(number) {
 }
 
 /**
- * What the server says in the words of an error, as a sentence.
+ * The server's error message as a sentence.
  *
  * @param {string} text
  */
@@ -116,7 +116,7 @@ export function period(seconds) {
 }
 
 /**
- * What tells a file from others: without the directories that all installed packages share.
+ * The distinctive part of a file name, without the directories that installed packages share.
  *
  * @param {string} file
  */
@@ -130,7 +130,7 @@ export function shortFile(file) {
 }
 
 /**
- * "file:line", or the file alone where the line is unknown.
+ * "file:line", or only the file if the line is unknown.
  *
  * @param {{file: string, line: number}} frame
  */

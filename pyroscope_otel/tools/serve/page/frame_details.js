@@ -1,4 +1,4 @@
-/** What is known of the selected frame: its place, its times, its source, and where to go from it. */
+/** The details of the selected frame: its place, times, source, and actions. */
 
 import { copyButton, fill, h } from "./dom.js";
 import { more } from "./flame_tree.js";
@@ -16,7 +16,7 @@ import { change } from "./measures.js";
  */
 
 /**
- * A frame in a few lines, for the tip and the screen reader.
+ * Describe a frame in a few lines, for the tooltip and the screen reader.
  *
  * @param {Frame} frame
  * @param {Scale} scale
@@ -37,7 +37,7 @@ export function describe(frame, { whole, measure, sides }) {
   return lines;
 }
 
-/** What stands there while no frame is selected. */
+/** The hint that is shown while no frame is selected. */
 export function hint() {
   return h("p", { class: "hint" },
     h("span", { class: "pointer-hint" }, "Select a frame for its file and line; select it again to zoom. A fold (⋯) opens at once. "),

@@ -7,7 +7,7 @@ import { change } from "./measures.js";
 
 /** @typedef {import("./flame_tree.js").Frame} Frame */
 
-const SHOWN = 12; // functions listed at first; those that only call others are not
+const SHOWN = 12; // functions listed at first, without those that only call others
 
 export class FunctionTable {
   /**
@@ -29,14 +29,14 @@ export class FunctionTable {
     this.element = h("section", { class: "functions", "aria-label": "Functions" });
   }
 
-  /** @param {boolean} libraries whether they have rows of their own, or are their callers' */
+  /** @param {boolean} libraries whether they get their own rows, or count as part of their callers */
   show(libraries) {
     this.libraries = libraries;
     this.draw();
   }
 
   /**
-   * The columns: name, what is sorted by, and what is shown.
+   * The columns: the name, the sort key, and the displayed text.
    *
    * @returns {[string, (entry: Frame) => number, (entry: Frame) => string][]}
    */

@@ -1,9 +1,8 @@
 /**
- * A request as one HTML file, to attach to a ticket.
+ * Saves a request as one HTML file, to attach to a ticket.
  *
- * It has neither scripts nor links to elsewhere: what is on the page is written down as it
- * is, with its style, and the flame graph as SVG. Texts stay text: they pass through the
- * document, which escapes them.
+ * The file has no scripts and no external links. It contains the page as shown, with its styles,
+ * and the flame graph as SVG. Texts stay text: the document escapes them.
  */
 
 import { h } from "./dom.js";
@@ -15,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const STYLES = ["base.css", "requests.css", "trace.css", "profile.css"];
 const WIDTH = 1200;
 const ROW = 20;
-const LEAST = 0.001; // narrower frames are left out
+const LEAST = 0.001; // narrower frames are omitted
 
 /**
  * @param {object} page
@@ -36,8 +35,8 @@ export async function htmlFile({ title, head, notice, trace, view }) {
       h("details", {}, h("summary", {}, "With all frames of libraries"), picture(view, view.tree)),
       still(view.table.element)),
     h("p", { class: "about" }, `Saved ${new Date().toISOString()} from ${location.origin}.`));
-  // The document escapes what others sent; the rest is ours. A second document would not do:
-  // it has this page's policy, which forbids a style element.
+  // The document escapes untrusted text. A second document cannot be used: it would inherit this
+  // page's policy, which forbids style elements.
   const name = document.createElement("title");
   name.textContent = title;
   return new Blob([
@@ -57,7 +56,7 @@ svg.graph .own text { fill: var(--own-ink); font-weight: 600; }
 `;
 
 /**
- * A copy that nobody can operate.
+ * A copy without controls.
  *
  * @param {Element} element
  */

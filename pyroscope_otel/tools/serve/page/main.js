@@ -1,4 +1,4 @@
-/** Starts the page, and shows what the address says. */
+/** Starts the page, and shows what the address asks for. */
 
 import { ask, listen, Refused, Unreachable } from "./api.js";
 import { parse, withView } from "./address.js";
@@ -12,7 +12,7 @@ import { openRoute } from "./route.js";
 import { openRoutes } from "./routes.js";
 
 /**
- * A page that is shown.
+ * The current page.
  *
  * @typedef {object} Page
  * @property {string} title
@@ -21,13 +21,13 @@ import { openRoutes } from "./routes.js";
  */
 
 /**
- * What a page may use.
+ * The environment of a page.
  *
  * @typedef {object} Surroundings
- * @property {HTMLElement} main where it shows itself
+ * @property {HTMLElement} main the element for its contents
  * @property {AbortSignal} signal aborted when the page is left
- * @property {(changes: Record<string, string | null>, step?: boolean) => void} setView keeps a
- *   view in the address; a step is one that Back undoes
+ * @property {(changes: Record<string, string | null>, step?: boolean) => void} setView stores a
+ *   view in the address; Back undoes a step
  */
 
 /** @type {Record<string, (place: import("./address.js").Place, around: Surroundings) => Promise<Page>>} */
@@ -68,7 +68,7 @@ async function go() {
     const page = await open(place, { main, signal: leave.signal, setView });
     if (leave.signal.aborted) return;
     mine.page = page;
-    // The view may have changed while the page was on its way.
+    // The view may have changed while the page was loading.
     const now = parse(location.hash);
     if (now.key === place.key && now.params.toString() !== place.params.toString()) page.update?.(now);
     document.title = `${page.title} – pyroscope-otel`;
@@ -78,7 +78,7 @@ async function go() {
   }
   main.setAttribute("aria-busy", "false");
   main.setAttribute("data-address", location.hash);
-  // Coming from another page, the reader starts at the top of this one, or where they left it.
+  // After a change of page, start at the top, or where the reader left this page.
   if (!first) main.focus({ preventScroll: true });
   scrollTo(0, history.state?.scrolled ?? 0);
 }
@@ -89,7 +89,7 @@ function showError(error) {
   if (error instanceof Refused && error.status === 404) {
     fill(main, message("Not found", [
       sentence(error.message),
-      "It may have gone: the server keeps a limited time and size, oldest first out.",
+      "It may have been deleted: the server keeps data for a limited time and up to a limited size.",
     ], { href: "#/", text: "All requests" }));
   } else if (error instanceof Refused) {
     fill(main, message("The server refused", [sentence(error.message)], { href: "#/", text: "All requests" }));
@@ -97,12 +97,12 @@ function showError(error) {
     fill(main, message("No answer from the server", [
       "Is it still running? Start it again with:",
       h("code", { class: "block" }, "pyroscope-otel serve"),
-      "This page goes on when it is back.",
+      "This page continues when the server is back.",
     ]));
     if (shown) shown.key = "failed";
   } else {
     console.error(error);
-    fill(main, message("This page has a mistake", ["What it was is on the browser's console."], { href: "#/", text: "All requests" }));
+    fill(main, message("This page has a bug", ["The browser's console shows the error."], { href: "#/", text: "All requests" }));
   }
 }
 
@@ -124,7 +124,7 @@ async function showFoot() {
   fill(foot,
     h("p", {}, `Version ${status.version}. ${count(status.requests, "request")}, ${count(status.spans, "span")}, `,
       `${stored(status.stored_bytes)}; kept for ${period(status.bound.keep_seconds)} or ${stored(status.bound.max_bytes)}.`),
-    h("p", {}, "A server for development, on your own machine: no users, no passwords, no long memory."));
+    h("p", {}, "A development server for your own machine: no users, no passwords, no long-term storage."));
 }
 
 /** @param {boolean} up */
@@ -166,6 +166,6 @@ addEventListener("click", (event) => {
   if (/** @type {Element} */ (event.target).closest?.("a[href^='#']")) keepScroll();
 }, true);
 addEventListener("popstate", go);
-addEventListener("hashchange", go); // not every browser has a popstate for it
+addEventListener("hashchange", go); // not every browser fires popstate for it
 go();
 listen(changed, showConnection);

@@ -1,15 +1,15 @@
 /**
- * What a flame graph's widths can be: the API's `type`, and how its values are written.
+ * The measures that a flame graph can show: the API's `type`, and the format of the values.
  *
  * @typedef {object} Measure
  * @property {string} type
- * @property {string} suffix how its fields in the API's answers end
- * @property {string} group the tab it is under
- * @property {string} width what a frame's width is
- * @property {string} own what a function has of it by itself
- * @property {number} least the smallest difference worth a word
+ * @property {string} suffix the suffix of its fields in the API
+ * @property {string} group its tab
+ * @property {string} width what the width of a frame means
+ * @property {string} own what a function's own value is called
+ * @property {number} least the smallest difference worth showing
  * @property {(value: number) => string} text
- * @property {(value: number) => string} cell in a table, which says what is measured
+ * @property {(value: number) => string} cell in a table, where the header names the unit
  */
 
 import { bytes, cpu, estimate } from "./format.js";
@@ -27,8 +27,8 @@ export const MEASURES = [
 export const CPU = MEASURES[0];
 
 /**
- * @param {string | null} type as it stands in the address
- * @returns {Measure} CPU time where it is none
+ * @param {string | null} type from the address
+ * @returns {Measure} CPU time if the type is unknown
  */
 export function measureOf(type) {
   return MEASURES.find((measure) => measure.type === type) ?? CPU;
@@ -39,7 +39,7 @@ export function measureOf(type) {
  *
  * @param {Measure} measure
  * @param {number} value
- * @param {(value: number) => string} [write] how it is written
+ * @param {(value: number) => string} [write] the format
  */
 export function change(measure, value, write = measure.text) {
   const text = write(Math.abs(value));

@@ -11,13 +11,13 @@ export class ProfilePanel {
   /**
    * @param {object} options
    * @param {string} options.title of the panel
-   * @param {string} options.name what the graphs are of
+   * @param {string} options.name the subject of the graphs
    * @param {(measure: Measure) => Promise<any>} options.ask for a graph
    * @param {(node: any, measure: Measure) => import("./flame_tree.js").Frame} options.tree of a graph's root
-   * @param {(measure: Measure) => Node} options.missing what is said where a graph has nothing
+   * @param {(measure: Measure) => Node} options.missing the message for an empty graph
    * @param {(frame: import("./flame_tree.js").Frame, measure: Measure) => Promise<any>} options.source
-   * @param {(graph: any, measure: Measure) => any} [options.above] what stands above the graph
-   * @param {(measure: Measure) => any} [options.below] what stands below the graph
+   * @param {(graph: any, measure: Measure) => any} [options.above] shown above the graph
+   * @param {(measure: Measure) => any} [options.below] shown below the graph
    * @param {[string, string]} [options.sides] of a difference
    * @param {import("./main.js").Surroundings} options.around
    */
@@ -43,7 +43,7 @@ export class ProfilePanel {
   }
 
   /**
-   * Show what the address says, from the server's present state.
+   * Load the current data, and show the view in the address.
    *
    * @param {URLSearchParams} params
    */
@@ -51,7 +51,7 @@ export class ProfilePanel {
     const measure = measureOf(params.get("type"));
     this.measure = measure;
     const graph = await this.ask(measure);
-    // Another one may have been chosen meanwhile.
+    // Another measure may have been chosen meanwhile.
     if (this.around.signal.aborted || measure !== this.measure) return;
     this.showTabs();
     const root = this.tree(graph.root, measure);
@@ -99,7 +99,7 @@ export class ProfilePanel {
   /** @param {Measure} measure */
   async choose(measure) {
     if (measure === this.measure) return;
-    // A way through one tree leads nowhere in another.
+    // A path in one tree is meaningless in another.
     this.around.setView({ type: measure === CPU ? null : measure.type, zoom: null, open: null, function: null }, true);
     await this.load(new URLSearchParams(location.hash.split("?")[1] ?? ""));
     const pressed = [...this.tabs.querySelectorAll("[aria-pressed=true]")];

@@ -1,4 +1,4 @@
-/** A flame graph with what belongs to it: search, folding, a frame's details, functions. */
+/** A flame graph with its search, folding, frame details and function table. */
 
 import { fill, h } from "./dom.js";
 import { describe, hint, showFrame } from "./frame_details.js";
@@ -16,24 +16,24 @@ export class ProfileView {
   /**
    * @param {object} options
    * @param {Frame} options.root
-   * @param {string} options.name what the graph is of
+   * @param {string} options.name the subject of the graph
    * @param {import("./measures.js").Measure} options.measure
    * @param {(frame: Frame) => Promise<any>} options.source asks for a function's source
-   * @param {[string, string]} [options.sides] of a difference: what its left and right are called
+   * @param {[string, string]} [options.sides] of a difference: the names of its sides
    * @param {import("./main.js").Surroundings["setView"]} options.setView
    * @param {AbortSignal} options.signal
    */
   constructor({ root, name, measure, source, sides, setView, signal }) {
     this.measure = measure;
     this.tree = { ...root, name };
-    this.whole = this.tree; // what is drawn of it: all, or what one function calls
+    this.whole = this.tree; // the drawn part: the whole tree, or the callees of one function
     this.name = name;
     this.sides = sides ?? ["left", "right"];
     this.setView = setView;
     this.folded = true;
     /** @type {Set<string>} */
     this.opened = new Set();
-    this.of = ""; // whose callers and callees are shown
+    this.of = ""; // the function with its callers and callees shown
     const tone = tones(this.tree);
     this.tone = tone;
     const graph = { measure, signal, tone, describe: (/** @type {Frame} */ frame) => describe(frame, this.scale()) };
@@ -80,7 +80,7 @@ export class ProfileView {
     return { whole: this.tree, measure: this.measure, sides: this.sides };
   }
 
-  /** Show what the address says. @param {URLSearchParams} params */
+  /** Show the view in the address. @param {URLSearchParams} params */
   apply(params) {
     const folded = params.get("fold") !== "0";
     const opened = new Set((params.get("open") ?? "").split(".").filter(Boolean));
@@ -116,7 +116,7 @@ export class ProfileView {
         h("h3", {}, "What it calls"));
       this.callers.setTree(parts.callers, `Callers of ${name}. ${keys}`);
     } else fill(this.above);
-    // What a library function calls is what one wants to see of it.
+    // Do not fold the callees of a library function: they are what the reader asked for.
     const folds = this.folded && (!parts || parts.callees.own);
     this.graph.setTree(folds ? foldLibraries(this.whole, this.opened) : this.whole, `Flame graph of ${this.name}. ${keys}`);
     this.fold.setAttribute("aria-pressed", String(this.folded));
@@ -279,7 +279,7 @@ export class ProfileView {
   /** Go to the widest frame of a function. @param {Frame} entry */
   go(entry) {
     if (this.of) this.focusOn("");
-    if (this.widest(entry) < 0) this.toggleFold(); // it is in a folded frame
+    if (this.widest(entry) < 0) this.toggleFold(); // the function is folded
     const best = this.widest(entry);
     const { layout } = this.graph;
     if (!layout.holds(this.graph.zoomed, best)) this.zoom(0, false);

@@ -1,4 +1,4 @@
-/** A request: the waterfall of its trace, and beside it the flame graph of each local root. */
+/** The page of a request: the waterfall of its trace beside the flame graph of each local root. */
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
@@ -132,16 +132,16 @@ class RequestPage {
     save(blob, `request-${this.id}.html`);
   }
 
-  /** How CPU time is taken: this request's, or without samples its service's. */
+  /** How the CPU time of this request was measured, or without samples that of its service. */
   from() {
     return this.trace.request.cpu_from ?? this.trace.profiler.cpu_from;
   }
 
-  /** Where the CPU time does not fit the duration, that stands above everything. */
+  /** If the CPU time does not fit the duration, a notice above everything says so. */
   misfit() {
     const found = misfit(this.trace.request, this.trace.spans, this.from());
     const text = found?.text.map((each) => h("p", {}, each));
-    // What is odd stands there whole; what is usual, such as waiting, is a line to be opened.
+    // An odd mismatch is shown in full. A common one, such as waiting, is collapsed to a line.
     return found && h("aside", { class: "notice", "data-finding": found.id },
       found.id === "over" ? [h("h2", {}, found.title), text] : h("details", {}, h("summary", {}, found.title), text));
   }
@@ -156,7 +156,7 @@ class RequestPage {
           h("span", { class: "quiet" }, `${profile.service}, ${profile.cpu_ns === null ? "no sample" : cpu(profile.cpu_ns)}`)))));
   }
 
-  /** More of this request may have arrived: its samples come after its spans. */
+  /** Check for new data of this request: its samples arrive after its spans. */
   async changed() {
     if (this.asking) return;
     this.asking = true;
@@ -164,8 +164,8 @@ class RequestPage {
       const trace = await ask(`requests/${this.id}`, {}, this.around.signal);
       if (this.around.signal.aborted || same(trace, this.trace)) return;
       if (this.panel?.view) {
-        // Somebody is reading: nothing is exchanged under their eyes.
-        fill(this.notice, h("p", { class: "notice" }, "More of this request has arrived. ",
+        // Do not replace the graph while the reader looks at it.
+        fill(this.notice, h("p", { class: "notice" }, "New data of this request has arrived. ",
           h("button", { type: "button", on: { click: () => this.load() } }, "Show it")));
       } else await this.load();
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Requests as the rows of a table: in the list, on a route's page, in a choice. */
+/** A table of requests, for the list, the page of a route, and the choice of a comparison. */
 
 import { requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
@@ -7,7 +7,7 @@ import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
 
-/** @type {[string, string, string?][]} name, class, and what it is sorted by */
+/** @type {[string, string, string?][]} name, class, and sort order */
 const COLUMNS = [
   ["Time", "", "start"], ["Service", ""], ["Route", ""], ["Status", ""], ["Duration", "number", "duration"],
   ["CPU", "number", "cpu"], ["Allocated", "number memory", "allocated"], ["CPU in the duration", "share"],
@@ -16,15 +16,15 @@ const COLUMNS = [
 /**
  * A table that is filled row by row.
  *
- * A row's bar is as long as the request took, beside the longest of the table; its dark
- * part is the CPU time that was sampled. What is light was waiting, or not seen.
+ * The length of a bar is the request's duration, relative to the longest in the table. The dark
+ * part is its CPU time. The light part was spent waiting, or was not sampled.
  */
 export class RequestTable {
   /**
    * @param {object} [options]
-   * @param {(request: Request) => string} [options.link] where a row leads
+   * @param {(request: Request) => string} [options.link] the link of a row
    * @param {string} [options.label]
-   * @param {(sort: string) => void} [options.onSort] what sorts the rows; without, nothing can
+   * @param {(sort: string) => void} [options.onSort] sorts the rows; without it, they have one order
    */
   constructor({ link = (request) => requestAddress(request.profile_id), label = "Requests", onSort } = {}) {
     this.link = link;
@@ -48,7 +48,7 @@ export class RequestTable {
   }
 
   /**
-   * Add below what is there.
+   * Add rows at the bottom.
    *
    * @param {Request[]} requests
    */
@@ -62,7 +62,7 @@ export class RequestTable {
   }
 
   /**
-   * Add above what is there.
+   * Add rows at the top.
    *
    * @param {Request[]} requests newest first
    */
@@ -81,10 +81,10 @@ export class RequestTable {
   }
 
   /**
-   * Show anew what has changed in rows that are there.
+   * Update the rows of requests that have changed.
    *
    * @param {Request[]} requests
-   * @returns {Request[]} those that are not there
+   * @returns {Request[]} those without a row
    */
   refresh(requests) {
     const unknown = requests.filter((request) => !this.rows.has(request.profile_id));
@@ -92,7 +92,7 @@ export class RequestTable {
       const entry = this.rows.get(request.profile_id);
       if (!entry || JSON.stringify(entry.request) === JSON.stringify(request)) continue;
       entry.request = request;
-      // The link stays the same element: it may have the focus.
+      // Keep the link element, as it may have the focus.
       const fresh = this.make(request);
       [...entry.row.children].forEach((cell) => {
         if (!cell.contains(document.activeElement)) cell.replaceWith(fresh.children[0]);
@@ -144,7 +144,7 @@ export class RequestTable {
       longest = Math.max(longest, request.duration_ns);
       memory ||= request.alloc_bytes !== null;
     }
-    // Where no memory is profiled, nobody looks for it.
+    // Hide the column if no memory is profiled.
     this.scaleName.textContent = this.rows.size ? `CPU in the duration, 0 to ${duration(longest)}` : "CPU in the duration";
     this.element.classList.toggle("without-memory", !memory);
     this.about.textContent = inShort([...this.rows.values()].map(({ request }) => request.cpu_from));
@@ -171,7 +171,7 @@ function timeBar(request) {
   const over = isOver(request);
   const called = names(request.cpu_from).share;
   const text = request.cpu_ns === null ? "no sample" : `${share(request.cpu_ns, request.duration_ns)} ${called}`;
-  const why = over ? `${text}: more than its root span took. Its page says why` : text;
+  const why = over ? `${text}: more than its root span took. Its page explains why` : text;
   return h("span", { class: `timebar${over ? " over" : ""}`, role: "img", "aria-label": why, title: why },
     h("span", { style: { "inline-size": `${100 * part}%` } }));
 }

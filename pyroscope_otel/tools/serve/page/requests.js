@@ -1,4 +1,4 @@
-/** The list of recent requests, live as they arrive. */
+/** The list of recent requests, updated live. */
 
 import { ask, Refused, Unreachable } from "./api.js";
 import { parse } from "./address.js";
@@ -8,7 +8,7 @@ import { count } from "./format.js";
 import { RequestTable } from "./request_table.js";
 
 const PAGE = 50;
-const MOST = 400; // rows; more would only slow the page down
+const MOST = 400; // rows; more would slow the page down
 
 const FILTERS = ["text", "service", "route", "min_ms", "max_ms", "status", "last", "since_ms", "until_ms"];
 const PERIODS = [["1", "last minute"], ["5", "last 5 minutes"], ["15", "last 15 minutes"], ["60", "last hour"]];
@@ -42,8 +42,8 @@ class RequestList {
     this.live = true;
     this.asking = false;
     this.again = false;
-    this.missing = ""; // what is said about it
-    this.whole = false; // nothing is missing
+    this.missing = ""; // the message that is shown
+    this.whole = false; // whether nothing is missing
     this.table = new RequestTable({ onSort: (sort) => this.sort(sort) });
     this.notice = h("div");
     this.controls = this.makeControls();
@@ -119,7 +119,7 @@ class RequestList {
     this.whole = finding === null && !none;
     const filtered = FILTERS.some((name) => this.params.get(name));
     const started = status.requests > 0;
-    // Redrawn only when it says something else: somebody may be reading or copying it.
+    // Redraw only if the message changes: the reader may be copying from it.
     const state = `${finding?.id} ${none} ${filtered} ${started}`;
     if (state === this.missing) return;
     this.missing = state;
@@ -128,15 +128,15 @@ class RequestList {
       none && !started && finding && showFinding(finding),
       none && started && h("section", { class: "message", "data-finding": "filtered" },
         h("h2", {}, filtered ? "No request matches" : "No request"),
-        h("p", {}, `Of ${count(status.requests, "stored request")} none is like that.`),
+        h("p", {}, `None of ${count(status.requests, "stored request")} matches.`),
         filtered && h("p", {}, h("a", { href: "#/" }, "Clear the filters"))));
     this.controls.hidden = !started;
     this.table.element.hidden = none;
   }
 
   /**
-   * Do what needs the server. That it is gone is said at the top of the page, and the list
-   * stays as it is.
+   * Run an action that needs the server. If the server is gone, the top of the page says so, and
+   * the list stays as it is.
    *
    * @param {() => Promise<void>} action
    */
@@ -160,7 +160,7 @@ class RequestList {
     options(this.service, "All services", pairs(services), service);
     options(this.route, "All routes", pairs(names), route);
     const status = this.params.get("status") ?? "";
-    // One that is only in the address, such as 404, has to be there to be chosen.
+    // Add an option for a status from the address, such as 404.
     const more = status && !STATUSES.some(([value]) => value === status) ? [[status, status]] : [];
     options(this.status, "All", [...STATUSES, ...more], status);
     const range = this.params.has("since_ms") || this.params.has("until_ms");
@@ -171,7 +171,7 @@ class RequestList {
     }
   }
 
-  /** The reader has set a filter. */
+  /** Apply the filters that the reader has set. */
   chosen() {
     const value = (/** @type {any} */ label) => label.querySelector("select, input").value;
     const service = value(this.service);
@@ -199,7 +199,7 @@ class RequestList {
   async reload() {
     const params = this.params;
     const [answer, status] = await Promise.all([this.ask(), ask("status", {}, this.around.signal)]);
-    // Another filter may have been set meanwhile: its answer is the one to show.
+    // Ignore the response if another filter has been set meanwhile.
     if (params === this.params) this.show(answer, status);
   }
 
@@ -216,7 +216,7 @@ class RequestList {
     this.more.disabled = false;
   }
 
-  /** The server has something new: at most one question at a time. */
+  /** Load what is new, with at most one query at a time. */
   async changed() {
     if (this.asking) {
       this.again = true;
@@ -232,7 +232,7 @@ class RequestList {
 
   async refresh() {
     const params = this.params;
-    // Once nothing is missing, it need not be looked for with every request that comes.
+    // Once nothing is missing, do not check again with every request.
     const [answer, status] = await Promise.all([
       this.ask(), this.whole ? null : ask("status", {}, this.around.signal),
     ]);
@@ -254,7 +254,7 @@ class RequestList {
     if (fresh.length === 0) this.setPending(0);
     else if (this.mayMove()) {
       const gap = fresh.length === answer.requests.length;
-      // A span that took long arrives after later ones: it belongs further down.
+      // A long span arrives after spans that started later, so it belongs further down.
       const inOrder = fresh.every((request) => request.start_ms >= newest);
       if (gap || !inOrder || this.table.rows.size > MOST) {
         this.table.replace(answer.requests);
@@ -267,7 +267,7 @@ class RequestList {
   }
 
   /**
-   * In another order than time's, what is new can be anywhere.
+   * Update a list that is not sorted by time, in which new rows can be anywhere.
    *
    * @param {any} answer
    * @param {any} status
@@ -291,13 +291,13 @@ class RequestList {
     return this.routes.some((/** @type {any} */ each) => each.service === request.service && each.route === request.route);
   }
 
-  /** Whether rows may move without taking the page from under the reader's eyes or pointer. */
+  /** Whether rows may move without disturbing the reader. */
   mayMove() {
     const table = this.table.element;
     return this.live && scrollY < 8 && !table.matches(":hover") && !table.contains(document.activeElement);
   }
 
-  /** @param {number} number requests that have arrived and are not shown */
+  /** @param {number} number new requests that are not shown yet */
   setPending(number) {
     this.arrived.hidden = number === 0;
     this.arrived.textContent = `${number >= PAGE ? `${PAGE} or more new requests` : count(number, "new request")} ↑`;

@@ -1,4 +1,4 @@
-/** A route: the merged flame graph of its requests, and the requests. */
+/** The page of a route: the merged flame graph of its requests, and the requests. */
 
 import { ask, askSource } from "./api.js";
 import { address, differenceAddress, requestAddress } from "./address.js";
@@ -57,7 +57,7 @@ export async function openRoute(place, around) {
 }
 
 /**
- * Bars of requests by their duration. Their bounds grow by the same factor.
+ * A histogram of durations. The bounds of the bars are a geometric series.
  *
  * @param {{from_ns: number, to_ns: number, requests: number, errors: number}[]} bars
  * @param {string} service
@@ -65,7 +65,7 @@ export async function openRoute(place, around) {
  */
 function histogram(bars, service, route) {
   const most = Math.max(1, ...bars.map((bar) => bar.requests));
-  // A few bars would be walls.
+  // A few bars would be too wide.
   return h("div", { class: "histogram", style: { "max-inline-size": `${120 * bars.length}px` } },
     h("ol", {}, bars.map((bar) => {
       const range = `${duration(bar.from_ns)} to ${duration(bar.to_ns)}`;
@@ -84,9 +84,9 @@ function histogram(bars, service, route) {
 }
 
 /**
- * Which bars have their upper bound below them: the first, the last, and some between.
+ * The bars with a label for their upper bound: the first, the last, and some between.
  *
- * @param {number} bars how many there are
+ * @param {number} bars the number of bars
  */
 function marks(bars) {
   return [...new Set([0, 1 / 3, 2 / 3, 1].map((part) => Math.round(part * (bars - 1))))];
@@ -95,5 +95,5 @@ function marks(bars) {
 function noSample() {
   return h("div", { class: "message small", "data-finding": "no-samples" },
     h("h3", {}, "No sample hit this route"),
-    h("p", {}, "Its requests are too short, wait rather than burn CPU time, or their profiles have not been uploaded yet (every 10 seconds)."));
+    h("p", {}, "Its requests are too short, they wait rather than use the CPU, or their profiles have not been uploaded yet (every 10 seconds)."));
 }

@@ -1,4 +1,4 @@
-/** All routes: where the CPU time of a service goes, before one looks at a request. */
+/** The page of all routes, which shows where a service spends its CPU time. */
 
 import { ask } from "./api.js";
 import { address, differenceAddress, requestAddress, routeAddress } from "./address.js";
@@ -90,7 +90,7 @@ export async function openRoutes(place, around) {
   fill(around.main,
     h("h1", {}, "Routes"),
     routes.length === 0 && (finding ? showFinding(finding) : message("No route", ["No request is stored."])),
-    routes.length > 0 && h("p", { class: "lead" }, "All stored requests. A route opens its merged flame graph, its slowest request the difference against the usual."),
+    routes.length > 0 && h("p", { class: "lead" }, "All stored requests. A route opens its merged flame graph. Its slowest request opens the difference from the usual profile."),
     routes.length > 0 && h("div", { class: "scroll" },
       h("table", { class: "routes", role: "table", "aria-label": "Routes" }, h("thead", { role: "rowgroup" }, head), body)));
   return { title: "Routes", update: (next) => show(sortOf(next.params)) };

@@ -1,4 +1,4 @@
-/** The source lines of a function, with what was measured on each, and the way to an editor. */
+/** The source lines of a function with their values, and a link to an editor. */
 
 import { fill, h } from "./dom.js";
 import { identity } from "./flame_tree.js";
@@ -13,7 +13,7 @@ const EDITORS = {
   "Sublime Text": "subl://open?url=file://{file}&line={line}",
   Zed: "zed://file/{file}:{line}",
 };
-// What a browser opens itself would be a request, or code.
+// The browser would open these itself: as a request, or as code.
 const FORBIDDEN = /^(https?|javascript|data|blob|vbscript|file|about|ftp|wss?|view-source):/i;
 
 export class SourceView {
@@ -47,7 +47,7 @@ export class SourceView {
       try {
         found = await this.ask(frame);
       } catch {
-        return; // the rest of the page says that the server is gone
+        return; // the top of the page says that the server is gone
       }
       this.known.set(key, found);
     }
@@ -60,7 +60,7 @@ export class SourceView {
     const most = Math.max(1, ...found.lines.map((/** @type {any} */ line) => line[`total_${suffix}`] ?? 0));
     fill(this.element,
       h("div", { class: "source-head" }, h("b", {}, "Source"), found.path && editor(found.path, found.line)),
-      found.reason && h("p", { class: "quiet" }, `Its lines are not shown: ${found.reason}.`),
+      found.reason && h("p", { class: "quiet" }, `Its lines cannot be shown: ${found.reason}.`),
       h("table", { class: "lines", tabindex: "0", "aria-label": `Source of ${found.function}` }, h("tbody", {},
         found.lines.map((/** @type {any} */ line) => {
           const total = line[`total_${suffix}`];
@@ -79,7 +79,7 @@ export class SourceView {
 }
 
 /**
- * A link that opens a file in the reader's editor, and the choice of which that is.
+ * A link that opens a file in the reader's editor, and a choice of editors.
  *
  * @param {string} file
  * @param {number} line
@@ -106,7 +106,7 @@ function editor(file, line) {
     try {
       localStorage.setItem(KEY, value);
     } catch {
-      // Not allowed here: it holds until the page is left.
+      // Storage is not allowed: keep the choice until the page is left.
     }
     const path = file.split("/").map(encodeURIComponent).join("/");
     link.href = value.replaceAll("{file}", () => path.replace(/^\//, value.includes("file/{file}") ? "" : "/")).replaceAll("{line}", String(line));

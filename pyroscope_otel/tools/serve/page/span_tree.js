@@ -1,11 +1,10 @@
 /**
- * The spans of a trace in the order of their tree.
+ * Orders the spans of a trace as a tree.
  *
- * What was received may lack parents, name a parent twice or go in circles; every span
- * comes out once.
+ * Received spans may lack parents, share ids or form cycles. Every span appears exactly once.
  *
- * Siblings that do the same many times, such as a query for each item of a list, are in a
- * group: a row of its own above theirs.
+ * Many equal siblings, such as a query for each item of a list, form a group, which has a row of
+ * its own above theirs.
  *
  * @typedef {object} Row
  * @property {string} id the span's, or the group's
@@ -17,7 +16,7 @@
  *
  * @typedef {object} Group
  * @property {import("./api.js").Span[]} spans in the order of their starts
- * @property {number} total_ns of their durations
+ * @property {number} total_ns the sum of their durations
  */
 
 const REPEATED = 5; // siblings that make a group
@@ -65,7 +64,7 @@ export function spanTree(spans) {
 }
 
 /**
- * Siblings, with those that do the same in groups. A group stands where its first span does.
+ * Siblings, with equal ones in groups. A group is at the position of its first span.
  *
  * @param {import("./api.js").Span[]} spans
  * @param {string} parent
@@ -93,13 +92,13 @@ function entries(spans, parent, level) {
   return found;
 }
 
-/** What a span does: its name, and the statement if it is a query. @param {import("./api.js").Span} span */
+/** The work of a span: its name, and the statement of a query. @param {import("./api.js").Span} span */
 function work(span) {
   return JSON.stringify([span.service, span.kind, span.name, statement(span)]);
 }
 
 /**
- * The statement of a query, by the newer conventions or the older.
+ * The statement of a query, from the newer or the older attribute.
  *
  * @param {import("./api.js").Span} span
  * @returns {string}
@@ -110,7 +109,7 @@ export function statement(span) {
 }
 
 /**
- * From when to when a trace goes, in ms since the epoch.
+ * The start and end of a trace, in ms since the epoch.
  *
  * @param {import("./api.js").Span[]} spans
  */

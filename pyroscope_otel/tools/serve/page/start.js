@@ -1,17 +1,17 @@
-/** How an application's first request gets here: a tab for each way. */
+/** Instructions for sending a first request, with a tab for each way. */
 
 import { codeBlock, fill, h } from "./dom.js";
 
 /**
- * @typedef {(string | {code: string})[]} Steps a sentence, and the code that goes with it
+ * @typedef {(string | {code: string})[]} Steps sentences, each followed by its code
  */
 
-// Some CPU time to be seen.
+// A handler that uses some CPU time.
 const HANDLER = "\n\n\n@app.get(\"/work\")\ndef work():\n    return str(sum(range(20_000_000)))";
 
 /**
- * @param {string} profiles where agents push to
- * @param {string} traces where exporters send to
+ * @param {string} profiles the address for agents
+ * @param {string} traces the address for exporters
  */
 export function waysToStart(profiles, traces) {
   const environment = `export PYROSCOPE_SERVER_ADDRESS=${profiles}\nexport OTEL_EXPORTER_OTLP_ENDPOINT=${traces}`;
@@ -54,7 +54,7 @@ export function waysToStart(profiles, traces) {
     ["Without code", [
       "In a checkout of pyroscope-otel, in the application's environment, with its framework in place of flask:",
       { code: "pip install '.[flask,otlp]' opentelemetry-distro flask" },
-      "Start it through OpenTelemetry's command, which would send over gRPC, and metrics and logs as well:",
+      "Start it with OpenTelemetry's command. By default, that would use gRPC, and also send metrics and logs:",
       { code: `export OTEL_SERVICE_NAME=shop\n${environment}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nexport OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none\nopentelemetry-instrument flask --app app run` },
     ]],
   ];

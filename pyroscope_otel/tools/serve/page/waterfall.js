@@ -1,4 +1,4 @@
-/** The spans of a trace as a tree beside their bars in time. */
+/** The spans of a trace as a tree, beside their bars on a timeline. */
 
 import { requestAddress } from "./address.js";
 import { copyButton, fill, h } from "./dom.js";
@@ -12,7 +12,7 @@ export class Waterfall {
    * @param {object} options
    * @param {import("./api.js").Span[]} options.spans
    * @param {{profile_id: string, cpu_ns: number | null}[]} options.profiles
-   * @param {string} options.profileId of the request whose page this is
+   * @param {string} options.profileId of the request on this page
    * @param {(spanId: string) => void} options.onSelect
    */
   constructor({ spans, profiles, profileId, onSelect }) {
@@ -37,7 +37,7 @@ export class Waterfall {
     this.element = h("div", { class: "waterfall" }, this.scale(), this.tree, this.details);
   }
 
-  /** A few times along the top. */
+  /** The time scale along the top. */
   scale() {
     const whole = (this.extent.to - this.extent.from) * 1e6;
     return h("div", { class: "scale", "aria-hidden": "true" }, h("span"), h("span", { class: "ticks" },
@@ -117,7 +117,7 @@ export class Waterfall {
     item.setAttribute("aria-selected", "true");
     item.setAttribute("tabindex", "0");
     if (item.hidden) {
-      // Chosen by the address, inside a closed row.
+      // The address may choose a span inside a closed row.
       for (let each = row.parent; each; each = this.byId.get(each)?.parent ?? null) this.closed.delete(each);
       this.hide();
     }
@@ -137,7 +137,7 @@ export class Waterfall {
     this.hide();
   }
 
-  /** Hide what is below closed rows. */
+  /** Hide the rows below closed rows. */
   hide() {
     /** @type {Set<string>} */
     const hidden = new Set();
@@ -214,7 +214,7 @@ function attributes(values) {
   if (!entries.length) return null;
   return h("dl", { class: "attributes" }, entries.map(([name, value]) => {
       const text = typeof value === "string" ? value : JSON.stringify(value);
-      // A traceback needs the width.
+      // A traceback needs the full width.
       const long = text.includes("\n");
       return [h("dt", { class: long ? "long" : null }, name), h("dd", { class: long ? "long" : null, tabindex: long ? "0" : null }, text)];
     }));
