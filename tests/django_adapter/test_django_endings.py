@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import gc
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
-from asgiref.sync import sync_to_async
-from django import VERSION
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.test import override_settings
 
+from tests.django_adapter.django_bodies import (
+    CLOSED_BODIES,
+    check,
+    each_body,
+    streaming,
+    streaming_async,
+)
 from tests.django_adapter.django_project import (
     OF_OURS,
     contrib_above,
-    contrib_around,
     contrib_below,
     each_of,
     each_variant,
@@ -34,7 +34,6 @@ from tests.support.asgi_server import LIFESPAN, http, websocket
 from tests.support.asgi_server import Exchange as AsgiExchange
 from tests.support.endings import Table
 from tests.support.journal import AppError, AppExit, raises_just
-from tests.support.span_profiles import profile_of_span
 from tests.support.wsgi_server import Exchange as WsgiExchange
 from tests.support.wsgi_server import environ
 
@@ -44,100 +43,6 @@ ending = Table(
 
 # Django says that it has to convert one kind of iterator into the other.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
-
-
-# Bodies.
-
-
-def generator(journal, error=None):
-    journal.note_in_pool()
-    try:
-        for _ in range(3):
-            yield b"x"
-            journal.note_in_pool()
-        if error is not None:
-            raise error
-    finally:
-        journal.note_in_pool()
-
-
-class Closed:
-    """An iterable that is closed, and whose chunks somebody else makes."""
-
-    def __init__(self, journal, error=None):
-        self._journal = journal
-        self._chunks = generator(journal, error)
-
-    def __iter__(self):
-        return self._chunks
-
-    def close(self):
-        self._journal.note_in_close()
-        self._chunks.close()
-
-
-async def async_generator(journal, error=None):
-    journal.note_in_pool()
-    for _ in range(3):
-        yield b"x"
-        await asyncio.sleep(0)
-        journal.note_in_pool()
-        await sync_to_async(journal.note_in_pool)()
-        journal.note()
-    if error is not None:
-        raise error
-
-
-class AsyncIterator:
-    """An async iterator that is no generator, and is closed."""
-
-    def __init__(self, journal, error=None):
-        self._journal = journal
-        self._chunks = async_generator(journal, error)
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        return await anext(self._chunks)
-
-    def close(self):
-        self._journal.note_in_close()
-
-
-SYNC_BODIES = (generator, Closed)
-CLOSED_BODIES = (Closed, AsyncIterator)
-BODIES = (*SYNC_BODIES, async_generator, AsyncIterator)
-each_body = pytest.mark.parametrize("make_body", BODIES, ids=lambda body: body.__name__)
-
-
-def streaming(journal, make_body, *arguments):
-    """Return a view that answers with this body."""
-
-    def view(request, item):  # noqa: ARG001
-        journal.note_in_pool()
-        return StreamingHttpResponse(make_body(journal, *arguments))
-
-    return view
-
-
-def streaming_async(journal, make_body, *arguments):
-    view = streaming(journal, make_body, *arguments)
-
-    async def async_view(request, item):
-        return view(request, item)
-
-    return async_view
-
-
-def check(journal, make_body, project):
-    root = journal.check()
-    if make_body not in CLOSED_BODIES:
-        assert journal.ids_in_close == []
-    elif project.of is contrib_around and journal.ids_in_close == [None]:
-        pass  # Contrib's WSGI middleware attaches an empty context to close the body in.
-    else:
-        assert journal.ids_in_close == [format(root.context.span_id, "016x")]
 
 
 @ending("normal")
@@ -341,134 +246,6 @@ def test_body_never_iterated(project, make_body, journal):
     """As for HEAD: a server may ask for the iterator, and take nothing."""
     WsgiExchange(take=0).serve(project(streaming(journal, make_body)).wsgi())
     check(journal, make_body, project)
-
-
-def in_place_of_the_response(get_response):
-    """Middleware that answers something else, as for a conditional request."""
-
-    def middleware(request):
-        get_response(request)
-        return HttpResponse(status=304)
-
-    return middleware
-
-
-@each_of(ours_first, contrib_above)
-@each_server
-@each_body
-def test_a_response_that_nobody_closes(project, serve, make_body, journal):
-    application = project(streaming(journal, make_body))
-    above = [f"{__name__}.in_place_of_the_response", *settings.MIDDLEWARE]
-    with override_settings(MIDDLEWARE=above):
-        assert serve(application) == (304, b"")
-    # Under ASGI it may be in a cycle of asgiref's, or a worker thread drops it a moment later.
-    give_up_at = time.monotonic() + 20
-    while profile_of_span(journal.starts.spans[0]).is_open() and time.monotonic() < give_up_at:
-        gc.collect()
-        time.sleep(0.01)
-    journal.check()
-
-
-class Leaving(AsgiExchange):
-    """A client that is gone once the application says so, or has sent that many chunks."""
-
-    def __init__(self, after_chunks=None):
-        super().__init__({"type": "http.request"})
-        self.has_left = asyncio.Event()
-        self._after_chunks = after_chunks
-
-    async def receive(self):
-        if self._incoming:
-            return await super().receive()
-        await self.has_left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message):
-        await super().send(message)
-        if self._after_chunks is not None and self.body == b"x" * self._after_chunks:
-            self.has_left.set()
-            # As a transport that has seen the end: the next write waits for nobody.
-            await asyncio.sleep(3600)
-
-
-listens_for_disconnects = pytest.mark.skipif(
-    VERSION < (5, 0), reason="Django 4.2 does not notice that a client is gone"
-)
-
-
-@listens_for_disconnects
-@each_of(ours_first, contrib_above, our_other_middleware_around)
-@event_loops.each_loop
-@each_body
-def test_client_disconnects_from_a_stream_under_asgi(project, new_loop, make_body, journal):
-    application = project(streaming(journal, make_body)).asgi()
-
-    async def main():
-        await application(http(), *Leaving(after_chunks=1).ends)
-
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    check(journal, make_body, project)
-
-
-@listens_for_disconnects
-@each_of(ours_first, contrib_above, our_other_middleware_around)
-@event_loops.each_loop
-def test_client_disconnects_while_the_stream_waits(project, new_loop, journal):
-    seen = []
-
-    async def chunks():
-        yield b"x"
-        exchange.has_left.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError as error:
-            journal.note_in_pool()
-            seen.append(error)
-            raise
-
-    async def view(request, item):  # noqa: ARG001
-        return StreamingHttpResponse(chunks())
-
-    application = project(view).asgi()
-
-    async def main():
-        nonlocal exchange
-        exchange = Leaving()
-        await application(http(), *exchange.ends)
-
-    exchange = None
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    assert len(seen) == 1
-    journal.check()
-
-
-@listens_for_disconnects
-@each_variant
-@event_loops.each_loop
-def test_client_disconnects_while_the_view_waits(project, new_loop, journal):
-    seen = []
-
-    async def view(request, item):  # noqa: ARG001
-        journal.note_in_pool()
-        exchange.has_left.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError as error:
-            journal.note_in_pool()
-            seen.append(error)
-            raise
-
-    application = project(view).asgi()
-
-    async def main():
-        nonlocal exchange
-        exchange = Leaving()
-        await application(http(), *exchange.ends)
-
-    exchange = None
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    assert len(seen) == 1
-    journal.check()
 
 
 @ending("lifespan")
