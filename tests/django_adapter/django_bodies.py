@@ -24,7 +24,7 @@ def generator(journal, error=None):
 
 
 class Closed:
-    """An iterable that is closed, and whose chunks somebody else makes."""
+    """An iterable with a `close` method, over a generator's chunks."""
 
     def __init__(self, journal, error=None):
         self._journal = journal
@@ -51,7 +51,7 @@ async def async_generator(journal, error=None):
 
 
 class AsyncIterator:
-    """An async iterator that is no generator, and is closed."""
+    """An async iterator with a `close` method."""
 
     def __init__(self, journal, error=None):
         self._journal = journal
@@ -74,7 +74,7 @@ each_body = pytest.mark.parametrize("make_body", BODIES, ids=lambda body: body._
 
 
 def streaming(journal, make_body, *arguments):
-    """Return a view that answers with this body."""
+    """Return a view that responds with this body."""
 
     def view(request, item):  # noqa: ARG001
         journal.note_in_pool()
@@ -97,6 +97,6 @@ def check(journal, make_body, project):
     if make_body not in CLOSED_BODIES:
         assert journal.ids_in_close == []
     elif project.of is contrib_around and journal.ids_in_close == [None]:
-        pass  # Contrib's WSGI middleware attaches an empty context to close the body in.
+        pass  # Contrib's WSGI middleware closes the body in an empty context.
     else:
         assert journal.ids_in_close == [format(root.context.span_id, "016x")]

@@ -39,7 +39,7 @@ def has_provider():
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 def state():
-    "Whether tracing is set up, the next root span starts the agent, and it runs."
+    "Print which hold: configured, armed (the next root span starts the agent), running."
     words = {
         "configured": has_provider(),
         "armed": agent.AGENT.needed,

@@ -1,4 +1,4 @@
-"""Responses that nobody reads to the end, through the Django app."""
+"""Responses that the client or the server does not read to the end, through the Django app."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.support.asgi_server import Exchange as AsgiExchange
 from tests.support.asgi_server import http
 from tests.support.span_profiles import profile_of_span
 
-# Django says that it has to convert one kind of iterator into the other.
+# Django warns that it converts one kind of iterator into the other.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
 
 
-def in_place_of_the_response(get_response):
-    """Middleware that answers something else, as for a conditional request."""
+def replacing_the_response(get_response):
+    """A middleware that replaces the response, as for a conditional request."""
 
     def middleware(request):
         get_response(request)
@@ -44,12 +44,12 @@ def in_place_of_the_response(get_response):
 @each_of(ours_first, contrib_above)
 @each_server
 @each_body
-def test_a_response_that_nobody_closes(project, serve, make_body, journal):
+def test_response_that_is_never_closed(project, serve, make_body, journal):
     application = project(streaming(journal, make_body))
-    above = [f"{__name__}.in_place_of_the_response", *settings.MIDDLEWARE]
+    above = [f"{__name__}.replacing_the_response", *settings.MIDDLEWARE]
     with override_settings(MIDDLEWARE=above):
         assert serve(application) == (304, b"")
-    # Under ASGI it may be in a cycle of asgiref's, or a worker thread drops it a moment later.
+    # Under ASGI, a reference cycle of asgiref may hold it, or a worker thread for a moment.
     give_up_at = time.monotonic() + 20
     while profile_of_span(journal.starts.spans[0]).is_open() and time.monotonic() < give_up_at:
         gc.collect()
@@ -58,7 +58,7 @@ def test_a_response_that_nobody_closes(project, serve, make_body, journal):
 
 
 class Leaving(AsgiExchange):
-    """A client that is gone once the application says so, or has sent that many chunks."""
+    """A client that leaves when the test sets `has_left`, or after that many chunks."""
 
     def __init__(self, after_chunks=None):
         super().__init__({"type": "http.request"})
@@ -75,12 +75,12 @@ class Leaving(AsgiExchange):
         await super().send(message)
         if self._after_chunks is not None and self.body == b"x" * self._after_chunks:
             self.has_left.set()
-            # As a transport that has seen the end: the next write waits for nobody.
+            # Like a write to a closed transport, this does not return before the cancellation.
             await asyncio.sleep(3600)
 
 
 listens_for_disconnects = pytest.mark.skipif(
-    VERSION < (5, 0), reason="Django 4.2 does not notice that a client is gone"
+    VERSION < (5, 0), reason="Django 4.2 does not notice that a client has left"
 )
 
 

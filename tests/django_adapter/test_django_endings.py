@@ -1,4 +1,4 @@
-"""The table of endings, through the Django app: however a request ends, nothing is left."""
+"""The table of endings for the Django app: nothing is left, however a request ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.django_adapter.django_bodies import (
     streaming_async,
 )
 from tests.django_adapter.django_project import (
-    OF_OURS,
+    BY_US,
     contrib_above,
     contrib_below,
     each_of,
@@ -41,7 +41,7 @@ ending = Table(
     nested_applications="the variants `ours_twice`, `our_other_middleware_around` and others",
 )
 
-# Django says that it has to convert one kind of iterator into the other.
+# Django warns that it converts one kind of iterator into the other.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
 
 
@@ -50,7 +50,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consu
 @each_server_and_loop
 @pytest.mark.parametrize("make_view", [streaming, streaming_async])
 @each_body
-def test_a_streaming_body_is_in_its_requests_profile(project, serve, make_view, make_body, journal):
+def test_streaming_body_is_in_the_profile_of_its_request(
+    project, serve, make_view, make_body, journal
+):
     assert serve(project(make_view(journal, make_body))) == (200, b"xxx")
     check(journal, make_body, project)
 
@@ -58,7 +60,7 @@ def test_a_streaming_body_is_in_its_requests_profile(project, serve, make_view, 
 @each_variant
 @each_server
 @each_body
-def test_a_streaming_body_whoever_makes_the_root_span(project, serve, make_body, journal):
+def test_streaming_body_in_each_variant(project, serve, make_body, journal):
     assert serve(project(streaming(journal, make_body))) == (200, b"xxx")
     check(journal, make_body, project)
 
@@ -78,12 +80,12 @@ def test_exception_in_a_streaming_body(project, serve, make_body, kind, journal)
         assert journal.ids_in_close == [format(root.context.span_id, "016x")]
 
 
-# Exceptions in views and middleware: Django makes responses of them.
+# Exceptions in views and middleware that Django turns into responses.
 
 
 @contextmanager
 def seen_exceptions():
-    """What Django found raised."""
+    """Yield the list of exceptions that Django reports."""
     seen = []
 
     def receive(**_):
@@ -119,7 +121,7 @@ def test_exception_in_the_view(project, serve, is_async, journal):
 
 @each_variant
 @each_server
-def test_exception_with_a_status_of_its_own(project, serve, journal):
+def test_exception_with_its_own_status(project, serve, journal):
     def view(request, item):  # noqa: ARG001
         journal.note_in_pool()
         raise Http404
@@ -129,7 +131,7 @@ def test_exception_with_a_status_of_its_own(project, serve, journal):
 
 
 class Failing:
-    """Middleware that fails, before the view or after it."""
+    """A middleware that raises before or after the view."""
 
     def __init__(self, get_response):
         self._get_response = get_response
@@ -160,9 +162,9 @@ def test_exception_in_a_middleware(project, serve, is_before, journal):
     journal.check()
 
 
-# Exceptions that Django makes no response of.
+# Exceptions that Django propagates.
 
-THROUGH_ALL = (*OF_OURS, contrib_above, contrib_below)
+THROUGH_EVERY_MIDDLEWARE = (*BY_US, contrib_above, contrib_below)
 
 
 def raising(journal, error, *, is_async):
@@ -177,7 +179,7 @@ def raising(journal, error, *, is_async):
 
 
 @ending("cancellation")
-@each_of(*THROUGH_ALL)
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
 def test_exit_in_the_view_under_wsgi(project, is_async, journal):
     error = AppExit()
@@ -187,11 +189,11 @@ def test_exit_in_the_view_under_wsgi(project, is_async, journal):
     journal.check()
 
 
-@each_of(*THROUGH_ALL)
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
 @each_server
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
-def test_exception_that_is_to_be_propagated(project, serve, is_async, journal):
-    """As under `DEBUG_PROPAGATE_EXCEPTIONS`: it comes by all middleware."""
+def test_propagated_exception(project, serve, is_async, journal):
+    """With `DEBUG_PROPAGATE_EXCEPTIONS` it passes through every middleware."""
     error = AppError()
     application = project(raising(journal, error, is_async=is_async))
     with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(AppError) as caught:
@@ -202,9 +204,9 @@ def test_exception_that_is_to_be_propagated(project, serve, is_async, journal):
     assert event.attributes["exception.type"].endswith("AppError")
 
 
-@each_of(*THROUGH_ALL)
-def test_after_an_exit_the_thread_is_as_before(project, journal):
-    """Of the request that was ended, not even its caller's span stays current."""
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
+def test_exit_leaves_no_current_span(project, journal):
+    """Not even the remote parent of the ended request stays current."""
     application = project(raising(journal, AppExit(), is_async=False)).wsgi()
     exchange = WsgiExchange()
     for trace_id in ("a" * 32, "b" * 32):
@@ -215,10 +217,10 @@ def test_after_an_exit_the_thread_is_as_before(project, journal):
     assert [format(root.context.trace_id, "032x")[0] for root in journal.roots()] == ["a", "b"]
 
 
-# Bodies that are not iterated to their end.
+# Bodies that are not exhausted.
 
-OURS_OR_ABOVE = (*OF_OURS, contrib_above, contrib_below)
-"""Without contrib's WSGI middleware, which closes in an empty context, or not at all."""
+OURS_OR_ABOVE = (*BY_US, contrib_above, contrib_below)
+"""Without contrib's WSGI middleware, which closes in an empty context or not at all."""
 
 
 @ending("client disconnects")
@@ -243,7 +245,7 @@ def test_body_closed_before_it_is_iterated(project, make_body, journal):
 @each_of(*OURS_OR_ABOVE)
 @each_body
 def test_body_never_iterated(project, make_body, journal):
-    """As for HEAD: a server may ask for the iterator, and take nothing."""
+    """As for HEAD: a server may call `iter` and take no chunk."""
     WsgiExchange(take=0).serve(project(streaming(journal, make_body)).wsgi())
     check(journal, make_body, project)
 
@@ -255,7 +257,7 @@ def test_body_never_iterated(project, make_body, journal):
 @pytest.mark.parametrize(
     "scope", [LIFESPAN, websocket(), http(type="mqtt")], ids=lambda s: s["type"]
 )
-def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
+def test_django_refuses_other_scopes(configure, scope, new_loop, journal):
     configure()
     application = ASGIHandler()
 
@@ -268,5 +270,5 @@ def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
     assert journal.starts.spans == []
 
 
-def test_the_table_is_complete():
+def test_table_is_complete():
     ending.check()

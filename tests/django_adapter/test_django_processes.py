@@ -1,4 +1,4 @@
-"""Where the agent starts: in processes that serve, and in no other. Each in one of its own."""
+"""The agent starts in serving processes only. Each test runs a process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.django_adapter.project_source import PROJECT, SERVE_ONE, with_start
 from tests.support.child import run
 
 
-def test_a_management_command_sets_up_nothing():
-    """Not even with a root span, as an instrumented database makes in `migrate`."""
+def test_management_command_sets_up_nothing():
+    """Not even with a root span, such as an instrumented database makes in `migrate`."""
     lines = run(
         PROJECT
         + f"""
@@ -31,7 +31,7 @@ for command in (
 
 
 @pytest.mark.parametrize("start", ["lazy", "now"])
-def test_a_management_command_has_no_agent_though_set_up_without_code(start):
+def test_management_command_with_zero_code_set_up_has_no_agent(start):
     lines = run(
         PROJECT
         + f"""
@@ -49,8 +49,8 @@ state()
     assert lines[-1] == "configured"
 
 
-def test_an_override_in_a_management_command_sets_up_nothing():
-    """It configures anew only what had been configured."""
+def test_override_in_a_management_command_sets_up_nothing():
+    """An override reconfigures only what was configured before."""
     lines = run(
         PROJECT
         + """
@@ -68,7 +68,7 @@ state()
 @pytest.mark.parametrize(
     ("start", "before"), [("lazy", "configured armed"), ("now", "configured running")]
 )
-def test_runserver_sets_up_what_serves(start, before):
+def test_runserver_sets_up_its_serving_process(start, before):
     lines = run(
         PROJECT
         + SERVE_ONE
@@ -80,7 +80,7 @@ execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreadin
     assert lines[-4:] == [before, "b'x'", "configured running", "True 1"]
 
 
-def test_runserver_serves_what_was_set_up_without_code():
+def test_runserver_after_zero_code_set_up():
     lines = run(
         PROJECT
         + SERVE_ONE
@@ -94,8 +94,8 @@ execute_from_command_line(["manage.py", "runserver", "--noreload", "--nothreadin
     assert lines[-4:] == ["configured armed", "b'x'", "configured running", "True 1"]
 
 
-def test_runservers_reloader_sets_up_nothing():
-    """It is the parent of what serves, and a command like others."""
+def test_reloader_of_runserver_sets_up_nothing():
+    """It is only the parent of the serving process."""
     assert run(
         PROJECT
         + f"""
@@ -120,8 +120,8 @@ except SystemExit:
 @pytest.mark.parametrize(
     ("start", "then"), [("lazy", "configured armed"), ("now", "configured running")]
 )
-def test_a_process_that_is_no_command_is_set_up_at_once(start, then):
-    """Such as a server's worker, or a Celery worker."""
+def test_process_without_a_command_is_set_up_at_once(start, then):
+    """Such as a worker of a server or of Celery."""
     assert run(
         PROJECT
         + f"""
@@ -134,7 +134,7 @@ state()
     ) == [then, "configured running"]
 
 
-def test_a_pre_fork_servers_master_only_gets_ready():
+def test_master_of_a_pre_fork_server_starts_no_agent():
     assert run(
         PROJECT
         + """
@@ -157,7 +157,7 @@ state()
 
 
 @pytest.mark.parametrize("command", ["test", "shell"])
-def test_requests_of_tests_and_shells_have_ids_and_no_agent(command):
+def test_requests_in_tests_and_shells_have_ids_and_no_agent(command):
     code = "from __main__ import Client, ids, state; Client().get('/'); state(); print(len(ids[0]))"
     assert run(
         PROJECT
@@ -175,7 +175,7 @@ execute_from_command_line(["manage.py", {command!r}, *arguments])
     )[-2:] == ["configured", "16"]
 
 
-def test_a_worker_that_is_a_command_configures_itself():
+def test_worker_command_can_configure_itself():
     assert run(
         PROJECT
         + """
@@ -200,7 +200,7 @@ execute_from_command_line(["manage.py", "worker"])
     ) == ["nothing", "True", "configured armed", "configured running"]
 
 
-def test_switched_off_it_sets_up_nothing():
+def test_switched_off_sets_up_nothing():
     assert run(
         PROJECT
         + """

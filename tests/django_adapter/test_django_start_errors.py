@@ -1,4 +1,4 @@
-"""What stops a Django process at start-up, and what the error says."""
+"""Errors that stop a Django process at start-up, and their messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MESSAGE = (
 )
 
 
-def test_wrong_settings_stop_a_process_that_is_no_command():
+def test_wrong_settings_stop_a_process_without_a_command():
     assert run(
         PROJECT
         + f"""
@@ -25,7 +25,7 @@ except django.core.exceptions.ImproperlyConfigured as error:
     ) == [MESSAGE]
 
 
-def test_wrong_settings_stop_commands_that_check_or_serve_and_no_others():
+def test_wrong_settings_stop_only_commands_that_check_or_serve():
     lines = run(
         PROJECT
         + SERVE_ONE
@@ -52,8 +52,8 @@ for command, options in (
     assert lines[-1] == "1"
 
 
-def test_the_command_answers_though_checks_fail():
-    """It is asked for when something is wrong: the checks must not stop it."""
+def test_pyroscope_command_works_although_checks_fail():
+    """It is for diagnosis, so failed checks must not stop it."""
     lines = run(
         PROJECT
         + """
@@ -68,7 +68,7 @@ for command in ("check", "pyroscope"):
     assert lines[:2] == ["1", "Settings"]
 
 
-def test_the_middleware_without_the_app():
+def test_middleware_without_the_app():
     assert run(
         PROJECT
         + """
@@ -96,7 +96,7 @@ MISSING = (
 )
 
 
-def test_without_the_instrumentation():
+def test_missing_instrumentation():
     assert run(
         PROJECT
         + """
@@ -110,7 +110,7 @@ except django.core.exceptions.ImproperlyConfigured as error:
     ) == [MISSING]
 
 
-def test_without_the_instrumentation_where_it_is_not_needed():
+def test_missing_instrumentation_that_is_not_needed():
     assert run(
         PROJECT
         + """
