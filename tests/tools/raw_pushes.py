@@ -1,4 +1,4 @@
-"""Pushes byte by byte, and what the receiver answers."""
+"""Pushes as bytes, and the receiver's answers."""
 
 import socket
 import struct
@@ -16,7 +16,7 @@ def assert_alive(receiver):
 
 
 def head(*, length=None, **headers):
-    """Return a push's request line and headers as bytes, with these changes to the headers."""
+    """Return the request line and headers of a push as bytes; None removes a header."""
     fields = {**HEADERS, "Content-Length": length, **headers}
     lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return "\r\n".join([f"POST {PATH} HTTP/1.1", *lines, "", ""]).encode()
@@ -29,5 +29,5 @@ def status(answer):
 def reset(url):
     with connect(url) as connection:
         connection.sendall(head(length=len(GOOD)) + GOOD[:5])
-        # Zero seconds to linger: close() sends a reset.
+        # With a linger time of zero, close() sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""The receiver over real sockets: what it answers, and that it lives on."""
+"""The receiver's answers to good and bad pushes, over real sockets."""
 
 import queue
 import socket
@@ -14,20 +14,20 @@ from tests.tools.raw_pushes import GOOD, MEBIBYTE, assert_alive, head, reset, st
 
 @pytest.fixture(scope="module")
 def running():
-    """Run one receiver for all that is sent to it here: what one test breaks, others see."""
+    """Run one receiver for all tests of this file: if a test breaks it, later tests fail."""
     with Receiver(max_push_bytes=MEBIBYTE, max_body_bytes=MEBIBYTE) as running:
         yield running
 
 
 @pytest.fixture
 def receiver(running):
-    """Return the receiver, empty; after the test it must still take a good push."""
+    """Return the receiver, emptied; after the test it must still accept a push."""
     running._profiles.clear()
     yield running
     assert_alive(running)
 
 
-# What is accepted
+# Accepted
 
 
 def test_good_push_is_answered_and_collected(receiver):
@@ -78,7 +78,7 @@ def test_pushes_from_many_threads_all_arrive_and_never_overlap():
         if not inside.acquire(blocking=False):
             overlap.set()
             return
-        overlap.wait(timeout=0.02)  # leave others the time to come in
+        overlap.wait(timeout=0.02)  # give other threads time to enter
         pushes.append(profiles)
         inside.release()
 
@@ -97,7 +97,7 @@ def test_pushes_from_many_threads_all_arrive_and_never_overlap():
     assert not overlap.is_set()
 
 
-# What is refused
+# Refused
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
@@ -145,7 +145,7 @@ def test_no_length_is_411(receiver):
 
 
 def test_chunked_body_is_411(receiver):
-    """The answer arrives although the body is never read as such."""
+    """The answer arrives although the body is never decoded."""
     assert send(receiver.url, iter([b"x" * 100_000] * 5))[0] == 411
 
 
@@ -155,7 +155,7 @@ def test_chunked_body_with_a_length_as_well_is_411(receiver):
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "0x10", "1.5", "", "five", "1_0", "5, 5", "\xb2"])
-def test_length_that_is_no_number_is_400(receiver, length):
+def test_length_that_is_not_a_number_is_400(receiver, length):
     request = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/proto\r\n"
     request += f"Content-Length: {length}\r\n\r\n"
     assert status(exchange(receiver.url, request.encode("latin-1"))) == 400
@@ -221,11 +221,11 @@ def test_other_method_is_405(receiver, method):
         "long header",
     ],
 )
-def test_what_is_no_request(receiver, request_, expected):
+def test_malformed_request(receiver, request_, expected):
     assert status(exchange(receiver.url, request_)) == expected
 
 
-def test_connection_that_says_nothing(receiver):
+def test_connection_without_a_request(receiver):
     with connect(receiver.url):
         pass
 

@@ -1,4 +1,4 @@
-"""The receiver's limits in time and number, and its start and end."""
+"""The receiver's limits of time and connections, and its start and end."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ STALLS = {
 
 @pytest.mark.parametrize("sent", STALLS.values(), ids=STALLS.keys())
 def test_stalled_client_is_cut_off(sent):
-    """It holds the only slot, and does not close: only the deadline can free it."""
+    """It has the only slot and does not close, so only the deadline frees the slot."""
     with Receiver(timeout=0.3, max_connections=1) as receiver, connect(receiver.url) as stalled:
         stalled.sendall(sent)
         assert_alive(receiver)
@@ -35,8 +35,8 @@ def test_stalled_client_is_cut_off(sent):
         assert status(answer) == 400
 
 
-def test_client_that_sends_a_byte_now_and_then_is_cut_off():
-    """Every byte would start a socket timeout anew; the deadline is for the whole request."""
+def test_client_that_sends_single_bytes_is_cut_off():
+    """The deadline is for the whole request; a socket timeout would restart with each byte."""
     with Receiver(timeout=0.5, max_connections=1) as receiver, connect(receiver.url) as slow:
         slow.sendall(head(length=MEBIBYTE))
         slow.settimeout(0.05)
@@ -55,13 +55,13 @@ def test_client_that_sends_a_byte_now_and_then_is_cut_off():
 
 
 def test_connections_beyond_the_limit_wait():
-    """Waiting loses no push: the agent never sends one again."""
+    """A refusal would lose the push: the agent does not retry."""
     with Receiver(timeout=60, max_connections=2) as receiver:
         answers = queue.SimpleQueue()
         client = threading.Thread(target=lambda: answers.put(send(receiver.url, GOOD)[0]))
         with connect(receiver.url) as first, connect(receiver.url) as second:
             for connection in (first, second):
-                # The start of an answer proves that the connection has its slot.
+                # The first byte of an answer proves that the connection has a slot.
                 connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert connection.recv(1)
             client.start()
@@ -76,7 +76,7 @@ def threads_serving():
     return sum("process_request_thread" in thread.name for thread in threading.enumerate())
 
 
-# Its life
+# Start and end
 
 
 def test_failing_callable_is_500_and_logged(caplog):
@@ -95,7 +95,7 @@ def test_failing_callable_is_500_and_logged(caplog):
 
 
 def test_malformed_push_raised_by_the_callable_is_500_too(caplog):
-    """What the callable raises is never the sender's fault, whatever its type."""
+    """An exception of the callable is never the sender's fault."""
 
     def on_profiles(_profiles):
         raise MalformedPush("the callable failed")
@@ -114,14 +114,14 @@ def test_nothing_is_written_to_stderr(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_nothing_is_left_after_the_block():
-    """No thread and no socket, although a client has stalled in the middle of its push."""
+def test_no_thread_or_socket_is_left_after_the_block():
+    """Even if a client stalls in the middle of a push."""
     before = set(threading.enumerate())
     with Receiver(timeout=60) as receiver:
         port = int(receiver.url.rpartition(":")[2])
         stalled = connect(receiver.url)
         stalled.sendall(head(length=5))
-        send(receiver.url, GOOD)  # connections are taken in order: the stalled one is in
+        send(receiver.url, GOOD)  # connections are accepted in order, so the stalled one has been
     assert set(threading.enumerate()) <= before
     with stalled:
         assert status(read_all(stalled)) == 400
@@ -147,7 +147,7 @@ def test_request_in_progress_is_answered_before_the_block_ends():
     assert answers.get() == 200
 
 
-def test_error_inside_the_block_passes_and_the_receiver_stops():
+def test_exception_in_the_block_propagates_and_the_receiver_stops():
     before = set(threading.enumerate())
     with pytest.raises(ZeroDivisionError), Receiver():
         raise ZeroDivisionError
@@ -179,7 +179,7 @@ def test_port_in_use():
         assert_alive(receiver)
 
 
-def test_address_that_others_can_reach_is_warned_about(caplog):
+def test_warning_about_an_address_that_others_can_reach(caplog):
     with Receiver(host="0.0.0.0"):  # noqa: S104 -- the case
         pass
     assert caplog.messages == [
@@ -188,14 +188,14 @@ def test_address_that_others_can_reach_is_warned_about(caplog):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
-def test_loopback_address_is_not_warned_about(host, caplog):
+def test_no_warning_about_a_loopback_address(host, caplog):
     with Receiver(host=host) as receiver:
         assert_alive(receiver)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_gzip_of_another_kind_of_sender():
-    """The framing of the sender's gzip does not matter, such as a file name in its header."""
+def test_gzip_with_a_file_name():
+    """The receiver accepts any gzip header."""
     buffer = io.BytesIO()
     with gzip.GzipFile("push", "wb", fileobj=buffer) as file:
         file.write(push().SerializeToString())

@@ -1,4 +1,4 @@
-"""Applications that fail while they are loaded, start up or answer a request."""
+"""Applications that fail while they are loaded, start up or serve a request."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from tests.tools.doctor.judging import codes, the
         ),
     ],
 )
-def test_an_application_that_cannot_be_loaded(check, source, app, code, words):
+def test_application_that_cannot_be_loaded(check, source, app, code, words):
     (finding,) = check(source, app=app).findings
     assert codes([finding]) == [code]
     assert words in finding.summary
 
 
-def test_an_application_that_lacks_a_package_here(check, tmp_path):
+def test_application_with_a_missing_package(check, tmp_path):
     (finding,) = check("import nix", app="shop:app").findings
     assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
     assert "as the server runs: in its virtual environment" in finding.remedy
 
 
-def test_a_place_in_a_traceback_comes_without_its_source(check, tmp_path):
+def test_traceback_contains_no_source(check, tmp_path):
     (finding,) = check("int('x', base='pa55word' and 10)", app="shop:app").findings
     assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
 
 
-def test_an_application_that_hangs(check, monkeypatch):
+def test_application_that_hangs(check, monkeypatch):
     monkeypatch.setattr("pyroscope_otel.tools.doctor.application_check._SECONDS", 1.0)
     (finding,) = check("import time\nprint('starting')\ntime.sleep(60)", app="shop:app").findings
     assert "it took more than 1 s and was stopped" in finding.summary
@@ -63,18 +63,18 @@ def test_an_application_that_hangs(check, monkeypatch):
         (MIDDLEWARE.replace("application_name", "aplication_name"), "settings-refused!"),
     ],
 )
-def test_settings_that_stop_the_start_up(check, middleware, code):
+def test_settings_that_stop_start_up(check, middleware, code):
     (finding,) = check(PLAIN, middleware).findings
     assert codes([finding]) == [code]
     assert "aplication_name is not a setting" in finding.detail
 
 
-def test_a_request_that_fails(check):
+def test_request_that_fails(check):
     findings = check(PLAIN, MIDDLEWARE, "def work(path): 1 / 0", path="/bad").findings
     assert the("app-request-failed", findings).detail == "ZeroDivisionError: division by zero"
 
 
-def test_an_agent_that_refuses_to_start(check):
+def test_agent_that_refuses_to_start(check):
     refused = BY_HAND.replace(
         '"http://localhost:4040"', '"http://localhost:4040", cpu_enabled=False'
     )
