@@ -1,4 +1,4 @@
-"""Frames of a shop's stacks, and how to find a node in a flame graph."""
+"""Frames of a shop's stacks, and a search for nodes in a flame graph."""
 
 MAIN = ("main", "/srv/shop/app.py", 3)
 VIEW = ("cart", "/srv/shop/views.py", 10)
@@ -12,7 +12,7 @@ def profile_id(message):
 
 
 def node(name, graph):
-    """Return the one node of a name in a tree."""
+    """Return the only node with a name in a flame graph."""
     found, rest = [], [graph["root"]]
     while rest:
         current = rest.pop()

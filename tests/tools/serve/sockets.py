@@ -1,4 +1,4 @@
-"""Runs a local server, and talks to it byte by byte."""
+"""Runs a local server, and connects to it with plain sockets."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""The API: what came in, as the page and scripts get it."""
+"""The API's status, requests and traces."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_status_of_an_empty_server(client):
     }
 
 
-def test_status_counts_what_came_in(client):
+def test_status_counts_spans_and_samples(client):
     root = span()
     client.add(root, span(profile=False, trace_id=root.trace_id), service="shop")
     client.add_samples(
@@ -49,7 +49,7 @@ def test_status_counts_what_came_in(client):
 # Requests
 
 
-def test_request_has_what_its_root_span_says(client):
+def test_request_has_the_data_of_its_root_span(client):
     root = span(
         "GET /cart",
         start_ms=1_700_000_000_000,
@@ -81,7 +81,7 @@ def test_request_has_what_its_root_span_says(client):
 
 
 @pytest.mark.parametrize("samples_first", [False, True])
-def test_samples_find_their_request_whichever_comes_first(client, samples_first):
+def test_samples_may_arrive_before_or_after_their_request(client, samples_first):
     root = span()
     steps = [
         lambda: client.add(root),
@@ -104,7 +104,7 @@ def test_samples_of_several_pushes_add_up(client):
     assert node("cart", graph)["total_ns"] == 40 * MS
 
 
-def test_request_was_last_seen_when_the_last_profile_with_samples_of_it_began(client):
+def test_last_seen_is_the_start_of_the_last_cpu_profile(client):
     root = span()
     client.add(root)
     for seconds in (7, 9, 8):
@@ -114,7 +114,7 @@ def test_request_was_last_seen_when_the_last_profile_with_samples_of_it_began(cl
     assert client.get("/api/requests")["requests"][0]["last_seen_ms"] == 9000
 
 
-def test_span_that_is_sent_twice_is_one(client):
+def test_span_sent_twice_is_stored_once(client):
     root = span()
     client.add(root)
     client.add(root)
@@ -123,7 +123,7 @@ def test_span_that_is_sent_twice_is_one(client):
 
 
 def test_newest_first_page_by_page(client):
-    # Two of each time, so that a page ends between two of the same.
+    # Two at each time, so that a page ends between two of the same time.
     roots = [span(f"r{n}", start_ms=1000 + n // 2) for n in range(7)]
     client.add(*roots)
     names, cursor = [], {}
@@ -265,7 +265,7 @@ def test_long_trace_is_truncated(client):
         "/api/profiles/{}.pprof",
     ],
 )
-def test_ids_that_are_none(client, path):
+def test_malformed_and_unknown_ids(client, path):
     for wrong in ("xyz", "00 00 00 00 00 00", "00112233445566778", "0011223344556_7", "%00" * 16):
         status, _, body = client.request("GET", path.format(wrong.replace(" ", "%20")))
         assert (status, json.loads(body)) == (400, {"error": "a profile id is 16 hex digits"})

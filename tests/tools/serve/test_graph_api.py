@@ -61,7 +61,7 @@ def test_one_function_at_two_lines_is_one_node_at_the_line_of_most_time(client):
 
 
 def test_flame_graph_without_its_request(client):
-    """The samples came, the span did not (yet): their own label names them."""
+    """If the span has not arrived, the title is the samples' label."""
     client.add_samples(("00000000000000ab", [MAIN], 20))
     graph = client.get("/api/flamegraph", profile_id="00000000000000AB")
     assert (graph["title"], graph["total_ns"]) == ("GET /cart", 20 * MS)
@@ -74,7 +74,7 @@ def test_flame_graph_of_a_request_without_samples(client):
     assert (graph["samples"], graph["total_ns"], graph["root"]["children"]) == (0, 0, [])
 
 
-def test_flame_graphs_merged_over_a_route(client):
+def test_flame_graph_of_a_route(client):
     first, second, other = span("a"), span("a"), span("b")
     client.add(first, second, span("a"), other)
     client.add_samples(
@@ -99,11 +99,11 @@ def test_flame_graph_deeper_than_python_recurses(client):
     _, _, body = client.request("GET", f"/api/flamegraph?profile_id={profile_id(root)}")
     assert body.count(b'"name"') == 1 + 1024
     assert b'"name": "(further callers left out)"' in body
-    assert b'"name": "f1499"' in body  # the leaf is there, what called it all is not
+    assert b'"name": "f1499"' in body  # the leaf is kept, the outermost callers are left out
     assert b'"name": "f1"' not in body
 
 
-def test_flame_graph_of_nothing(client):
+def test_flame_graph_without_or_with_an_unknown_subject(client):
     assert client.refused("/api/flamegraph") == (
         400,
         "a flame graph is of a profile_id, or of a service and route",
@@ -138,7 +138,7 @@ def test_difference_of_two_requests(client):
     assert (load["file"], load["line"], load["own"]) == ("/srv/shop/models.py", 30, True)
 
 
-def test_difference_to_the_routes_usual_profile_is_to_the_mean_of_the_others(client):
+def test_difference_to_the_route_uses_the_mean_of_the_other_requests(client):
     mine, other, idle = span("a"), span("a"), span("a")
     client.add(mine, other, idle, span("b"))
     client.add_samples((profile_id(mine), [MAIN, VIEW], 100), (profile_id(other), [MAIN, VIEW], 40))
@@ -151,7 +151,7 @@ def test_difference_to_the_routes_usual_profile_is_to_the_mean_of_the_others(cli
     )
 
 
-def test_difference_of_nothing(client):
+def test_difference_without_a_subject_or_other_requests(client):
     client.add(alone := span("a"))
     assert client.refused("/api/difference") == (400, "a difference is of a profile_id")
     assert client.refused("/api/difference", profile_id=profile_id(alone)) == (

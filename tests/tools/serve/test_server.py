@@ -1,4 +1,4 @@
-"""The server's life, whom it answers, what every answer carries, and what it bounds."""
+"""The server's start and end, its clients, headers and failures."""
 
 import contextlib
 import gc
@@ -22,17 +22,17 @@ from pyroscope_otel.tools.serve.store import Store
 from tests.tools.serve.exports import JSON, PROTOBUF, TRACES_PATH, Client, export, push, span
 from tests.tools.serve.sockets import connect, port_of, running
 
-# Its life
+# Start and end
 
 
-def test_nothing_is_left_after_the_block():
+def test_no_thread_or_port_is_left_after_the_block():
     before = set(threading.enumerate())
     with LocalServer(port=0, otlp_port=0) as server:
         Client(server.url).add(span())
         urls = {server.url, server.otlp_url}
         assert len(urls) == 2
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    # AnyIO keeps idle worker threads of a loop that has ended for a moment.
+    # AnyIO keeps idle worker threads for a moment after the end of their loop.
     assert {name for name in left if "pyroscope" in name} == set()
     for url in urls:
         with pytest.raises(ConnectionRefusedError):
@@ -45,7 +45,7 @@ def test_without_a_second_port():
         assert Client(server.otlp_url).send_traces(export(span()))[0] == 200
 
 
-def test_port_in_use_is_named_and_nothing_is_held():
+def test_error_names_a_port_in_use_and_releases_the_other():
     with LocalServer(port=0, otlp_port=0) as server:
         taken = port_of(server.otlp_url)
         free = socket.create_server(("127.0.0.1", 0))
@@ -60,13 +60,13 @@ def test_port_in_use_is_named_and_nothing_is_held():
             pass
 
 
-def test_host_that_is_not_found_is_named():
+def test_error_names_an_unknown_host():
     reason = r"cannot listen on no such host, port 0: Name or service not known$"
     with pytest.raises(OSError, match=reason), LocalServer(host="no such host", port=0):
         pass
 
 
-def test_after_a_failure_it_can_be_started_again(monkeypatch):
+def test_server_can_restart_after_a_failure(monkeypatch):
     def fail(*_arguments, **_options):
         raise ZeroDivisionError
 
@@ -82,9 +82,9 @@ def test_after_a_failure_it_can_be_started_again(monkeypatch):
         assert Client(server.url).get("/api/status")["spans"] == 0
 
 
-def test_file_of_others_is_refused_and_no_port_is_held(tmp_path):
+def test_file_of_another_program_is_refused_and_ports_are_released(tmp_path):
     (tmp_path / "notes").write_text("x" * 1000)
-    # What a test before left to the garbage collector must not go in between.
+    # Otherwise garbage of earlier tests might be collected in between.
     gc.collect()
     before = open_files()
     with pytest.raises(ForeignFile), running(data=tmp_path / "notes"):
@@ -96,7 +96,7 @@ def open_files():
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def test_address_that_others_can_reach_is_warned_about(caplog):
+def test_warning_about_an_address_that_others_can_reach(caplog):
     with LocalServer(host="0.0.0.0", port=0, otlp_port=0) as server:  # noqa: S104 -- the case
         assert server.url.startswith("http://localhost:")
         assert server.otlp_url.startswith("http://localhost:")
@@ -110,7 +110,7 @@ def test_address_that_others_can_reach_is_warned_about(caplog):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
-def test_loopback_address_is_not_warned_about(host, caplog):
+def test_no_warning_about_a_loopback_address(host, caplog):
     with running(host=host) as client:
         client.get("/api/status")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -144,10 +144,12 @@ def test_serve_ends_cleanly(how, tmp_path):
         process.send_signal(how)
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == "ended\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # no -wal: all is in it
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "data"
+    ]  # no -wal file: everything is in the database
 
 
-def test_serve_leaves_a_handler_of_its_caller():
+def test_serve_keeps_the_signal_handler_of_its_caller():
     def handle(_signal, _frame):
         raise NotImplementedError
 
@@ -164,9 +166,9 @@ def test_serve_leaves_a_handler_of_its_caller():
 
 
 def send_without_pause(url, acknowledged, *, pushes):
-    """Send until the server is gone; note the profile ids of what it has acknowledged."""
+    """Send until the server ends; collect the profile ids that it acknowledged."""
     client = Client(url)
-    # http.client has many errors for a connection that breaks.
+    # http.client has many errors for a broken connection.
     with contextlib.suppress(OSError, http.client.HTTPException):
         while True:
             root = span()
@@ -179,8 +181,8 @@ def send_without_pause(url, acknowledged, *, pushes):
             acknowledged.append((pushes, root.span_id.hex()))
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path):
-    """Several clients send without pause; the server is killed in the midst of it."""
+def test_acknowledged_data_survives_a_kill(tmp_path):
+    """Several clients send without pause while the server is killed."""
     acknowledged = []
     with served(tmp_path / "data") as (process, url):
         senders = [
@@ -204,14 +206,14 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
                 client.get(f"/api/requests/{profile_id}")
 
 
-# Whom it answers
+# Clients and headers
 
 
 @pytest.mark.parametrize(
     "host",
     ["localhost", "localhost:4040", "LOCALHOST.", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:80"],
 )
-def test_known_names(client, host):
+def test_known_host_names(client, host):
     assert client.request("GET", "/api/status", headers={"Host": host})[0] == 200
 
 
@@ -222,7 +224,7 @@ def test_known_names(client, host):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/"), ("GET", "/api/status"), ("POST", TRACES_PATH)]
 )
-def test_a_name_that_resolves_to_us_by_somebody_elses_doing(client, host, method, path):
+def test_dns_rebinding_is_refused(client, host, method, path):
     headers = {"Host": host, **PROTOBUF}
     status, _, body = client.request(method, path, b"" if method == "POST" else None, headers)
     assert status == 421
@@ -230,7 +232,7 @@ def test_a_name_that_resolves_to_us_by_somebody_elses_doing(client, host, method
 
 
 @pytest.mark.parametrize("path", ["/", "/api/status", "/api/requests/x", "/nothing", TRACES_PATH])
-def test_every_answer_carries_the_headers(client, path):
+def test_every_response_has_the_security_headers(client, path):
     _, headers, _ = client.request("GET", path)
     assert headers["Content-Security-Policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -247,14 +249,14 @@ def test_every_answer_carries_the_headers(client, path):
     "name",
     ["..", "../app.py", "..%2fapp.py", "%2e%2e/app.py", "x.js", "", f"{'x' * 300}.js", "%00.js"],
 )
-def test_nothing_but_the_page_is_served(client, name):
+def test_only_files_of_the_page_are_served(client, name):
     assert client.request("GET", f"/page/{name}")[0] == 404
 
 
-# What goes wrong on its own side
+# Failures of the server
 
 
-def test_failure_of_ours_is_said_and_logged(client, monkeypatch, caplog):
+def test_internal_failure_is_a_500_and_logged(client, monkeypatch, caplog):
     def fail(_db):
         raise ZeroDivisionError("ours")
 
@@ -266,7 +268,7 @@ def test_failure_of_ours_is_said_and_logged(client, monkeypatch, caplog):
     assert "ZeroDivisionError: ours" in caplog.text
 
 
-def test_file_that_cannot_be_written_means_later(client, monkeypatch):
+def test_write_error_is_a_503_with_retry_after(client, monkeypatch):
     def fail(_store, _rows):
         raise sqlite3.OperationalError("database or disk is full")
 

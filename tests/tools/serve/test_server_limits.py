@@ -1,4 +1,4 @@
-"""What the server bounds: the size of bodies, the time that clients have, and memory."""
+"""The server's limits: size of bodies, time for clients, and memory."""
 
 import contextlib
 import gc
@@ -24,10 +24,10 @@ PATHS = pytest.mark.parametrize("path", [PUSH_PATH, TRACES_PATH])
 MEBIBYTE = 1024 * 1024
 
 
-def test_body_of_the_largest_size_is_taken_and_no_larger_one(client):
+def test_largest_body_is_accepted_and_a_larger_one_refused(client):
     limit = server_module._MOST_BODY_BYTES
 
-    # One length-delimited field that nobody knows, for as long as it takes.
+    # One unknown, length-delimited field that fills the body.
     def filler(size):
         length = size - 5  # a tag, four bytes of length
         seven_bits = [
@@ -45,7 +45,7 @@ def test_body_of_the_largest_size_is_taken_and_no_larger_one(client):
 
 
 @PATHS
-def test_chunked_body_that_is_too_large(client, path):
+def test_too_large_chunked_body_is_refused(client, path):
     chunks = (bytes(MEBIBYTE) for _ in range(9))
     status, _, body = client.request("POST", path, chunks, PROTOBUF)
     assert status == 413
@@ -53,7 +53,7 @@ def test_chunked_body_that_is_too_large(client, path):
 
 
 @PATHS
-def test_announced_body_that_is_too_large_is_refused_before_it_comes(client, path):
+def test_too_large_announced_body_is_refused_before_it_arrives(client, path):
     with connect(client.url) as opened:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {{}}\r\n"
         head = head.format(PROTOBUF["Content-Type"])
@@ -61,7 +61,7 @@ def test_announced_body_that_is_too_large_is_refused_before_it_comes(client, pat
         assert opened.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_more_spans_than_are_taken_at_once(client):
+def test_too_many_spans_in_one_body(client):
     empty = b"\x12\x00"
     scope = b"\x12" + varint(20_001 * 2) + empty * 20_001
     status, _, body = client.send_traces(b"\x0a" + varint(len(scope)) + scope)
@@ -89,7 +89,7 @@ def test_large_json_is_refused(client):
 
 @PATHS
 @pytest.mark.parametrize("start", [b"", b"x"])
-def test_body_that_does_not_come(monkeypatch, path, start):
+def test_body_that_does_not_arrive(monkeypatch, path, start):
     monkeypatch.setattr(server_module, "_BODY_SECONDS", 0.2)
     with running() as client, connect(client.url) as opened:
         head = (
@@ -102,14 +102,14 @@ def test_body_that_does_not_come(monkeypatch, path, start):
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /api/st"])
-def test_client_that_says_nothing_more_is_let_go(monkeypatch, said):
+def test_silent_client_is_disconnected(monkeypatch, said):
     monkeypatch.setattr(connection, "_SECONDS", 0.2)
     with running() as client, connect(client.url) as opened:
         opened.sendall(said)
         assert read_all(opened) == b""
 
 
-def test_client_that_sends_its_second_head_byte_by_byte_is_let_go(monkeypatch):
+def test_client_that_sends_its_second_request_slowly_is_disconnected(monkeypatch):
     monkeypatch.setattr(connection, "_SECONDS", 0.3)
     with running() as client, connect(client.url) as opened:
         opened.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -118,26 +118,26 @@ def test_client_that_sends_its_second_head_byte_by_byte_is_let_go(monkeypatch):
             for _ in range(600):
                 opened.sendall(b"X")
                 time.sleep(0.05)
-            pytest.fail("it was never let go")
+            pytest.fail("it was never disconnected")
 
 
-# More than the system takes off the server's hands.
+# More than the socket buffers hold.
 LARGE_ANSWER = "x" * (32 * MEBIBYTE)
 
 
-def test_client_that_does_not_read_its_answer_is_let_go(monkeypatch):
+def test_client_that_does_not_read_its_response_is_disconnected(monkeypatch):
     monkeypatch.setattr(connection, "_READING_SECONDS", 0.3)
     monkeypatch.setattr(queries, "status", lambda _db: {"filler": LARGE_ANSWER})
     with running() as client, connect(client.url) as opened:
         opened.sendall(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with contextlib.suppress(OSError):
             for _ in range(200):
-                opened.sendall(b"X")  # fails once the other side is gone
+                opened.sendall(b"X")  # fails after the server disconnects
                 time.sleep(0.05)
-            pytest.fail("it was never let go")
+            pytest.fail("it was never disconnected")
 
 
-def test_client_that_reads_its_answer_is_not_waited_for_any_more(monkeypatch):
+def test_timer_is_cancelled_once_a_client_reads_its_response(monkeypatch):
     cancelled, resume = [], connection.Connection.resume_writing
 
     def noting(self):
@@ -152,8 +152,8 @@ def test_client_that_reads_its_answer_is_not_waited_for_any_more(monkeypatch):
     assert cancelled == [True]
 
 
-def test_too_much_at_once_waits_its_turn(monkeypatch):
-    """While one client holds all the room there is, others wait; then all are served."""
+def test_bodies_beyond_the_limit_wait(monkeypatch):
+    """While the body of one client fills the limit, others wait; then all are served."""
     monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
     with running() as client, connect(client.url) as first:
         head = (
@@ -173,7 +173,7 @@ def test_too_much_at_once_waits_its_turn(monkeypatch):
         assert answers == [200]
 
 
-def test_room_is_given_back_when_clients_go_away(monkeypatch):
+def test_room_is_released_when_clients_disconnect(monkeypatch):
     monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
     with running() as client:
         head = (
@@ -186,12 +186,12 @@ def test_room_is_given_back_when_clients_go_away(monkeypatch):
 
 
 @PATHS
-def test_what_a_body_expands_to_is_gone_before_the_commit(client, monkeypatch, path):
-    """Five hundred of them may be in one transaction."""
+def test_decoded_bodies_are_freed_before_the_commit(client, monkeypatch, path):
+    """One transaction may contain five hundred."""
     kept, writing = [], Store.writing
 
     def expanded():
-        # Not isinstance: it wakes other tests' lazy objects.
+        # Not isinstance: it would evaluate lazy objects of other tests.
         return [one for one in gc.get_objects() if type(one) in (Traces, PushRows)]
 
     @contextlib.contextmanager
@@ -249,7 +249,7 @@ print(int(peak.split()[1]) // 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_hostile_bodies_stay_within_the_memory_promised():
-    """Small messages that need many times their size: the bodies themselves are ours here too."""
+    """Small messages expand to many times their size. The client's bodies also count here."""
     done = subprocess.run(
         [sys.executable, "-c", MEMORY],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -260,5 +260,5 @@ def test_hostile_bodies_stay_within_the_memory_promised():
     )
     statuses, mebibytes = done.stdout.splitlines()
     assert set(json.loads(statuses)) <= {200, 400, 413}
-    # Six bodies of 8 MiB are held by the client in the same process.
+    # The client in the same process holds six bodies of 8 MiB.
     assert int(mebibytes) < 300 + 6 * 8
