@@ -69,9 +69,9 @@ def silent():
 @contextlib.contextmanager
 def refusing():
     """Yield a port with no listener."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        yield nobody.getsockname()[1], lambda: True
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield closed.getsockname()[1], lambda: True
 
 
 @pytest.mark.parametrize("server", [failing, silent, refusing])

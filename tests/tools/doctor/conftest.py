@@ -34,7 +34,7 @@ def _clean_environment(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
+def _short_waits(monkeypatch):
     # Some tests wait for something that never arrives.
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 1.0)
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 1.0)

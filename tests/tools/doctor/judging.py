@@ -24,7 +24,7 @@ def codes(findings):
     return [finding.code + "!" * (finding.level is Level.PROBLEM) for finding in findings]
 
 
-def the(code, findings):
+def the_finding(code, findings):
     """Return the one finding with this code."""
     (found,) = [finding for finding in findings if finding.code == code]
     return found

@@ -23,7 +23,7 @@ from tests.tools.doctor.applications import (
     PLAIN,
     PROVIDER,
 )
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 from tests.tools.doctor.pyroscope_server import serving
 
 
@@ -54,7 +54,7 @@ def work(path):
         "traces-accepted",
         "app",
     ]
-    assert f"to {endpoint}/v1/traces" in the("traces-accepted", checked.findings).summary
+    assert f"to {endpoint}/v1/traces" in the_finding("traces-accepted", checked.findings).summary
     sampled = dict(checked.agent)
     assert sampled.pop("sampler") in ("pyspy", "stack")
     assert re.fullmatch(r"200, \d+ s ago", sampled.pop("last answer"))
@@ -136,8 +136,10 @@ def test_remedies_for_the_applications_own_provider(check, monkeypatch):
     till = MIDDLEWARE.replace("shop", "till")
     findings = check(alone, GLOBAL, PLAIN, till).findings
     assert {"names-differ!", "traces-no-exporter!"} <= set(codes(findings))
-    assert "resource that the application's code makes" in the("names-differ", findings).remedy
-    remedy = the("traces-no-exporter", findings).remedy
+    assert (
+        "resource that the application's code makes" in the_finding("names-differ", findings).remedy
+    )
+    remedy = the_finding("traces-no-exporter", findings).remedy
     assert remedy.startswith("If the application makes its tracer provider itself, add a Batch")
 
 
@@ -189,7 +191,7 @@ provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(
 )))
 """
         findings = check(PROVIDER, exporter, GLOBAL, PLAIN, MIDDLEWARE).findings
-    found = the("traces-credentials-refused", findings)
+    found = the_finding("traces-credentials-refused", findings)
     assert f"to {address.replace('//', '//***@')}/v1/traces?***" in found.summary
     assert found.detail.endswith("code: 401, reason: who is Basic *** at /v1/traces?***?")
     for secret in ("pa55word", "k3yk3y", "t0ken-of-mine"):
@@ -270,7 +272,7 @@ async def app(scope, receive, send):
     await outside(scope, receive, send)
 """
     findings = check(PROVIDER, GLOBAL, BY_HAND, own, twice).findings
-    found = the("app-several-local-roots", findings)
+    found = the_finding("app-several-local-roots", findings)
     assert (
         "'outside' by shop.outside, 'GET' by opentelemetry.instrumentation.fastapi" in found.summary
     )
@@ -348,4 +350,4 @@ trace.set_tracer_provider(provider)
     findings = check(
         PROVIDER.replace("provider.add", "0 and provider.add"), unknown, PLAIN, CONTRIB
     ).findings
-    assert "Courier" in the("traces-exporter-unknown", findings).summary
+    assert "Courier" in the_finding("traces-exporter-unknown", findings).summary

@@ -8,10 +8,10 @@ import pytest
 
 from pyroscope_otel.setup.findings.finding import Level
 from pyroscope_otel.tools.doctor.application_check import check_application
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 
 SETTINGS = """
-    SECRET_KEY = "nobody's"
+    SECRET_KEY = "none"
     ALLOWED_HOSTS = [".shop.example"]
     ROOT_URLCONF = "site_urls"
     INSTALLED_APPS = ["pyroscope_otel_django"]
@@ -50,7 +50,7 @@ def project(tmp_path, monkeypatch):
 
 
 def assert_correct(checked):
-    assert the("app-one-local-root", checked.findings).summary == (
+    assert the_finding("app-one-local-root", checked.findings).summary == (
         "GET /cart was answered with 200 and has one local root span, 'GET cart'."
     )
     found = set(codes(checked.findings))

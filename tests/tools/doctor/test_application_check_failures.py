@@ -13,7 +13,7 @@ from tests.tools.doctor.applications import (
     PLAIN,
     PROVIDER,
 )
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,9 @@ def test_settings_that_stop_start_up(check, middleware, code):
 
 def test_request_that_fails(check):
     findings = check(PLAIN, MIDDLEWARE, "def work(path): 1 / 0", path="/bad").findings
-    assert the("app-request-failed", findings).detail == "ZeroDivisionError: division by zero"
+    assert (
+        the_finding("app-request-failed", findings).detail == "ZeroDivisionError: division by zero"
+    )
 
 
 def test_agent_that_refuses_to_start(check):
@@ -79,4 +81,4 @@ def test_agent_that_refuses_to_start(check):
         '"http://localhost:4040"', '"http://localhost:4040", cpu_enabled=False'
     )
     findings = check(PROVIDER, GLOBAL, refused, PLAIN, CONTRIB).findings
-    assert the("app-agent-refused", findings).detail == "pyroscope.configure returned False"
+    assert the_finding("app-agent-refused", findings).detail == "pyroscope.configure returned False"

@@ -23,7 +23,7 @@ from pyroscope_otel.tools.doctor.examination import Examination, examine
 from pyroscope_otel.tools.doctor.masking import Mask
 from pyroscope_otel.tools.doctor.report import as_json, as_text
 from tests.support.machine import clean_environment, unused_port
-from tests.tools.doctor.judging import the
+from tests.tools.doctor.judging import the_finding
 from tests.tools.doctor.pyroscope_server import serving
 
 COMMAND = Path(sys.executable).with_name("pyroscope-otel")
@@ -184,7 +184,7 @@ def test_misspelt_variable_beside_an_application_is_reported(monkeypatch):
     # The application ignores this variable, so it is not in force.
     monkeypatch.setenv("PYROSCOPE_TENANT_ID", "team")
     found = examine(app="shop:app", path="/", server=None, read_from=None, progress=len)
-    assert "PYROSCOPE_SAMPLE_RAET" in the("settings-near-miss", found.findings).summary
+    assert "PYROSCOPE_SAMPLE_RAET" in the_finding("settings-near-miss", found.findings).summary
     assert found.settings["tenant_id"]["source"] == "default"
 
 

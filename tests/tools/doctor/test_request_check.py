@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyroscope_otel.tools.doctor.request_check import check_request
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 
 PROVIDER = {"has_processor": True, "dropped": 0, "resource": {"service.name": "shop"}}
 START = {"application_name": "shop", "tags": {}, "sample_rate": 100, "gil_only": True}
@@ -67,5 +67,5 @@ def test_long_wait_beside_a_little_work_of_other_threads(samples, expected):
     ],
 )
 def test_request_that_fails(status, summary):
-    found = the("app-request-failed", findings(status=status, error="OSError: gone"))
+    found = the_finding("app-request-failed", findings(status=status, error="OSError: gone"))
     assert (found.summary, found.detail) == (summary, "OSError: gone")

@@ -6,7 +6,7 @@ import pytest
 
 from pyroscope_otel.setup.settings import read_settings
 from pyroscope_otel.tools.doctor.settings_check import as_arguments, check_settings, shown
-from tests.tools.doctor.judging import codes, settings_of, the
+from tests.tools.doctor.judging import codes, settings_of, the_finding
 
 TOKEN = {"auth_token": "t0ken"}
 
@@ -83,4 +83,4 @@ def test_source_of_a_setting_can_be_given():
         {"tenant_id": "a"}, environ={}, resource={}, sources={"tenant_id": "Flask setting X"}
     )
     assert shown(check.settings)["tenant_id"] == {"value": "'a'", "source": "Flask setting X"}
-    assert the("settings-allowed", check.findings)
+    assert the_finding("settings-allowed", check.findings)

@@ -6,7 +6,7 @@ import pytest
 
 from pyroscope_otel.tools.doctor.end_to_end_check import check_end_to_end
 from pyroscope_otel.tools.doctor.server_check import ServerCheck
-from tests.tools.doctor.judging import codes, settings_of, the
+from tests.tools.doctor.judging import codes, settings_of, the_finding
 from tests.tools.doctor.pyroscope_server import serving
 
 
@@ -78,4 +78,4 @@ def test_exporter_is_not_installed(traces):
     with pytest.raises(ImportError):
         __import__("opentelemetry.exporter.otlp.proto.grpc.trace_exporter")
     findings = traces("http://127.0.0.1:4317", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
-    assert the("traces-exporter-missing", findings)
+    assert the_finding("traces-exporter-missing", findings)

@@ -9,7 +9,7 @@ import pyroscope
 import pytest
 
 from pyroscope_otel.tools.doctor.versions_check import check_versions, versions
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def test_environment_of_the_tests_works():
 
 def test_package_is_installed_twice(install):
     install("pyroscope-otel", "1.1.0")
-    finding = the("pyroscope-otel-twice", check_versions())
+    finding = the_finding("pyroscope-otel-twice", check_versions())
     assert "is installed 2 times" in finding.summary
     assert "1.1.0 in " in finding.detail
 
 
 def test_another_package_with_the_same_import_path(install):
     install("pyroscope-otel-fork", "0.4.0", ["pyroscope/otel/__init__.py"])
-    finding = the("import-path-claimed", check_versions())
+    finding = the_finding("import-path-claimed", check_versions())
     assert "pyroscope-otel-fork 0.4.0" in finding.summary
 
 
@@ -59,7 +59,7 @@ def test_import_path_leads_elsewhere(there, tmp_path, monkeypatch):
         (tmp_path / "otel" / "__init__.py").write_text("class PyroscopeSpanProcessor: pass\n")
     monkeypatch.setattr(pyroscope, "__path__", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "pyroscope.otel", raising=False)
-    finding = the("import-path-broken", check_versions())
+    finding = the_finding("import-path-broken", check_versions())
     assert finding.detail == ("" if there == "nothing" else str(tmp_path / "otel/__init__.py"))
     # Without the bound, pip would install the other version, as the newest release.
     assert "'pyroscope-otel>=2" in finding.remedy
@@ -68,7 +68,7 @@ def test_import_path_leads_elsewhere(there, tmp_path, monkeypatch):
 def test_module_of_the_application_hides_the_agent(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyroscope", types.ModuleType("pyroscope"))
     monkeypatch.delitem(sys.modules, "pyroscope.otel", raising=False)
-    assert the("import-path-broken", check_versions()).detail == ""
+    assert the_finding("import-path-broken", check_versions()).detail == ""
 
 
 @pytest.mark.parametrize("version", ["0.8.11", "1.1.0", "1", "dev"])
@@ -85,9 +85,7 @@ def test_agent_is_new_enough(install, version):
 
 def test_agent_is_not_installed(monkeypatch):
     # As with an application's own `pyroscope.py`: the module exists, the package does not.
-    monkeypatch.setattr(
-        "pyroscope_otel.tools.doctor.versions_check._AGENT", "pyroscope-io-of-nobody"
-    )
+    monkeypatch.setattr("pyroscope_otel.tools.doctor.versions_check._AGENT", "pyroscope-io-missing")
     assert codes(check_versions()) == ["pyroscope-io-missing!"]
 
 
@@ -104,7 +102,7 @@ def test_agent_is_not_installed(monkeypatch):
 def test_unmet_requirement(install, requirement, said):
     install("opentelemetry-api", "0.9")
     install("opentelemetry-exporter-x", "1.0", requires=[requirement])
-    finding = the("requirements-broken", check_versions())
+    finding = the_finding("requirements-broken", check_versions())
     assert f"opentelemetry-exporter-x 1.0 {said}" in finding.detail
     assert "versions-work" not in codes(check_versions())
 

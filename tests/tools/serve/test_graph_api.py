@@ -46,7 +46,7 @@ def test_flame_graph_of_a_request(client):
     }
 
 
-def test_one_function_at_two_lines_is_one_node_at_the_line_of_most_time(client):
+def test_function_at_several_lines_is_one_node_at_the_line_with_most_time(client):
     root = span()
     client.add_samples(
         (profile_id(root), [MAIN, ("cart", "/srv/shop/views.py", 10)], 10),
