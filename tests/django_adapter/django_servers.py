@@ -25,7 +25,7 @@ def wsgi(project):
 def asgi(project, new_loop=asyncio.SelectorEventLoop):
     """Do the same on an event loop."""
     exchange = AsgiExchange()
-    # In a copied context, so that each request starts without a current span.
+    # In a copied context: each request starts as the first one does.
     serve = partial(project.asgi(), http(), *exchange.ends)
     contextvars.copy_context().run(event_loops.run, serve, new_loop)
     (status,) = exchange.statuses

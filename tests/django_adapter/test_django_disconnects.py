@@ -75,7 +75,7 @@ class Leaving(AsgiExchange):
         await super().send(message)
         if self._after_chunks is not None and self.body == b"x" * self._after_chunks:
             self.has_left.set()
-            # Like a write to a closed transport, this does not return before the cancellation.
+            # Django has to cancel the stream while this send waits.
             await asyncio.sleep(3600)
 
 

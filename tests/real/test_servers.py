@@ -62,7 +62,7 @@ def test_each_worker_uploads_at_the_end(name):
 def test_runserver_with_its_reloader():
     """The reloader may kill its child before the last push, so this does not count on one.
 
-    It leaves the child a moment after Ctrl-C, and none after SIGTERM.
+    It gives the child a moment after Ctrl-C, and none after SIGTERM.
     """
     result = check("django-runserver/plain", "ours")
     assert len(result.workers) == 1

@@ -1,5 +1,7 @@
 """The receiver's answers to good and bad pushes, over real sockets."""
 
+import gzip
+import io
 import queue
 import socket
 import threading
@@ -49,6 +51,14 @@ def test_content_types(receiver, content_type):
 def test_body_without_gzip(receiver, encoding):
     headers = {"Content-Type": "application/proto", **encoding}
     assert send(receiver.url, push().SerializeToString(), headers=headers)[0] == 200
+
+
+def test_gzip_with_a_file_name():
+    buffer = io.BytesIO()
+    with gzip.GzipFile("push", "wb", fileobj=buffer) as file:
+        file.write(push().SerializeToString())
+    with Receiver() as receiver:
+        assert send(receiver.url, buffer.getvalue())[0] == 200
 
 
 def test_query_is_ignored(receiver):

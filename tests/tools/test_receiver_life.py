@@ -1,7 +1,5 @@
 """The receiver's limits of time and connections, and its start and end."""
 
-import gzip
-import io
 import itertools
 import logging
 import queue
@@ -12,7 +10,7 @@ import pytest
 
 from pyroscope_otel.pprof.pushes import MalformedPush
 from pyroscope_otel.tools.receiver import Receiver
-from tests.support.pushes import connect, exchange, push, read_all, send
+from tests.support.pushes import connect, exchange, read_all, send
 from tests.tools.raw_pushes import GOOD, MEBIBYTE, assert_alive, head, reset, status
 
 STALLS = {
@@ -192,12 +190,3 @@ def test_no_warning_about_a_loopback_address(host, caplog):
     with Receiver(host=host) as receiver:
         assert_alive(receiver)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_gzip_with_a_file_name():
-    """The receiver accepts any gzip header."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile("push", "wb", fileobj=buffer) as file:
-        file.write(push().SerializeToString())
-    with Receiver() as receiver:
-        assert send(receiver.url, buffer.getvalue())[0] == 200

@@ -1,4 +1,4 @@
-"""Pieces of source code, combined to applications with a fault."""
+"""Pieces of source code, which tests combine into applications with a fault."""
 
 from __future__ import annotations
 

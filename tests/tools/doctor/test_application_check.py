@@ -1,4 +1,4 @@
-"""The doctor's check of an application, which it loads in a process and sends requests.
+"""The doctor's check of an application, which runs in its own process and gets requests.
 
 For every finding there is an application that has the fault.
 """

@@ -158,7 +158,8 @@ def test_each_pytest_test_is_one_request(tmp_path, more):
 @pytest.mark.parametrize(
     ("options", "sampler"), [((), "pyspy"), (("--sampler", "auto"), "auto")], ids=str
 )
-def test_default_sampler_of_pytest_is_pyspy(tmp_path, options, sampler):
+def test_sampler_of_pytest_is_pyspy_unless_given(tmp_path, options, sampler):
+    """PySpy also sees root spans that are made current by hand."""
     (tmp_path / "test_shop.py").write_text(
         "import os\n\n"
         "def test_sampler():\n"
