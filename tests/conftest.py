@@ -1,4 +1,4 @@
-"""What the tests share: the recorder, a tracer, and the invariants after each."""
+"""Shared fixtures: the recorder, a tracer, and the invariants checked after each test."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from pyroscope_otel.link.switch import STATE
 from tests.support.recorder import Recorder
 
-# A shell's background job ignores Ctrl-C, and what `nohup` started ignores the end of
-# the terminal. So would the programs started here.
+# Background jobs of a shell ignore SIGINT, and programs under `nohup` ignore SIGHUP. The
+# programs that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -29,12 +29,12 @@ def _reraise_failures(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _background_tasks_are_nobodys():
-    """No test's tracer provider traces the background tasks of later tests.
+def _untrace_background_tasks():
+    """Keep a test's tracer provider from tracing the background tasks of later tests.
 
-    Contrib's FastAPI instrumentation replaces the method of Starlette's class, for good, with
-    one that has the first application's tracer. A provider whose processor keeps spans then
-    keeps the requests of other tests, and their numbers.
+    Contrib's FastAPI instrumentation replaces a method of Starlette's class for good, by one
+    with the first application's tracer. If that provider's processor keeps spans, it also keeps
+    the requests of later tests, and their numbers.
     """
     yield
     starlette = sys.modules.get("starlette.background")
@@ -45,20 +45,20 @@ def _background_tasks_are_nobodys():
 
 @pytest.fixture
 def attribution():
-    """What tells whose a sample is: "stack", or "thread" alone (`labels_only`)."""
+    """How samples are attributed: by "stack", or by "thread" labels alone (`labels_only`)."""
     return "stack"
 
 
 @pytest.fixture
 def marks_alone(attribution):
-    """For what marks alone can do, or is about them."""
+    """Skip the test in direct mode: it needs marks."""
     if attribution == "thread":
-        pytest.skip("where nobody reads marks, there are none")
+        pytest.skip("direct mode has no marks")
 
 
 @pytest.fixture
 def recorder(monkeypatch, attribution):
-    """The recorder, and after the test the invariants of every case."""
+    """The recorder. After the test, the invariants of every case are checked."""
     recorder = Recorder()
     monkeypatch.setattr(thread_labels, "add_thread_tag", recorder.add)
     monkeypatch.setattr(thread_labels, "remove_thread_tag", recorder.remove)
@@ -72,19 +72,19 @@ def recorder(monkeypatch, attribution):
 
 
 @pytest.fixture
-def labels_only(monkeypatch, recorder):  # noqa: ARG001  it has a mode of its own
-    """Nobody reads marks: the span labels themselves are on the thread."""
+def labels_only(monkeypatch, recorder):  # noqa: ARG001  sets its own mode
+    """Direct mode: the span labels themselves are on the thread."""
     monkeypatch.setattr(STATE, "labels_only", True)
     thread_labels.forget()
     yield
-    # Not before what the test left is gone; the recorder's invariants come after this.
+    # After the test's own clean-up, before the recorder checks its invariants.
     monkeypatch.setattr(STATE, "labels_only", False)
     thread_labels.forget()
 
 
 @pytest.fixture
 def now(recorder):
-    """Return the name of the root that a sample of the running thread would be of."""
+    """Return a function that names the root span of a sample taken now on this thread."""
 
     def name():
         labels = recorder.now()
@@ -101,7 +101,7 @@ def exporter():
 
 @pytest.fixture
 def silent_tracer(recorder):  # noqa: ARG001  the recorder must be in place
-    """A tracer that exports nothing: exporters attach and detach while a span ends."""
+    """A tracer that exports nothing, as exporters attach and detach while a span ends."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(PyroscopeSpanProcessor())
     return provider.get_tracer("tests")
@@ -123,7 +123,7 @@ def tracer(recorder, provider):  # noqa: ARG001  the recorder must be in place
 
 @pytest.fixture
 def sample(recorder):
-    """Take a sample of the running thread. Asked for its name, it is as if it was uploaded."""
+    """Takes a sample of the running thread; `name()` reads it as an upload would."""
 
     class Sample:
         def __init__(self):
@@ -138,7 +138,7 @@ def sample(recorder):
 
 @pytest.fixture
 def samples_wait_for_their_upload():
-    """As with an agent: a number is kept until its samples are uploaded."""
+    """Keep each number until its samples are uploaded, as with an agent."""
     MARKS.upload_kinds = ("process_cpu",)
     yield
     MARKS.forget_samples()

@@ -1,4 +1,4 @@
-"""What the documents claim, held against the code."""
+"""Checks the pages against the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pyroscope_otel.setup.setting_table import BY_NAME, TABLE, settings_table_ma
 from pyroscope_otel.setup.settings import SettingsError, read_settings
 
 CASES = ROOT / "tests" / "CASES.md"
-"""The list of cases, which is for contributors."""
+"""The list of cases, for contributors."""
 
 PAGES = sorted(
     [
@@ -53,18 +53,18 @@ def metadata(root):
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
-def test_the_table_of_settings_stands_once():
+def test_settings_table_is_on_one_page_only():
     head = settings_table_markdown().splitlines()[0]
     assert [page.name for page in PAGES if head in page.read_text()] == ["settings.md"]
 
 
-def test_the_readmes_extras_exist(readme, metadata):
+def test_extras_in_the_readme_exist(readme, metadata):
     named = set(re.findall(r"pip install '\.\[(\w+)\]'", readme))
     assert named
     assert named <= set(metadata["project"]["optional-dependencies"])
 
 
-def test_the_readmes_commands_are_the_makefiles(readme, root):
+def test_make_commands_in_the_readme_exist(readme, root):
     named = set(re.findall(r"^make (\w+)$|`make (\w+)`", readme, re.MULTILINE))
     targets = {target for pair in named for target in pair if target}
     assert {"demo", "test"} <= targets
@@ -72,7 +72,7 @@ def test_the_readmes_commands_are_the_makefiles(readme, root):
         subprocess.run(["make", "--dry-run", target], cwd=root, check=True, capture_output=True)
 
 
-def test_the_readmes_oldest_python_is_the_metadatas(readme, metadata):
+def test_readme_and_metadata_name_the_same_oldest_python(readme, metadata):
     (oldest,) = re.findall(r"CPython (3\.\d+) or later", readme)
     assert metadata["project"]["requires-python"] == f">={oldest}"
 
@@ -95,7 +95,7 @@ def links(page):
 
 
 @each_page
-def test_every_link_within_the_repository_leads_somewhere(page):
+def test_every_internal_link_has_a_target(page):
     for target in links(page):
         path, _, anchor = target.partition("#")
         linked = (page.parent / path).resolve() if path else page
@@ -104,7 +104,7 @@ def test_every_link_within_the_repository_leads_somewhere(page):
             assert anchor in anchors(linked), target
 
 
-def test_the_index_has_every_page():
+def test_index_links_to_every_page():
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / target).resolve() for target in links(index)}
     assert linked == {*PAGES} - {*ROOT.glob("*.md"), index, CASES}
@@ -117,7 +117,7 @@ def test_every_python_block_compiles(page):
 
 
 @each_page
-def test_what_python_blocks_import_of_ours_exists(page):
+def test_imports_from_the_package_in_python_blocks_exist(page):
     for code in blocks(page, "python"):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pyroscope_otel"):
@@ -127,15 +127,15 @@ def test_what_python_blocks_import_of_ours_exists(page):
 
 
 @each_page
-def test_every_yaml_block_is_yaml(page):
+def test_every_yaml_block_parses(page):
     for text in blocks(page, "yaml"):
         assert yaml.safe_load(text)
 
 
 @each_page
-def test_every_environment_variable_of_ours_exists(page):
+def test_every_pyroscope_variable_exists(page):
     known = {name for row in TABLE for name in row.environment}
-    if page.name == "flask.md":  # there they are names in app.config as well
+    if page.name == "flask.md":  # also names in app.config
         known |= {f"PYROSCOPE_{row.name.upper()}" for row in TABLE}
     assert set(re.findall(r"\bPYROSCOPE_[A-Z_]+\b", page.read_text())) <= known
 
@@ -152,7 +152,7 @@ def test_every_extra_exists(page, metadata):
     assert named <= set(metadata["project"]["optional-dependencies"])
 
 
-def test_each_case_has_its_tests_where_the_list_says(root):
+def test_each_numbered_case_has_tests_in_the_listed_files(root):
     rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", CASES.read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 52))
     for number, places in rows:
@@ -165,7 +165,7 @@ def test_each_case_has_its_tests_where_the_list_says(root):
             )
 
 
-def test_each_case_without_a_number_has_its_tests(root):
+def test_each_unnumbered_case_has_tests_in_the_listed_files(root):
     _, text = CASES.read_text().split("## Without a number")
     rows = [cells for cells in tables(text) if cells[0] != "Case"]
     assert rows
@@ -189,19 +189,19 @@ def test_each_case_without_a_number_has_its_tests(root):
         "pyroscope_otel_flask",
     ],
 )
-def test_all_public_names_exist(module):
+def test_all_public_names_exist_and_have_docstrings(module):
     imported = importlib.import_module(module)
     assert imported.__all__
     for name in imported.__all__:
         assert getattr(imported, name).__doc__, name
 
 
-def test_a_command_is_installed_before_it_is_typed():
+def test_pages_install_a_command_before_they_use_it():
     packages = {"gunicorn": "gunicorn", "uvicorn": "uvicorn", "django-admin": "django"}
     checked = set()
     for page in PAGES:
         typed = "\n".join(blocks(page, "sh"))
-        # Pages that begin with nothing installed.
+        # Only pages that start from an empty environment.
         installed = re.match(r"pip install '\.\[.*", typed)
         for command, package in packages.items():
             found = re.search(rf"^{command} ", typed, re.MULTILINE)
@@ -212,11 +212,11 @@ def test_a_command_is_installed_before_it_is_typed():
     assert checked == set(packages)
 
 
-def test_the_page_of_settings_has_the_table():
+def test_settings_page_has_the_generated_table():
     assert settings_table_markdown() in (ROOT / "docs" / "settings.md").read_text()
 
 
-def test_the_two_ways_to_say_settings_are_the_same():
+def test_arguments_and_variables_on_the_settings_page_agree():
     page = ROOT / "docs" / "settings.md"
     (call,) = re.findall(r"configure\((.*)\)", blocks(page, "python")[0])
     arguments = {
@@ -230,7 +230,7 @@ def test_the_two_ways_to_say_settings_are_the_same():
     assert read_settings(arguments, environ={}) == read_settings({}, environ=environ)
 
 
-def test_the_errors_on_the_page_of_settings_are_raised():
+def test_errors_on_the_settings_page_are_raised():
     address, misspelt = blocks(ROOT / "docs" / "settings.md", "text")[0].splitlines()
     with pytest.raises(SettingsError, match=f"^{re.escape(address)}$"):
         read_settings({}, environ={"PYROSCOPE_SERVER_ADDRESS": "localhost:4040"})
@@ -238,14 +238,14 @@ def test_the_errors_on_the_page_of_settings_are_raised():
         read_settings({"applicaton_name": "shop"}, environ={})
 
 
-def test_the_defaults_that_pages_name_are_the_tables():
+def test_defaults_in_the_pages_match_the_table():
     """10 s between uploads, 10 ms between samples, no trace_id."""
     assert BY_NAME["upload_interval"].default == 10
     assert BY_NAME["sample_rate"].default == 100
     assert "trace_id" not in BY_NAME["span_labels"].default
 
 
-def test_the_provisioned_link_on_the_page_of_grafana_is_the_files():
+def test_grafana_page_shows_the_provisioned_link():
     shown, memory = blocks(ROOT / "docs" / "grafana.md", "yaml")
     file = ROOT / "example_apps" / "observability" / "grafana" / "datasources.yaml"
     links = [
@@ -259,7 +259,7 @@ def test_the_provisioned_link_on_the_page_of_grafana_is_the_files():
     assert yaml.safe_load(memory)["tracesToProfiles"] == link | of_memory
 
 
-def test_the_examples_are_started_as_their_list_says():
+def test_listed_commands_match_the_docstrings_of_the_examples():
     rows = tables((ROOT / "example_apps" / "README.md").read_text())
     listed = {
         re.findall(r"\]\((\w+\.py|\w+/manage\.py)\)", cells[0])[0]: cells[1].strip("`")
@@ -274,7 +274,7 @@ def test_the_examples_are_started_as_their_list_says():
     assert listed == named
 
 
-def test_every_finding_of_the_doctor_that_is_named_exists():
+def test_every_finding_on_the_troubleshooting_page_exists():
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     cells = [cells[3] for cells in tables(page) if len(cells) > 3]
     named = {code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)}

@@ -1,4 +1,4 @@
-"""What the documents claim of hooks, limits and log lines, held against the code."""
+"""Checks hooks, limits and log lines in the pages against the code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.pages import ROOT, blocks, tables
 
 
 def hook_rows():
-    """Return the table of hooks: by class, the module that is named and what it replaces."""
+    """Return each documented hook's module and replaced attributes, by class."""
     rows = {}
     for cells in tables((ROOT / "docs" / "how-it-works.md").read_text()):
         named = re.fullmatch(r"`(\w+)` in `(\w+)\.py`", cells[0])
@@ -50,14 +50,14 @@ def test_every_attribute_that_a_hook_replaces_is_documented():
         _, said = rows[hook.name]
         names = set(re.findall(r"`[\w.]*?(\w+)`", said))
         replaced = {patch._name for patch in hook._patches}
-        # Beside the attributes there are the names of their owners, with a module in front.
+        # The row also names the owners of the attributes, with their module.
         owners = {owner.rpartition(".")[2] for owner in re.findall(r"of `([\w.]+)`", said)}
         assert replaced <= names, hook.name
         assert names - replaced - owners <= of_some_pythons, hook.name
 
 
-def test_the_limits_that_the_page_names_are_the_codes():
-    """The figures of numbers, buffer, pauses, frames and samplers."""
+def test_documented_limits_match_the_code():
+    """Numbers, buffer, pauses between retries, frames and samplers."""
     page = " ".join((ROOT / "docs" / "how-it-works.md").read_text().split())
     assert f"below {marks.NUMBERS:,}" in page
     assert f"`upload_buffer` ({BY_NAME['upload_buffer'].default // 2**20} MiB) and an hour" in page
@@ -79,7 +79,7 @@ def test_the_limits_that_the_page_names_are_the_codes():
     assert f"`{Mark(3).run.__code__.co_name}`" in seen
 
 
-def test_the_hooks_are_switched_off_as_documented():
+def test_documented_ways_to_switch_hooks_off_work():
     off, one_off = [
         code for code in blocks(ROOT / "docs" / "limits.md", "python") if "following" in code
     ]
@@ -109,8 +109,8 @@ print(*active(), in_place() == before)
     assert nothing == "True"
 
 
-def said_by_us():
-    """Return every text of the core, the relay and the findings, with adjacent literals joined."""
+def our_texts():
+    """Return every string literal of link, relay, setup and the findings."""
     package = ROOT / "pyroscope_otel"
     return "\n".join(
         node.value
@@ -139,20 +139,20 @@ def said_by_us():
         "Requests are told apart by thread labels, ",
     ],
 )
-def test_the_log_lines_on_the_page_of_troubleshooting_are_logged(said):
+def test_log_lines_on_the_troubleshooting_page_exist(said):
     assert said in (ROOT / "docs" / "troubleshooting.md").read_text()
-    assert said in said_by_us()
+    assert said in our_texts()
 
 
-def test_what_the_relay_tells_of_is_on_the_page_of_troubleshooting():
+def test_troubleshooting_page_has_every_field_of_the_relay_state():
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     shown = {"taken", "sent", "waiting", "dropped", "untranslated", "last_answer"}
     assert shown <= {field.name for field in dataclasses.fields(RelayState)}
     assert all(f"`{name}`" in page for name in shown)
 
 
-def test_the_tree_of_the_page_for_contributors_is_there():
-    """Each name in it; one that ends with a slash is a folder."""
+def test_paths_in_the_tree_of_contributing_exist():
+    """A name that ends with a slash is a folder."""
     (tree, *_) = blocks(ROOT / "CONTRIBUTING.md", "text")
     folders = [""]
     for line in tree.splitlines():
@@ -164,8 +164,7 @@ def test_the_tree_of_the_page_for_contributors_is_there():
             folders[depth + 1 :] = [name]
 
 
-def test_each_package_of_the_core_is_in_the_tree():
-    """Of the page for contributors."""
+def test_tree_of_contributing_has_every_package():
     (tree, *_) = blocks(ROOT / "CONTRIBUTING.md", "text")
     packages = {path.parent.name for path in (ROOT / "pyroscope_otel").glob("*/__init__.py")}
     assert {name for name in packages if f"{name}/" not in tree} == set()

@@ -1,4 +1,4 @@
-"""The rooms of the tree: what is in one imports what stands below it."""
+"""Checks that imports between the packages point down."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.pages import ROOT
 
-# From the ground up. Rooms of one floor do not import each other.
-FLOORS = (
+# From the bottom up. Packages of one layer do not import each other.
+LAYERS = (
     {"pprof"},
     {"link"},
     {"following", "relay"},
@@ -29,22 +29,22 @@ def modules():
     }
 
 
-def is_for_types_alone(node):
+def is_type_checking_block(node):
     return isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
 
 
 def imported(path, known, *, at_import=False):
-    """Return the modules of ours that one imports, also inside of functions and for types.
+    """Return the modules of this project that a module imports.
 
     Args:
         path: The module's path.
         known: All modules.
-        at_import: Leave those two out.
+        at_import: Leave out imports inside functions and for type checkers.
     """
     found, waiting = set(), [ast.parse(path.read_text())]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
-            if at_import and (is_for_types_alone(node) or isinstance(node, ast.FunctionDef)):
+            if at_import and (is_type_checking_block(node) or isinstance(node, ast.FunctionDef)):
                 continue
             waiting.append(node)
             if isinstance(node, ast.ImportFrom):
@@ -57,24 +57,26 @@ def imported(path, known, *, at_import=False):
     return found & set(known)
 
 
-def room(module):
+def package_of(module):
     return module.removeprefix("pyroscope_otel").removeprefix(".").partition(".")[0]
 
 
-def floor(module):
-    (number,) = (number for number, rooms in enumerate(FLOORS) if room(module) in rooms)
+def layer(module):
+    (number,) = (number for number, packages in enumerate(LAYERS) if package_of(module) in packages)
     return number
 
 
 @pytest.mark.parametrize("module", modules())
 def test_imports_point_down(module):
     known = modules()
-    others = {one for one in imported(known[module], known) if room(one) != room(module)}
-    floors = {one: floor(one) for one in others}
-    assert {one for one, number in floors.items() if number >= floor(module)} == set()
+    others = {
+        one for one in imported(known[module], known) if package_of(one) != package_of(module)
+    }
+    layers = {one: layer(one) for one in others}
+    assert {one for one, number in layers.items() if number >= layer(module)} == set()
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_no_import_cycles():
     known = modules()
     graph = {module: imported(path, known, at_import=True) for module, path in known.items()}
     assert len([*TopologicalSorter(graph).static_order()]) == len(known)

@@ -1,7 +1,6 @@
-"""Run with the built wheel and its dependencies, and nothing else installed.
+"""Tests the built wheel in an environment with nothing but its dependencies.
 
-`python wheel_smoke.py`, outside of the checkout: an assertion that fails says
-what is wrong.
+Run `python wheel_smoke.py` outside of the checkout. A failed assertion shows the fault.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pyroscope.otel import PyroscopeSpanProcessor
 
 import pyroscope_otel
 
-# Both packages in one folder, each whole.
+# The agent's package is complete, with our module in it.
 assert pyroscope_otel.PyroscopeSpanProcessor is PyroscopeSpanProcessor
 assert callable(pyroscope.configure)
 assert "site-packages" in pyroscope_otel.__file__
@@ -28,7 +27,7 @@ assert pathlib.Path(pyroscope_otel.__file__).with_name("py.typed").exists()
 installed = importlib.metadata.files("pyroscope-otel") or ()
 files = {str(file) for file in installed if file.suffix != ".pyc"}
 assert [file for file in files if file.startswith("pyroscope/")] == ["pyroscope/otel/__init__.py"]
-# Outside of the folder (".."): the command.
+# The command is outside of site-packages ("..").
 assert {file.split("/")[0] for file in files if ".dist-info" not in file} - {".."} == {
     "pyroscope",
     "pyroscope_otel",
@@ -38,7 +37,7 @@ assert {file.split("/")[0] for file in files if ".dist-info" not in file} - {"..
 assert "pyroscope_otel/tools/serve/page/index.html" in files
 assert importlib.metadata.version("pyroscope-otel") == "2.0.0.dev0"
 
-# Nothing was imported that nobody asked for.
+# No optional library was imported.
 for library in ("uvloop", "anyio", "greenlet", "trio", "google.protobuf", "asgiref"):
     assert library not in sys.modules, library
 
@@ -55,7 +54,7 @@ assert pyroscope_otel.current_profile_id() is None
 (exported,) = exporter.get_finished_spans()
 assert exported.attributes == {"pyroscope.profile.id": profile_id}
 
-# What needs an extra says which.
+# The import error names the missing extra.
 from pyroscope_otel.asgi import PyroscopeMiddleware as AsgiMiddleware  # noqa: E402
 from pyroscope_otel.wsgi import PyroscopeMiddleware as WsgiMiddleware  # noqa: E402
 
@@ -68,7 +67,7 @@ for middleware, extra in ((AsgiMiddleware, "asgi"), (WsgiMiddleware, "wsgi")):
     else:
         raise AssertionError(f"{extra} middleware was made without its extra")
 
-# The command is there with the core alone, and says what else it needs.
+# The command is installed with the core, and names the extra that it needs.
 command = pathlib.Path(sys.executable).with_name("pyroscope-otel")
 served = subprocess.run([command, "serve"], capture_output=True, text=True, check=False)
 assert served.returncode == 1, served

@@ -1,4 +1,4 @@
-"""A browser, a page that may log and load nothing unexpected, and a server with a shop's data."""
+"""Shared fixtures: a browser, a watched page, and a server with the data of a shop."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ LAPTOP = {
 
 @pytest.fixture(scope="session")
 def laptop(chromium):
-    """The page that most tests share: a new one takes a second."""
+    """The page that most tests share, because a new one takes a second."""
     page = chromium.new_context(**LAPTOP).new_page()
     page.set_default_timeout(15_000)
     return page
 
 
 class Watch:
-    """Notes what no page may do.
+    """Records what no page may do.
 
-    Errors and warnings on the console (violations of the content security policy are
-    among them), uncaught exceptions, dialogs, and requests to elsewhere. What a test
-    expects on the console goes into `page.expected`, as a part of it.
+    That is errors and warnings on the console (including violations of the content security
+    policy), uncaught exceptions, dialogs, and requests to other hosts. A test that expects a
+    console message adds a part of it to `page.expected`.
     """
 
     def __init__(self, page, url):
@@ -89,16 +89,16 @@ class Watch:
 
 @pytest.fixture
 def open_page(chromium, laptop, shop):
-    """Return what opens a page of a server, and check in the end that it did nothing wrong."""
+    """Return a function that opens a page of a server; check at the end what it did."""
     watches = []
 
     def open_page(url, address="#/", **options):
         page = chromium.new_context(**{**LAPTOP, **options}).new_page() if options else laptop
         page.set_default_timeout(15_000)
         if page.url.startswith(f"{url}/"):
-            go(page, f"{url}/#/nowhere")  # or the same address again would be no change
+            go(page, f"{url}/#/nowhere")  # the same address again would load nothing
         else:
-            page.goto("about:blank")  # what the other server's page still asks for is not ours
+            page.goto("about:blank")  # ends the requests of the other server's page
         watches.append(Watch(page, url))
         go(page, f"{url}/{address}")
         return page
@@ -110,23 +110,23 @@ def open_page(chromium, laptop, shop):
             watch.page.context.close()
     laptop.emulate_media(color_scheme="light", reduced_motion="reduce")
     if not laptop.url.startswith(f"{shop.url}/"):
-        laptop.goto("about:blank")  # its server stops now
+        laptop.goto("about:blank")  # its server stops after this
     assert [wrong for watch in watches for wrong in watch.wrong] == []
 
 
 @pytest.fixture
 def server():
-    """A server that nothing has been sent to."""
+    """A server without data."""
     with LocalServer(port=0, otlp_port=None) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def shop():
-    """A server with a few requests; tests only read it.
+    """A server with a few requests, which tests only read.
 
-    `slow` and `fast` are of one route; `order` failed, and called the service
-    `stock`; `health` has no samples.
+    `slow` and `fast` share a route. `order` failed, and called the service `stock`. `health`
+    has no samples.
     """
     with LocalServer(port=0, otlp_port=None) as server:
         url = server.url

@@ -1,4 +1,4 @@
-"""Sends the local server what an application would: spans over OTLP, samples as an agent."""
+"""Sends spans and samples to the local server, as an application and its agent do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from pyroscope_otel.pprof.messages import PprofProfile, PushRequest
 
-PERIOD = 10_000_000  # nanoseconds that one sample stands for
+PERIOD = 10_000_000  # nanoseconds for each sample
 
 _ids = itertools.count(0xA000_0000_0000_0001)
 
@@ -23,14 +23,14 @@ def new_id() -> str:
 
 @dataclass
 class Span:
-    """A span; with `stacks`, it is a local root, and they are its samples.
+    """A span. With `stacks`, the stacks of its samples, it is a local root span.
 
     A stack is (frames from the root, number of samples); a frame is (function, file, line).
     """
 
     name: str
     service: str = "shop"
-    start: float = 0.0  # milliseconds after the trace's
+    start: float = 0.0  # milliseconds after the start of the trace
     milliseconds: float = 100.0
     stacks: list[tuple[list[tuple[str, str, int]], int]] | None = None
     parent: str | None = None
@@ -112,7 +112,7 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def send_samples(  # noqa: PLR0913 -- what a push can be
+def send_samples(  # noqa: PLR0913  the content of a push
     url: str,
     stacks: list[tuple[list[tuple[str, str, int]], int]],
     *,
@@ -121,15 +121,15 @@ def send_samples(  # noqa: PLR0913 -- what a push can be
     clock: bool = False,
     ago: float = 60.0,
 ) -> None:
-    """Send samples as the agent pushes them; without a span id, they belong to no request.
+    """Send samples as the agent does.
 
     Args:
-        url: The server's.
+        url: The URL of the server.
         stacks: As in `Span`.
-        service: Whose they are.
-        span_id: The profile they belong to.
-        clock: Whether they are of the sampler Stack, whose times are no whole periods.
-        ago: When the profile began, in seconds before now.
+        service: The service name.
+        span_id: The profile id; None for samples without a request.
+        clock: Send times as from the sampler Stack, which are no multiples of the period.
+        ago: The start of the profile, in seconds before now.
     """
     strings = {"": 0}
 
@@ -182,7 +182,7 @@ def send_memory(
     service: str = "shop",
     span_id: str | None = None,
 ) -> None:
-    """Send what was allocated, as the agent pushes it: a stack, objects and bytes each."""
+    """Send a memory profile as the agent does; an entry is a stack, objects and bytes."""
     kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
     strings = ["", *kinds, "count", "bytes", "span_id", span_id or ""]
     profile = PprofProfile(sample_type=[{"type": 1 + at, "unit": 5 + at % 2} for at in range(4)])
@@ -214,6 +214,6 @@ def _send_push(url: str, push: Any) -> None:
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
-    request = urllib.request.Request(url, body, headers)  # noqa: S310  our own server
+    request = urllib.request.Request(url, body, headers)  # noqa: S310  the local server
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  same
         assert answer.status == 200

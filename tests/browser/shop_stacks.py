@@ -1,4 +1,4 @@
-"""The stacks that the shop's requests were sampled on: (function, file, line), root first."""
+"""Stacks of the shop's samples; a frame is (function, file, line), root first."""
 
 from __future__ import annotations
 

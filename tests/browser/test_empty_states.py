@@ -1,4 +1,4 @@
-"""What the page says when something is missing, and what to do about it."""
+"""What the page shows if data is missing, and the remedies that it suggests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_nothing_has_arrived(server, open_page):
     expect(page.get_by_label("Service")).to_be_hidden()
 
 
-def test_each_way_to_start_has_a_tab_with_commands_for_this_server(open_page):
+def test_each_way_to_start_has_a_tab_with_the_address_of_this_server(open_page):
     with LocalServer(port=0, otlp_port=0) as server:
         page = open_page(server.url)
         code = finding(page, "nothing").locator(".way code")
@@ -50,7 +50,7 @@ def test_each_way_to_start_has_a_tab_with_commands_for_this_server(open_page):
 
 
 @pytest.mark.parametrize("way", ["FastAPI", "Flask"])
-def test_the_code_of_a_way_to_start_is_an_application_that_works(server, open_page, way, tmp_path):
+def test_code_in_the_tabs_works(server, open_page, way, tmp_path):
     page = open_page(server.url)
     page.get_by_role("button", name=way, exact=True).click()
     source = page.locator(".way code").nth(1).inner_text()
@@ -81,7 +81,7 @@ def free_port():
 
 def answers(url):
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 -- our own server
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  the test's own application
             return answer.status == 200
     except OSError:
         return False
@@ -125,12 +125,12 @@ def test_spans_without_a_profile(server, open_page):
     expect(finding(page, "no-local-roots")).to_contain_text("pyroscope.profile.id")
 
 
-def test_nothing_is_said_where_nothing_is_missing(shop, open_page):
+def test_no_finding_if_nothing_is_missing(shop, open_page):
     page = open_page(shop.url)
     expect(page.locator("[data-finding]")).to_have_count(0)
 
 
-def test_a_finding_goes_when_what_was_missing_arrives(server, open_page):
+def test_finding_disappears_when_the_missing_data_arrives(server, open_page):
     span = Span("GET /first", stacks=[])
     send_spans(server.url, span)
     page = open_page(server.url)
@@ -139,7 +139,7 @@ def test_a_finding_goes_when_what_was_missing_arrives(server, open_page):
     expect(finding(page, "no-pushes")).to_have_count(0)
 
 
-def test_a_request_without_samples(server, open_page):
+def test_request_without_samples(server, open_page):
     page = open_page(server.url)
     for ago, milliseconds, title, reasons in (
         (600, 1.5, "No sample hit this request", ["two sampling periods", "waits", "GIL"]),
@@ -161,7 +161,7 @@ def test_no_routes(server, open_page):
     expect(finding(page, "nothing")).to_be_visible()
 
 
-def test_what_is_not_stored_any_more(shop, open_page):
+def test_request_and_route_that_are_no_longer_stored(shop, open_page):
     page = open_page(shop.url)
     page.expected.append("404 (Not Found)")
     for address in ("#/request/ffffffffffffffff", "#/route?service=shop&route=GET+%2Fgone"):
@@ -173,7 +173,7 @@ def test_what_is_not_stored_any_more(shop, open_page):
         expect(page.locator("table.requests tbody tr")).to_have_count(5)
 
 
-def test_an_address_that_is_none(shop, open_page):
+def test_unknown_address(shop, open_page):
     page = open_page(shop.url)
     for address in (
         "#/nothing", "#/request/", "#/request/..%2Fstatus", "#/request/XYZ", "#/difference?left=x"
@@ -184,7 +184,7 @@ def test_an_address_that_is_none(shop, open_page):
         expect(page.locator("table.requests tbody tr")).to_have_count(5)
 
 
-def test_the_server_goes_away_and_comes_back(open_page):
+def test_server_stops_and_restarts(open_page):
     with LocalServer(port=0, otlp_port=None) as server:
         url = server.url
         send_request(url, Span("GET /first", stacks=[]))
@@ -201,7 +201,7 @@ def test_the_server_goes_away_and_comes_back(open_page):
         expect(page.locator("[data-finding=nothing]")).to_be_visible()
 
 
-def test_a_server_that_refuses_for_a_while_is_asked_again(shop, open_page):
+def test_refused_event_stream_is_retried(shop, open_page):
     page = open_page(shop.url, viewport={"width": 1280, "height": 700})
     page.expected.append("503 (Service Unavailable)")
     page.route("**/api/events", lambda route: route.fulfill(status=503))

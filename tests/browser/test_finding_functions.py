@@ -1,4 +1,4 @@
-"""Finding one's way: search with patterns, callers and callees, a table to sort, what is below."""
+"""Finding functions: search by pattern, callers and callees, the sorted table, hidden rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def names(page):
 
 @pytest.fixture
 def page(server, open_page):
-    """A request whose helper is called from two functions, and calls one."""
+    """The page of a request whose helper has two callers and one callee."""
     stacks = [
         ([*SERVE, SEARCH, RANK, HELP], 4),
         ([*SERVE, SEARCH, TOKENISE, HELP, ("inner", "/srv/shop/help.py", 9)], 2),
@@ -32,7 +32,7 @@ def page(server, open_page):
     return open_page(server.url, f"#/request/{profile_id}")
 
 
-def test_a_pattern_finds_what_it_matches(page):
+def test_search_with_a_regular_expression(page):
     box = page.get_by_role("searchbox")
     box.fill("^(rank|token).*s")
     expect(page.locator(".found")).to_have_text("no match")
@@ -43,7 +43,7 @@ def test_a_pattern_finds_what_it_matches(page):
     expect(page.locator(".found")).to_have_text("2 frames, 70 %")
 
 
-def test_a_pattern_that_is_none_says_so(page):
+def test_invalid_regular_expression(page):
     page.get_by_role("button", name="Regular expression").click()
     page.get_by_role("searchbox").fill("rank(")
     expect(page.locator(".found")).to_have_text("not a pattern")
@@ -52,7 +52,7 @@ def test_a_pattern_that_is_none_says_so(page):
     expect(page.get_by_role("searchbox")).to_have_attribute("aria-invalid", "false")
 
 
-def test_buttons_go_from_match_to_match_in_both_directions(page):
+def test_buttons_go_to_the_next_and_the_previous_match(page):
     page.get_by_role("searchbox").fill("shop/")
     following = page.get_by_role("button", name="Next match")
     for name in ("search", "rank_results", "helper"):
@@ -66,7 +66,7 @@ def test_buttons_go_from_match_to_match_in_both_directions(page):
     expect(following).to_be_hidden()
 
 
-def test_all_calls_of_a_function_with_its_callers_and_callees(page):
+def test_callers_and_callees_of_a_function(page):
     page.get_by_role("button", name="helper /srv/shop/help.py").click()
     page.get_by_role("button", name="Callers and callees").click()
     callers = page.get_by_role("application", name="Callers of helper")
@@ -88,12 +88,12 @@ def test_all_calls_of_a_function_with_its_callers_and_callees(page):
     expect(callers).to_be_visible()
 
 
-def test_a_function_that_is_not_there_any_more_shows_the_whole(page):
+def test_unknown_function_in_the_address_shows_the_whole_graph(page):
     page.goto(page.url + "?function=abcdef")
     expect(page.get_by_role("application")).to_have_count(1)
 
 
-def test_the_table_is_sorted_by_any_column(page):
+def test_table_can_be_sorted_by_any_column(page):
     expect(names(page)).to_have_text(["helper", "search", "inner", "tokenise"])
     page.get_by_role("button", name="Total").click()
     expect(names(page).first).to_have_text("search")
@@ -124,7 +124,7 @@ def test_name_stack_and_link_can_be_copied(server, open_page):
         assert page.evaluate("navigator.clipboard.readText()") == text
 
 
-def test_rows_that_are_not_seen_are_announced(server, open_page):
+def test_hidden_rows_are_announced(server, open_page):
     stack = [(f"f{depth}", f"/x/site-packages/lib/{depth}.py", 1) for depth in range(60)]
     profile_id = send_request(server.url, Span("GET /deep", stacks=[([*stack, SEARCH], 5)]))
     page = open_page(server.url, f"#/request/{profile_id}?fold=0")
@@ -136,14 +136,14 @@ def test_rows_that_are_not_seen_are_announced(server, open_page):
     assert graph.evaluate("box => box.scrollTop + box.clientHeight >= box.scrollHeight - 21")
 
 
-def test_the_graphs_keys_are_named_where_they_work(page):
+def test_keys_of_the_graph_are_shown_while_it_has_the_focus(page):
     expect(page.locator(".in-graph")).to_be_hidden()
     expect(page.locator(".to-graph")).to_be_visible()
     page.get_by_role("application").focus()
     expect(page.locator(".in-graph")).to_be_visible()
 
 
-def test_each_own_file_has_a_tone_of_its_own(page):
+def test_each_own_file_has_its_own_colour(page):
     swatches = page.locator(".legend .swatch.own")
     colours = swatches.evaluate_all(
         "all => all.map(each => getComputedStyle(each).backgroundColor)"

@@ -1,4 +1,4 @@
-"""Finding concrete requests: by text, status code and time, in any order."""
+"""Finding requests: by text, status code and time, in any order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def expect_routes(page, *names):
 
 @pytest.fixture
 def made(server):
-    """Three requests, a the oldest: an hour and a half ago, 3 minutes ago, now."""
+    """Three requests: a from 90 minutes ago, b from 3 minutes ago, c from now."""
     return [
         send_request(
             server.url,
@@ -53,11 +53,11 @@ def page(server, made, open_page):
     return page
 
 
-def test_a_request_shows_its_url(page):
+def test_rows_show_the_url(page):
     expect(rows(page).locator(".target")).to_have_text(["/c?size=9", "/a/Shoe"])
 
 
-def test_a_text_finds_urls_routes_and_ids(page, made):
+def test_text_finds_urls_and_ids(page, made):
     page.keyboard.press("/")
     box = page.get_by_role("searchbox")
     expect(box).to_be_focused()
@@ -79,7 +79,7 @@ def test_status_codes(page):
     expect(status).to_have_value("404")
 
 
-def test_a_time_range(page):
+def test_time_range(page):
     period = page.locator("select[name=last]")
     for value, routes in (
         ("1", ["c"]),
@@ -91,7 +91,7 @@ def test_a_time_range(page):
         expect_routes(page, *[f"GET /{route}" for route in routes])
 
 
-def test_an_upper_bound_of_the_duration(page):
+def test_bounds_of_the_duration(page):
     page.get_by_label("Faster than").fill("60")
     expect_routes(page, "GET /c", "GET /a")
     page.get_by_label("Slower than").fill("30")
@@ -112,7 +112,7 @@ def test_any_order(page):
     expect_routes(page, "GET /a", "GET /c", "GET /b")
 
 
-def test_in_another_order_what_arrives_takes_its_place(server, page):
+def test_new_requests_are_inserted_in_the_chosen_order(server, page):
     page.get_by_role("button", name="Duration").click()
     expect_routes(page, "GET /b", "GET /c", "GET /a")
     page.locator("body").click(position={"x": 2, "y": 2})
@@ -128,7 +128,7 @@ def test_in_another_order_what_arrives_takes_its_place(server, page):
     expect_routes(page, "GET /b", "GET /d", "GET /e", "GET /c", "GET /a")
 
 
-def test_the_bars_have_a_scale(page):
+def test_bars_have_a_scale(page):
     header = page.get_by_role("columnheader", name="CPU in the duration")
     expect(header).to_have_text("CPU in the duration, 0 to 90.0 ms")
     page.get_by_label("Faster than").fill("60")

@@ -1,4 +1,4 @@
-"""The flame graph: what is drawn, search, zoom, folding, and its keys."""
+"""The flame graph: drawing, search, zoom and keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = 21  # pixels
 
 @pytest.fixture
 def graph(shop, open_page):
-    """The page of a request of 12 samples in rank, 6 in tokenise, 2 in search itself."""
+    """The page of a request with 12 samples in rank, 6 in tokenise, 2 in search itself."""
     return open_page(shop.url, f"#/request/{shop.slow}?fold=0")
 
 
@@ -27,14 +27,14 @@ def frame(page):
 
 
 def click(page, row, part):
-    """Click into a row, at a part of the graph's width."""
+    """Click in a row, at a fraction of the width."""
     box = flame(page).bounding_box()
     page.mouse.click(box["x"] + part * box["width"], box["y"] + (row + 0.5) * ROW)
 
 
 def colour(page, row, part):
-    """The colour of a frame above its text."""
-    page.expected.append("getImageData")  # a hint for who reads often, as we do
+    """Return the colour of a frame above its text."""
+    page.expected.append("getImageData")  # Chromium logs a hint about frequent reads
     return page.locator(".flame-canvas").evaluate(
         """(canvas, [row, part]) => {
           const scale = canvas.width / canvas.clientWidth;
@@ -45,19 +45,19 @@ def colour(page, row, part):
     )
 
 
-def said(page):
+def announcement(page):
     return page.locator(".flame-frame [aria-live]")
 
 
-def test_each_frame_is_as_wide_as_its_cpu_time(graph):
-    # The root, three frames of libraries, search; rank before tokenise, by name.
+def test_width_of_frames_is_their_cpu_time(graph):
+    # Rows: root, three of libraries, search, then rank before tokenise (by name).
     for part, name in ((0.58, "rank_results"), (0.62, "tokenise"), (0.02, "rank_results")):
         click(graph, 5, part)
         expect(frame(graph).get_by_role("heading")).to_contain_text(name)
     assert colour(graph, 5, 0.88) != colour(graph, 5, 0.95) == "0,0,0,0"
 
 
-def test_a_frame_tells_its_file_line_and_times(graph):
+def test_selected_frame_shows_its_file_line_and_times(graph):
     click(graph, 5, 0.3)
     expect(frame(graph)).to_contain_text("/srv/shop/ranking.py:58")
     expect(frame(graph)).to_contain_text("own code")
@@ -79,7 +79,7 @@ def test_file_and_line_can_be_copied(shop, open_page):
     assert page.evaluate("navigator.clipboard.readText()") == "/srv/shop/ranking.py:58"
 
 
-def test_a_second_click_zooms_and_back_undoes_it(graph):
+def test_second_click_zooms_and_back_undoes_it(graph):
     whole = colour(graph, 5, 0.95)
     click(graph, 5, 0.3)
     click(graph, 5, 0.3)
@@ -98,13 +98,13 @@ def test_zoom_is_kept_in_the_address(shop, open_page):
     expect(frame(page).get_by_role("heading")).to_contain_text("rank_results")
 
 
-def test_a_way_that_leads_nowhere_is_no_zoom(shop, open_page):
+def test_invalid_zoom_in_the_address_is_ignored(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}?zoom=0.7.__proto__.1")
     expect(page.get_by_role("button", name="Reset zoom")).to_be_hidden()
     expect(flame(page)).to_be_visible()
 
 
-def test_search_counts_and_marks_what_matches(graph):
+def test_search_counts_and_highlights_matches(graph):
     before = colour(graph, 5, 0.3), colour(graph, 5, 0.7)
     graph.keyboard.press("/")
     box = graph.get_by_role("searchbox")
@@ -130,7 +130,7 @@ def test_nested_matches_are_not_counted_twice(graph):
     expect(graph.locator(".found")).to_have_text("3 frames, 100 %")
 
 
-def test_enter_in_the_search_goes_from_match_to_match(graph):
+def test_enter_in_the_search_goes_to_the_next_match(graph):
     box = graph.get_by_role("searchbox")
     box.fill("text.py")
     box.press("Enter")
@@ -141,40 +141,40 @@ def test_enter_in_the_search_goes_from_match_to_match(graph):
         expect(frame(graph).get_by_role("heading")).to_contain_text(name)
 
 
-def test_the_keyboard_moves_zooms_and_resets(graph):
+def test_keys_move_zoom_and_reset(graph):
     flame(graph).focus()
     for _ in range(5):
         graph.keyboard.press("ArrowDown")
-    expect(said(graph)).to_have_text(
+    expect(announcement(graph)).to_have_text(
         "rank_results, /srv/shop/ranking.py:58, 120 ms, 60 %, own code, level 5"
     )
     graph.keyboard.press("ArrowRight")
-    expect(said(graph)).to_contain_text("tokenise")
+    expect(announcement(graph)).to_contain_text("tokenise")
     expect(frame(graph).get_by_role("heading")).to_contain_text("tokenise")
-    graph.keyboard.press("ArrowRight")  # there is none
-    expect(said(graph)).to_contain_text("tokenise")
+    graph.keyboard.press("ArrowRight")  # no frame to the right
+    expect(announcement(graph)).to_contain_text("tokenise")
     graph.keyboard.press("Enter")
     expect(graph.get_by_role("button", name="Reset zoom")).to_be_visible()
-    graph.keyboard.press("ArrowLeft")  # stays inside
-    expect(said(graph)).to_contain_text("tokenise")
+    graph.keyboard.press("ArrowLeft")  # stays inside the zoomed frame
+    expect(announcement(graph)).to_contain_text("tokenise")
     graph.keyboard.press("ArrowUp")
-    expect(said(graph)).to_contain_text("search")
+    expect(announcement(graph)).to_contain_text("search")
     graph.keyboard.press("ArrowDown")
-    expect(said(graph)).to_contain_text("rank_results")
+    expect(announcement(graph)).to_contain_text("rank_results")
     graph.keyboard.press("Enter")
     graph.keyboard.press("Escape")
     expect(graph.get_by_role("button", name="Reset zoom")).to_be_hidden()
     expect(flame(graph)).to_be_focused()
 
 
-def test_the_graph_has_a_name_that_explains_its_keys(graph):
+def test_accessible_name_of_the_graph_explains_its_keys(graph):
     expect(flame(graph)).to_have_accessible_name(
         "Flame graph of GET /search/{word}. Arrow keys move, Enter zooms, "
         "Escape goes back to the whole."
     )
 
 
-def test_functions_are_listed_by_self_time_and_lead_to_their_frames(graph):
+def test_functions_are_sorted_by_self_time_and_select_their_frames(graph):
     table = graph.get_by_role("region", name="Functions")
     expect(table.locator("tbody .name")).to_have_text(["rank_results", "finditer", "search"])
     expect(table.locator("tbody tr").first.locator("td")).to_have_text(["120 ms", "120 ms", "60 %"])
@@ -187,7 +187,7 @@ def test_functions_are_listed_by_self_time_and_lead_to_their_frames(graph):
     expect(frame(graph).get_by_role("heading")).to_have_text("main library")
 
 
-def test_a_function_that_calls_itself_counts_once(shop, open_page):
+def test_recursive_function_is_counted_once(shop, open_page):
     page = open_page(shop.url)
     found = page.evaluate(
         """async () => {
@@ -204,11 +204,11 @@ def test_a_function_that_calls_itself_counts_once(shop, open_page):
 
 def test_own_code_and_libraries_differ_in_more_than_colour(graph):
     edge = colour(graph, 4, 0.002)
-    assert edge != colour(graph, 4, 0.5)  # own: an edge on the left
-    assert colour(graph, 3, 0.004) == colour(graph, 3, 0.5)  # library: none
+    assert edge != colour(graph, 4, 0.5)  # own code has an edge on the left
+    assert colour(graph, 3, 0.004) == colour(graph, 3, 0.5)  # library code has none
 
 
-def test_a_pointer_over_a_frame_shows_what_it_is(graph):
+def test_pointer_over_a_frame_shows_a_tooltip(graph):
     box = flame(graph).bounding_box()
     graph.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 5.5 * ROW)
     tip = graph.locator(".tip")
@@ -218,7 +218,7 @@ def test_a_pointer_over_a_frame_shows_what_it_is(graph):
     expect(tip).to_be_hidden()
 
 
-def test_thousands_of_frames_are_culled_to_what_is_seen(server, open_page):
+def test_frames_that_are_too_small_are_not_all_drawn(server, open_page):
     stacks = [
         ([(f"f{depth}_{number if depth > 3 else 0}", "/srv/a.py", 1) for depth in range(10)], 1)
         for number in range(1500)
@@ -236,7 +236,7 @@ def test_thousands_of_frames_are_culled_to_what_is_seen(server, open_page):
           return drawn;
         }"""
     )
-    # Six rows have 1,500 frames of less than half a pixel each: every other is drawn.
+    # Six rows have 1,500 frames below half a pixel each; every other one is drawn.
     assert 6 * 300 < drawn < 6 * 1000
     height = page.locator(".flame-canvas").evaluate("canvas => canvas.clientHeight")
     assert height <= 800
@@ -248,7 +248,7 @@ def test_deep_recursion_scrolls_inside_the_graph(server, open_page):
     page = open_page(server.url, f"#/request/{profile_id}?fold=0")
     page.get_by_role("searchbox").fill("leaf")
     page.get_by_role("searchbox").press("Enter")
-    expect(said(page)).to_contain_text("leaf, /srv/a.py:2")
+    expect(announcement(page)).to_contain_text("leaf, /srv/a.py:2")
     scrolled, height = flame(page).evaluate("flame => [flame.scrollTop, flame.clientHeight]")
     assert scrolled > 800 * ROW
     assert height < 700

@@ -1,4 +1,4 @@
-"""Folding: libraries above and below own code, functions that call themselves, one by one."""
+"""Folding of libraries above and below own code, and of recursive functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENCODE = ("encode", f"{LIBRARY}/orjson/enc.py", 7)
 CALLBACK = ("as_json", "/srv/shop/models.py", 9)
 WALK = ("walk", "/srv/shop/tree.py", 6)
 
-# The tree that a node stands for, as [name, total, self, children].
+# Returns a tree as [name, total, self, children].
 FOLD = """async ([tree, opened]) => {
   const { foldLibraries } = await import("/page/flame_fold.js");
   const { fromProfile } = await import("/page/flame_tree.js");
@@ -36,34 +36,34 @@ FOLD = """async ([tree, opened]) => {
 
 @pytest.fixture
 def fold(shop, open_page):
-    """Return what folds a tree: own code has capital letters; the nth fold can be open."""
+    """Return a function that folds a tree. Own code is in capitals; the nth fold can be open."""
     page = open_page(shop.url)
     return lambda tree, opened=0: page.evaluate(FOLD, [tree, opened])
 
 
-def test_frameworks_above_own_code_are_one_whichever_way_leads_through_them(fold):
+def test_all_paths_through_frameworks_above_own_code_are_one_frame(fold):
     tree = ["", 0, ["a", 1, ["b", 2, ["MINE", 10]], ["d", 4, ["MINE", 40]]]]
     assert fold(tree) == ["", 57, 0, [["⋯ a, d, b", 57, 7, [["MINE", 50, 50, []]]]]]
 
 
-def test_what_a_library_call_does_inside_is_one_frame_for_each_function_called(fold):
+def test_inside_of_a_library_call_is_one_frame_for_each_called_function(fold):
     tree = ["", 0, ["MINE", 1, ["dumps", 2, ["enc", 3, ["c", 4]]], ["loads", 5, ["dec", 6]]]]
     dumps, loads = ["⋯ dumps · dumps, enc, c", 9, 9, []], ["⋯ loads · loads, dec", 11, 11, []]
     assert fold(tree) == ["", 21, 0, [["MINE", 21, 1, [dumps, loads]]]]
 
 
-def test_own_code_that_a_library_calls_stays_to_be_seen(fold):
+def test_own_code_called_by_a_library_stays_visible(fold):
     tree = ["", 0, ["MINE", 1, ["sort", 2, ["c", 3, ["KEY", 4]]]]]
     below = [["⋯ sort · sort, c", 9, 5, [["KEY", 4, 4, []]]]]
     assert fold(tree) == ["", 10, 0, [["MINE", 10, 1, below]]]
 
 
-def test_a_library_call_of_one_function_is_shown_as_it_is(fold):
+def test_library_call_of_one_function_is_not_folded(fold):
     tree = ["", 0, ["MINE", 1, ["sort", 2, ["KEY", 4]]]]
     assert fold(tree) == ["", 7, 0, [["MINE", 7, 1, [["sort", 6, 2, [["KEY", 4, 4, []]]]]]]]
 
 
-def test_a_function_that_calls_itself_is_one_frame(fold):
+def test_recursive_function_is_one_frame(fold):
     tree = ["", 0, ["WALK", 1, ["WALK", 2, ["WALK", 3, ["LEAF", 4]], ["LEAF", 5]], ["b", 6]]]
     below = [["b", 6, 6, []], ["LEAF", 9, 9, []]]
     assert fold(tree) == ["", 21, 0, [["WALK", 21, 6, below]]]
@@ -76,7 +76,7 @@ def test_a_function_that_calls_itself_is_one_frame(fold):
         (2, [["⋯ a, b", 17, 3, [["MINE", 14, 3, [["c", 11, 4, [["d", 7, 7, []]]]]]]]]),
     ],
 )
-def test_one_fold_is_opened_by_itself(fold, opened, shown):
+def test_folds_are_opened_one_by_one(fold, opened, shown):
     tree = ["", 0, ["a", 1, ["b", 2, ["MINE", 3, ["c", 4, ["d", 7]]]]]]
     assert fold(tree, opened) == ["", 17, 0, shown]
 
@@ -86,7 +86,7 @@ def test_one_fold_is_opened_by_itself(fold, opened, shown):
 
 @pytest.fixture
 def page(server, open_page):
-    """The page of a request of libraries above and below own code, and of recursion."""
+    """The page of a request with libraries above and below own code, and with recursion."""
     stacks = [
         ([*SERVE, SEARCH, DUMPS, ENCODE], 4),
         ([*SERVE, SEARCH, DUMPS, ENCODE, CALLBACK], 2),
@@ -106,7 +106,7 @@ def heading(page):
     return page.get_by_role("region", name="Frame").get_by_role("heading")
 
 
-def test_a_click_opens_a_fold_and_a_button_closes_it(page):
+def test_click_opens_a_fold_and_button_closes_it(page):
     click(page, 1, 0.3)
     expect(heading(page)).to_have_text("run library")
     assert "open=" in page.url
@@ -116,7 +116,7 @@ def test_a_click_opens_a_fold_and_a_button_closes_it(page):
     expect(heading(page)).to_have_text("run library")
 
 
-def test_an_open_fold_is_kept_in_the_address(page):
+def test_open_fold_is_kept_in_the_address(page):
     click(page, 1, 0.3)
     expect(heading(page)).to_have_text("run library")
     page.reload()
@@ -136,7 +136,7 @@ def test_keys_open_a_fold(page):
     expect(heading(page)).to_have_text("dumps library")
 
 
-def test_a_fold_says_once_what_it_is(page):
+def test_fold_is_announced_once(page):
     graph = page.get_by_role("application")
     for _ in range(3):
         graph.press("ArrowDown")
@@ -146,7 +146,7 @@ def test_a_fold_says_once_what_it_is(page):
     )
 
 
-def test_a_function_that_calls_itself_says_so_and_can_be_opened(page):
+def test_recursive_function_can_be_unfolded(page):
     click(page, 3, 0.75)
     expect(page.locator(".tip")).to_contain_text("walk")
     graph = page.get_by_role("application")
@@ -157,7 +157,7 @@ def test_a_function_that_calls_itself_says_so_and_can_be_opened(page):
     expect(page.locator(".flame-frame [aria-live]")).to_contain_text("level 7")
 
 
-def test_own_time_includes_the_libraries_that_are_called(page):
+def test_self_time_of_own_code_includes_called_libraries(page):
     table = page.get_by_role("region", name="Functions")
     expect(table.locator("tbody .name")).to_have_text(["search", "walk", "as_json"])
     expect(table.locator("tbody tr").first.locator("td")).to_have_text(["50 ms", "100 ms", "50 %"])
@@ -166,7 +166,7 @@ def test_own_time_includes_the_libraries_that_are_called(page):
     expect(table.locator("tbody tr", has_text="search").locator("td").first).to_have_text("10 ms")
 
 
-def test_folding_all_closes_what_was_opened(page):
+def test_fold_libraries_closes_open_folds(page):
     click(page, 1, 0.3)
     fold = page.get_by_role("button", name="Fold libraries")
     fold.click()

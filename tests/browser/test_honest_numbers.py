@@ -1,4 +1,4 @@
-"""CPU time that does not fit a request's duration is explained where it stands."""
+"""The page explains CPU time that does not fit the duration of a request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def numbers(page):
     return dict(zip(terms, page.locator(".numbers dd").all_inner_texts(), strict=True))
 
 
-def test_the_page_says_how_cpu_time_is_taken(server, open_page):
+def test_page_explains_how_cpu_time_is_measured(server, open_page):
     counted = send_request(server.url, Span("GET /a", stacks=[(WORK, 7)]))
     page = open_page(server.url, f"#/request/{counted}")
     assert numbers(page) == {"duration": "100 ms", "CPU sampled": "70 ms", "sampled": "70 %"}
@@ -33,7 +33,7 @@ def test_the_page_says_how_cpu_time_is_taken(server, open_page):
     expect(page.locator(".about")).to_contain_text("CPU clock")
 
 
-def test_the_list_says_how_cpu_time_is_taken(server, open_page):
+def test_list_explains_how_cpu_time_is_measured(server, open_page):
     send_request(server.url, Span("GET /a", stacks=[(WORK, 7)]))
     page = open_page(server.url)
     about = page.locator(".about")
@@ -45,7 +45,7 @@ def test_the_list_says_how_cpu_time_is_taken(server, open_page):
 
 
 @pytest.mark.parametrize(("clock", "sampler"), [(True, "Stack"), (False, "PySpy")])
-def test_routes_and_differences_say_how_cpu_time_is_taken(server, open_page, clock, sampler):
+def test_routes_and_differences_explain_how_cpu_time_is_measured(server, open_page, clock, sampler):
     spans = [Span("GET /a", stacks=[(WORK, number)], clock=clock) for number in (3, 4)]
     left, right = [send_request(server.url, span) for span in spans]
     for address in (
@@ -57,7 +57,7 @@ def test_routes_and_differences_say_how_cpu_time_is_taken(server, open_page, clo
         expect(page.locator(".panel > div > .about")).to_contain_text(f"sampler {sampler})")
 
 
-def test_more_cpu_time_than_the_root_span_took_is_explained(server, open_page):
+def test_more_cpu_time_than_duration_is_explained(server, open_page):
     span = Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)])
     page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
     title = "400 ms of CPU time in a root span of 100 ms"
@@ -66,25 +66,25 @@ def test_more_cpu_time_than_the_root_span_took_is_explained(server, open_page):
     expect(finding(page, "over")).to_contain_text("may have kept running")
 
 
-def test_with_a_clock_a_busy_machine_is_no_reason(server, open_page):
+def test_with_a_clock_a_busy_machine_is_not_given_as_the_reason(server, open_page):
     span = Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)], clock=True)
     page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
     expect(finding(page, "over")).to_contain_text("several threads")
     expect(finding(page, "over")).not_to_contain_text("busy machine")
 
 
-def test_a_request_that_goes_on_says_for_how_long(server, open_page):
+def test_request_that_continues_after_its_root_span_shows_how_long(server, open_page):
     span = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
     profile_id = send_request(server.url, span, ago=30)
     send_samples(server.url, [(WORK, 40)], span_id=profile_id, clock=True, ago=25)
     page = open_page(server.url, f"#/request/{profile_id}")
-    # Five seconds, and what lay between the two messages.
+    # Five seconds, plus the time between the two messages.
     assert re.fullmatch(r"≥ [5-9]\.\d\d s", numbers(page)["went on for"])
     later = re.compile(r"for at least \d\.\d\d s")
     expect(finding(page, "over")).to_contain_text(later)
 
 
-def test_a_bar_with_more_cpu_time_than_its_length_shows_it(server, open_page):
+def test_bar_marks_more_cpu_time_than_its_length(server, open_page):
     send_request(server.url, Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)]))
     send_request(server.url, Span("GET /calm", milliseconds=100, stacks=[(WORK, 9)]))
     page = open_page(server.url)
@@ -95,7 +95,7 @@ def test_a_bar_with_more_cpu_time_than_its_length_shows_it(server, open_page):
     assert sorted(labels) == [why, "90 % sampled"]
 
 
-def test_time_that_is_neither_sampled_nor_known_to_wait_is_said(server, open_page):
+def test_time_without_samples_and_spans_is_reported(server, open_page):
     span = Span("GET /zip", milliseconds=500, stacks=[(WORK, 3)])
     page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
     title = "470 ms of it were neither sampled nor in a call with a span"
@@ -105,7 +105,7 @@ def test_time_that_is_neither_sampled_nor_known_to_wait_is_said(server, open_pag
     expect(finding(page, "unseen")).to_contain_text("released the GIL")
 
 
-def test_calls_that_have_a_span_are_known_to_wait(server, open_page):
+def test_time_in_spans_of_calls_counts_as_waiting(server, open_page):
     root = Span("GET /calls", milliseconds=500, stacks=[(WORK, 3)])
     calls = [
         Span("SELECT", start=start, milliseconds=300, parent=root.id, kind=3)
@@ -116,7 +116,7 @@ def test_calls_that_have_a_span_are_known_to_wait(server, open_page):
     expect(page.locator("aside[data-finding]")).to_have_count(0)
 
 
-def test_with_a_clock_the_rest_was_waiting(server, open_page):
+def test_with_a_clock_the_rest_is_waiting(server, open_page):
     span = Span("GET /slow", milliseconds=2 * SECONDS, stacks=[(WORK, 50)], clock=True)
     page = open_page(server.url, f"#/request/{send_request(server.url, span)}")
     title = "75 % of the time it waited"
@@ -124,7 +124,7 @@ def test_with_a_clock_the_rest_was_waiting(server, open_page):
     expect(finding(page, "waited")).not_to_contain_text("GIL")
 
 
-def test_without_samples_a_clock_does_not_blame_the_gil(server, open_page):
+def test_with_a_clock_the_gil_is_not_given_as_the_reason(server, open_page):
     send_samples(server.url, [(WORK, 1)], clock=True)
     span = Span("GET /idle", milliseconds=500, stacks=[])
     page = open_page(server.url, f"#/request/{send_request(server.url, span, ago=60)}")

@@ -1,4 +1,4 @@
-"""Names are whatever somebody sent: they are shown as they are, and nothing of them runs."""
+"""Hostile names are shown unchanged, and nothing in them runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ODD = "\u202etxt.exe\u200f {{7*7}} ${window.hacked=4} %s %c &lt;b&gt;"
 
 @pytest.fixture
 def hostile(server):
-    """A request of which everything that has a name has a hostile one."""
+    """A request with a hostile name in every place."""
     stacks = [([(MARKUP, LINK, 1), (LINK, MARKUP, 2), (QUOTES, f"/srv/{MARKUP}", 3)], 5)]
     root = Span(
         f"GET {MARKUP}",
@@ -68,7 +68,7 @@ def test_in_a_request(hostile, open_page):
     check_nothing_ran(page)
 
 
-def test_text_that_runs_backwards_turns_nothing_around_it(server, open_page):
+def test_right_to_left_text_does_not_reorder_its_surroundings(server, open_page):
     name = "\u202eevil"
     profile_id = send_request(server.url, Span("GET /x", service=name, stacks=[]))
     page = open_page(server.url, f"#/request/{profile_id}")
@@ -149,7 +149,7 @@ def test_in_an_address(hostile, open_page):
         expect(page.locator("table.requests")).to_be_visible()
 
 
-def test_a_link_to_elsewhere_cannot_be_made(shop, open_page):
+def test_links_to_other_sites_are_refused(shop, open_page):
     page = open_page(shop.url)
     for target in (LINK, LINK.upper(), "//elsewhere/", "https://elsewhere/", " #/", ""):
         refused = page.evaluate(
@@ -162,7 +162,7 @@ def test_a_link_to_elsewhere_cannot_be_made(shop, open_page):
         assert refused == f"not a link of this page: {target}"
 
 
-def test_the_browser_itself_would_run_nothing(shop, open_page):
+def test_content_security_policy_blocks_inline_scripts(shop, open_page):
     page = open_page(shop.url)
     page.expected += ["Content Security Policy", "TrustedScript"]
     ran = page.evaluate(

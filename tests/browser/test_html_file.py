@@ -1,4 +1,4 @@
-"""A request as one HTML file: all of it, and nothing that asks or runs anything."""
+"""A request as one HTML file, which is complete and loads and runs nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(open_page):
 
 @pytest.fixture
 def opened(chromium, tmp_path):
-    """Return what opens a file's text in a browser that is offline, and what it says there."""
+    """Return a function that opens HTML text in an offline browser, and its console messages."""
     context = chromium.new_context(offline=True)
     page = context.new_page()
     page.wrong = []
@@ -48,7 +48,7 @@ def opened(chromium, tmp_path):
     assert page.wrong == []
 
 
-def test_the_file_has_the_request_its_trace_and_its_graph(shop, save, opened):
+def test_file_has_the_request_with_trace_and_graph(shop, save, opened):
     _, text = save(shop.url, shop.slow)
     page = opened(text)
     expect(page.get_by_role("heading", level=1)).to_have_text("GET /search/{word}")
@@ -63,7 +63,7 @@ def test_the_file_has_the_request_its_trace_and_its_graph(shop, save, opened):
     assert page.evaluate("document.compatMode") == "CSS1Compat"
 
 
-def test_the_file_refers_to_nothing(shop, save):
+def test_file_has_no_references(shop, save):
     _, text = save(shop.url, shop.order)
     assert not re.search("<(?:script|a|button|input|select)[ >]", text)
     assert not re.search(r"(?:src|href)=", text)
@@ -71,7 +71,7 @@ def test_the_file_refers_to_nothing(shop, save):
     assert "default-src 'none'" in text
 
 
-def test_hostile_names_stay_text_in_the_file(server, save, opened):
+def test_hostile_names_are_text_in_the_file(server, save, opened):
     span = Span(
         HOSTILE,
         stacks=[([*SERVE, (HOSTILE, "/srv/a.py", 1)], 3)],
@@ -85,7 +85,7 @@ def test_hostile_names_stay_text_in_the_file(server, save, opened):
     expect(file.locator("img, script")).to_have_count(0)
 
 
-def test_a_request_without_samples_can_be_saved(shop, save, opened):
+def test_request_without_samples_can_be_saved(shop, save, opened):
     _, text = save(shop.url, shop.health)
     page = opened(text)
     expect(page.get_by_role("treeitem")).to_have_count(1)

@@ -1,4 +1,4 @@
-"""Laptop and phone, light and dark, with keys alone, without motion."""
+"""Appearance: laptop and phone, light and dark, keyboard only, reduced motion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def address(shop, name):
     return ADDRESSES[name].format(**vars(shop))
 
 
-# The contrast of every text with what is painted behind it, by WCAG 2's formula.
+# The contrast of every text with its background, by the formula of WCAG 2.
 CONTRASTS = """() => {
   const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const over = (colour, below) => {
@@ -58,7 +58,7 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_a_phone_has_no_sideways_scroll(shop, open_page):
+def test_phone_does_not_scroll_sideways(shop, open_page):
     page = open_page(shop.url, viewport=PHONE, has_touch=True)
     for name in ADDRESSES:
         go(page, f"{shop.url}/{address(shop, name)}")
@@ -96,7 +96,7 @@ def test_long_names_leave_room_for_others(server, open_page):
             assert tab.bounding_box()["height"] < 200
 
 
-def test_a_phone_shows_all_of_what_the_search_is_for(shop, open_page):
+def test_phone_shows_the_whole_placeholder_of_the_search(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}", viewport=PHONE, has_touch=True)
     search = page.get_by_placeholder("Search functions and files")
     room, needed = search.evaluate("""input => {
@@ -111,7 +111,7 @@ def test_a_phone_shows_all_of_what_the_search_is_for(shop, open_page):
     assert needed <= room
 
 
-def test_a_phone_taps_through_the_flame_graph(shop, open_page):
+def test_taps_in_the_flame_graph_on_a_phone(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}", viewport=PHONE, has_touch=True)
     graph = page.get_by_role("application")
     graph.scroll_into_view_if_needed()
@@ -131,7 +131,7 @@ def test_every_text_has_enough_contrast(shop, open_page):
             assert page.evaluate(CONTRASTS) == {}, (name, scheme)
 
 
-def test_dark_is_dark_and_the_graph_with_it(shop, open_page):
+def test_dark_mode_includes_the_flame_graph(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     page.expected.append("getImageData")
 
@@ -150,7 +150,7 @@ def test_dark_is_dark_and_the_graph_with_it(shop, open_page):
         assert body == paper
 
 
-def test_keys_alone_go_from_the_list_to_a_frames_line(shop, open_page):
+def test_keyboard_alone_goes_from_the_list_to_a_frame(shop, open_page):
     page = open_page(shop.url)
     page.reload()
     page.wait_for_selector("main[aria-busy=false]")
@@ -171,7 +171,7 @@ def test_keys_alone_go_from_the_list_to_a_frames_line(shop, open_page):
     expect(page.get_by_role("region", name="Frame")).to_contain_text("/srv/shop/ranking.py:58")
 
 
-def test_what_has_the_focus_is_seen_to_have_it(shop, open_page):
+def test_focus_is_visible(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     seen = set()
     for _ in range(60):
@@ -193,7 +193,7 @@ def test_what_has_the_focus_is_seen_to_have_it(shop, open_page):
     assert {"A", "BUTTON", "INPUT", "LI", "DIV", "SUMMARY"} <= seen
 
 
-def test_everything_to_operate_has_a_name(shop, open_page):
+def test_every_control_has_an_accessible_name(shop, open_page):
     page = open_page(shop.url)
     for name in ("list", "trace", "difference"):
         go(page, f"{shop.url}/{address(shop, name)}")
@@ -202,10 +202,10 @@ def test_everything_to_operate_has_a_name(shop, open_page):
             expect(control).not_to_have_accessible_name("")
 
 
-def test_zooming_moves_only_where_motion_is_wanted(shop, open_page):
+def test_zoom_is_animated_only_without_reduced_motion(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}?fold=0")
     page.expected.append("getImageData")
-    # Right of the widest frame of the sixth row there is nothing until it is zoomed to.
+    # Right of the widest frame of the sixth row nothing is drawn until the zoom.
     zoom = """key => {
       const graph = document.querySelector(".flame"), canvas = graph.querySelector("canvas");
       const press = key => graph.dispatchEvent(new KeyboardEvent("keydown", { key }));
@@ -221,7 +221,7 @@ def test_zooming_moves_only_where_motion_is_wanted(shop, open_page):
     eventually(lambda: page.evaluate(zoom, "Shift"), expected=True)
 
 
-def test_it_says_that_it_is_for_development(shop, open_page):
+def test_page_states_that_it_is_for_development(shop, open_page):
     page = open_page(shop.url)
     expect(page.get_by_role("banner")).to_contain_text("for development")
     expect(page.get_by_role("contentinfo")).to_contain_text("A development server")

@@ -1,4 +1,4 @@
-"""Memory beside CPU time: in the list, on a request's page, a route's and a difference's."""
+"""Memory: in the list, and on the pages of requests, routes and differences."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def functions(page):
 
 
 @pytest.mark.usefixtures("hungry")
-def test_the_list_has_a_column_of_what_was_allocated(server, open_page):
+def test_list_has_a_column_for_allocated_memory(server, open_page):
     page = open_page(server.url)
     expect(page.locator("td.memory")).to_have_text(["1.0 MiB", "3.0 MiB"])
     expect(page.get_by_role("columnheader", name="Allocated")).to_be_visible()
 
 
-def test_without_memory_profiles_there_is_no_such_column(shop, open_page):
+def test_list_has_no_memory_column_without_memory_profiles(shop, open_page):
     page = open_page(shop.url)
     expect(page.get_by_role("columnheader", name="Allocated")).to_be_hidden()
 
 
-def test_a_request_has_cpu_and_memory(server, hungry, open_page):
+def test_request_has_cpu_and_memory(server, hungry, open_page):
     page = open_page(server.url, f"#/request/{hungry[0]}?fold=0")
     expect(functions(page).first).to_contain_text("rank_results")
     measures(page).get_by_role("button", name="Memory").click()
@@ -70,7 +70,7 @@ def test_a_request_has_cpu_and_memory(server, hungry, open_page):
     expect(functions(page).first).to_contain_text("rank_results")
 
 
-def test_memory_can_be_opened_by_its_address(server, hungry, open_page):
+def test_memory_can_be_opened_by_address(server, hungry, open_page):
     page = open_page(server.url, f"#/request/{hungry[1]}?fold=0&type=alloc_objects")
     expect(functions(page).locator("td").first).to_have_text("8")
     pressed = measures(page).locator("[aria-pressed=true]")
@@ -78,13 +78,13 @@ def test_memory_can_be_opened_by_its_address(server, hungry, open_page):
 
 
 @pytest.mark.usefixtures("hungry")
-def test_a_route_has_memory(server, open_page):
+def test_route_has_memory(server, open_page):
     address = "#/route?service=shop&route=GET+%2Fsearch%2F%7Bword%7D&fold=0&type=alloc_space"
     page = open_page(server.url, address)
     expect(functions(page).locator("td").first).to_have_text("3.0 MiB")
 
 
-def test_a_difference_has_memory(server, hungry, open_page):
+def test_difference_has_memory(server, hungry, open_page):
     page = open_page(server.url, f"#/difference?left={hungry[0]}&right={hungry[1]}&fold=0")
     expect(page.locator(".side .big").nth(0)).to_have_text("80 ms")
     measures(page).get_by_role("button", name="Memory").click()
@@ -93,13 +93,13 @@ def test_a_difference_has_memory(server, hungry, open_page):
     expect(page.locator(".side.result")).to_contain_text("200 % more than B")
 
 
-def test_memory_that_is_not_profiled_says_how_to_switch_it_on(shop, open_page):
+def test_page_without_memory_profiles_shows_how_to_enable_them(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}?type=alloc_space")
     expect(page.locator("[data-finding=no-memory]")).to_contain_text("PYROSCOPE_MEM_ENABLED=true")
 
 
 @pytest.mark.usefixtures("hungry")
-def test_memory_that_no_sample_hit_says_so(server, open_page):
+def test_request_without_memory_samples(server, open_page):
     other = send_request(server.url, Span("GET /small", stacks=[]))
     page = open_page(server.url, f"#/request/{other}?type=alloc_space")
     expect(page.locator("[data-finding=no-allocations]")).to_contain_text("512 KiB")
@@ -114,7 +114,7 @@ def test_memory_can_be_downloaded_as_pprof(server, hungry, open_page):
     assert sum(sample.value[-1] for sample in profile.sample) == 3 * MIB
 
 
-def test_a_route_whose_memory_is_profiled_is_not_told_to_switch_it_on(server, open_page):
+def test_route_with_memory_profiling_does_not_show_how_to_enable_it(server, open_page):
     send_request(server.url, Span("GET /small", stacks=search_stacks(rank=1, tokenise=1)))
     other = send_request(server.url, Span(ROUTE, stacks=search_stacks(rank=1, tokenise=1)))
     address = "#/route?service=shop&route=GET+%2Fsmall&type=alloc_space"
@@ -125,7 +125,7 @@ def test_a_route_whose_memory_is_profiled_is_not_told_to_switch_it_on(server, op
     expect(page.locator("[data-finding=no-allocations]")).to_be_visible()
 
 
-def test_very_many_objects_are_an_estimate(server, open_page):
+def test_large_numbers_of_objects_are_rounded(server, open_page):
     profile_id = send_request(server.url, Span(ROUTE, stacks=search_stacks(rank=1, tokenise=1)))
     send_memory(server.url, [([*SERVE, SEARCH], 13_094_500, 400 * MIB)], span_id=profile_id)
     page = open_page(server.url, f"#/request/{profile_id}?type=alloc_objects")

@@ -1,4 +1,4 @@
-"""Spans that do the same many times are in a group, with their number and their time together."""
+"""Repeated spans are one group, with their count and total time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def labels(page):
 
 @pytest.fixture
 def page(server, open_page):
-    """The page of a request with 6 equal queries, one of which failed, and 4 others."""
+    """The page of a request with 6 equal queries, one of them failed, and 4 others."""
     root = Span("GET /list", milliseconds=300, stacks=[([("f", "/srv/a.py", 1)], 20)])
 
     def query(start, text, **more):
@@ -38,7 +38,7 @@ def page(server, open_page):
     return open_page(server.url, f"#/request/{send_request(server.url, root, *equal, *others)}")
 
 
-def test_equal_spans_are_one_row_until_it_is_opened(page):
+def test_equal_spans_are_one_row_until_opened(page):
     expect(page.get_by_role("treeitem", name="SELECT, 6 times")).to_be_visible()
     assert labels(page) == [
         "GET /list, shop, after 0 ms, took 300 ms, 200 ms CPU",
@@ -50,13 +50,13 @@ def test_equal_spans_are_one_row_until_it_is_opened(page):
     assert labels(page)[2] == "SELECT, shop, after 10.0 ms, took 5.00 ms"
 
 
-def test_a_group_shows_where_each_of_its_spans_was(page):
+def test_group_shows_a_bar_for_each_span(page):
     group = page.get_by_role("treeitem", name="SELECT, 6 times")
     expect(group.locator(".span-bar")).to_have_count(6)
     expect(group.locator(".times")).to_have_text("\N{MULTIPLICATION SIGN} 6")
 
 
-def test_a_group_tells_its_sum_and_the_statement(page):
+def test_group_shows_its_total_and_the_statement(page):
     page.get_by_role("treeitem", name="SELECT, 6 times").click()
     details = page.get_by_role("region", name="Span", exact=True)
     expect(details.get_by_role("heading")).to_have_text("SELECT \N{MULTIPLICATION SIGN} 6 client")
@@ -64,7 +64,7 @@ def test_a_group_tells_its_sum_and_the_statement(page):
     expect(details).to_contain_text(QUERY)
 
 
-def test_a_group_by_keyboard(page):
+def test_group_by_keyboard(page):
     rows(page).first.focus()
     page.keyboard.press("ArrowDown")
     group = page.get_by_role("treeitem", name="SELECT, 6 times")
@@ -75,7 +75,7 @@ def test_a_group_by_keyboard(page):
     expect(group).to_have_attribute("aria-expanded", "false")
 
 
-def test_a_span_of_a_group_can_be_opened_by_its_address(page):
+def test_span_in_a_group_can_be_opened_by_address(page):
     page.get_by_role("treeitem", name="SELECT, 6 times").click()
     rows(page).nth(3).click()
     page.reload()
@@ -83,7 +83,7 @@ def test_a_span_of_a_group_can_be_opened_by_its_address(page):
     expect(rows(page).nth(3)).to_have_attribute("aria-selected", "true")
 
 
-def test_a_traceback_has_the_panels_width(server, open_page):
+def test_traceback_has_the_width_of_the_panel(server, open_page):
     event = ("exception", 5, {"exception.stacktrace": TRACEBACK})
     profile_id = send_request(server.url, Span("GET /", stacks=[], error="x", events=[event]))
     page = open_page(server.url, f"#/request/{profile_id}")
@@ -95,7 +95,7 @@ def test_a_traceback_has_the_panels_width(server, open_page):
     assert wide > 0.95 * panel
 
 
-def test_a_duration_stands_beside_its_bar(page):
+def test_durations_are_beside_their_bars(page):
     for row in page.locator("[role=treeitem]:visible").all():
         track, took = (row.locator(part).bounding_box() for part in (".track", ".took"))
         assert took["x"] >= track["x"] + track["width"]

@@ -1,4 +1,4 @@
-"""A request's page: what it cost, the waterfall of its trace, its downloads."""
+"""The page of a request: its numbers, the waterfall of its trace, and downloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def details(page):
     return page.get_by_role("region", name="Span", exact=True)
 
 
-def test_a_row_of_the_list_leads_to_the_request_and_back(shop, open_page):
+def test_row_of_the_list_opens_the_request(shop, open_page):
     page = open_page(shop.url)
     page.get_by_role("link", name="POST /order").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("POST /order")
@@ -31,7 +31,7 @@ def test_a_row_of_the_list_leads_to_the_request_and_back(shop, open_page):
     expect(page.locator("table.requests tbody tr")).to_have_count(5)
 
 
-def test_the_waterfall_shows_the_whole_trace_as_a_tree(shop, open_page):
+def test_waterfall_shows_the_trace_as_a_tree(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     expect(spans(page)).to_have_count(3)
     labels = spans(page).evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
@@ -44,7 +44,7 @@ def test_the_waterfall_shows_the_whole_trace_as_a_tree(shop, open_page):
     assert levels == ["1", "2", "3"]
 
 
-def test_bars_stand_where_the_spans_were_in_time(shop, open_page):
+def test_position_and_width_of_bars_match_the_spans(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     found = page.locator(".span-bar").evaluate_all(
         """bars => bars.map(bar => {
@@ -57,7 +57,7 @@ def test_bars_stand_where_the_spans_were_in_time(shop, open_page):
     assert found == [pytest.approx(bar, abs=0.01) for bar in expected]
 
 
-def test_a_span_tells_its_attributes_events_and_failure(shop, open_page):
+def test_selected_span_shows_its_attributes_events_and_error(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     expect(details(page)).to_contain_text("✕ Failed: ValueError: out of stock")
     expect(details(page)).to_contain_text("exception after 280 ms")
@@ -86,17 +86,17 @@ def test_spans_by_keyboard(shop, open_page):
     page.keyboard.press("ArrowLeft")
     expect(spans(page).nth(0)).to_be_focused()
     page.keyboard.press("End")
-    expect(spans(page).nth(1)).to_be_focused()  # the last that is not folded away
+    expect(spans(page).nth(1)).to_be_focused()  # the last visible one
 
 
-def test_the_selected_span_is_in_the_address(shop, open_page):
+def test_selected_span_is_kept_in_the_address(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     spans(page).nth(1).click()
     page.reload()
     expect(spans(page).nth(1)).to_have_attribute("aria-selected", "true")
 
 
-def test_each_local_root_of_the_trace_has_its_flame_graph(shop, open_page):
+def test_each_local_root_span_of_the_trace_has_a_flame_graph(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.order}")
     tabs = page.get_by_role("navigation", name="Local roots of this trace").get_by_role("link")
     expect(tabs).to_have_text(["POST /order shop, 30 ms", "GET /levels stock, 90 ms"])
@@ -108,7 +108,7 @@ def test_each_local_root_of_the_trace_has_its_flame_graph(shop, open_page):
     expect(tabs.nth(1)).to_have_attribute("aria-current", "page")
 
 
-def test_a_requests_profile_can_be_downloaded_as_pprof(shop, open_page):
+def test_profile_can_be_downloaded_as_pprof(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download pprof").click()
@@ -118,7 +118,7 @@ def test_a_requests_profile_can_be_downloaded_as_pprof(shop, open_page):
     assert sum(sample.value[-1] for sample in profile.sample) == 200_000_000
 
 
-def test_samples_that_arrive_later_appear_by_themselves(server, open_page):
+def test_later_samples_appear_by_themselves(server, open_page):
     span = Span("GET /late", stacks=[])
     send_spans(server.url, span)
     page = open_page(server.url, f"#/request/{span.id}")
@@ -128,7 +128,7 @@ def test_samples_that_arrive_later_appear_by_themselves(server, open_page):
     expect(page.locator(".numbers dd")).to_have_text(["100 ms", "70 ms", "70 %"])
 
 
-def test_samples_that_come_under_a_readers_eyes_wait_to_be_shown(server, open_page):
+def test_more_samples_are_shown_on_request(server, open_page):
     work = [([("work", "/srv/a.py", 1)], 7)]
     profile_id = send_request(server.url, Span("GET /two", milliseconds=900, stacks=work))
     page = open_page(server.url, f"#/request/{profile_id}")
@@ -141,7 +141,7 @@ def test_samples_that_come_under_a_readers_eyes_wait_to_be_shown(server, open_pa
     expect(page.locator(".numbers dd").nth(1)).to_have_text("140 ms")
 
 
-def test_spans_in_circles_and_without_parents_are_all_shown(shop, open_page):
+def test_spans_in_cycles_or_without_parents_are_shown(shop, open_page):
     page = open_page(shop.url)
     found = page.evaluate(
         """async () => {

@@ -1,4 +1,4 @@
-"""The list of recent requests: its rows, filters, and how it takes what arrives."""
+"""The list of recent requests: rows, filters, and updates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def expect_routes(page, *names):
     expect(rows(page).locator("td.route")).to_have_text(list(names))
 
 
-def test_requests_are_listed_newest_first_with_what_they_cost(shop, open_page):
+def test_requests_are_listed_newest_first_with_their_cpu_time(shop, open_page):
     page = open_page(shop.url)
     expect_routes(
         page,
@@ -39,7 +39,7 @@ def test_requests_are_listed_newest_first_with_what_they_cost(shop, open_page):
     expect(rows(page).nth(3).locator("td.cpu")).to_have_text("none")
 
 
-def test_a_rows_bar_is_its_duration_and_the_part_on_cpu(shop, open_page):
+def test_bars_show_the_duration_and_the_share_on_cpu(shop, open_page):
     page = open_page(shop.url)
     bar = rows(page).first.locator(".timebar")
     assert bar.get_attribute("aria-label") == "50 % sampled"
@@ -53,7 +53,7 @@ def test_a_rows_bar_is_its_duration_and_the_part_on_cpu(shop, open_page):
     assert widths[0] / widths[2] == pytest.approx(400 / 300, rel=0.05)
 
 
-def test_filters_leave_what_matches(shop, open_page):
+def test_filters(shop, open_page):
     page = open_page(shop.url)
     for name, value, left in (
         ("service", "stock", ["GET /levels"]),
@@ -80,34 +80,34 @@ def test_filters_are_kept_in_the_address(shop, open_page):
     expect(service).to_have_value("")
 
 
-def test_slow_requests_alone(shop, open_page):
+def test_filter_for_slow_requests(shop, open_page):
     page = open_page(shop.url)
     page.get_by_label("Slower than").fill("260")
     expect_routes(page, "GET /search/{word}", "POST /order")
     assert "min_ms=260" in page.url
 
 
-def test_the_routes_to_choose_from_are_those_of_the_service(shop, open_page):
+def test_route_filter_has_only_routes_of_the_service(shop, open_page):
     page = open_page(shop.url)
     page.locator("select[name=service]").select_option("stock")
     expect(page.locator("select[name=route] option")).to_have_text(["All routes", "GET /levels"])
 
 
-def test_a_route_of_another_service_is_dropped_with_the_service(shop, open_page):
+def test_change_of_service_resets_the_route_filter(shop, open_page):
     page = open_page(shop.url, "#/?service=shop&route=GET+%2Fhealth")
     expect(rows(page)).to_have_count(1)
     page.locator("select[name=service]").select_option("stock")
     expect_routes(page, "GET /levels")
 
 
-def test_filters_that_match_nothing_say_so_and_can_be_cleared(shop, open_page):
+def test_filters_without_matches_can_be_cleared(shop, open_page):
     page = open_page(shop.url, "#/?min_ms=99999")
     expect(page.locator("[data-finding=filtered]")).to_contain_text("No request matches")
     page.get_by_role("link", name="Clear the filters").click()
     expect(rows(page)).to_have_count(5)
 
 
-def test_a_request_that_arrives_is_put_on_top(server, open_page):
+def test_new_request_is_put_on_top(server, open_page):
     send_request(server.url, Span("GET /first", stacks=[]), ago=9)
     page = open_page(server.url)
     expect(rows(page)).to_have_count(1)
@@ -116,7 +116,7 @@ def test_a_request_that_arrives_is_put_on_top(server, open_page):
     expect(page.locator("select[name=route] option")).to_have_count(3)
 
 
-def test_the_first_request_takes_the_place_of_the_empty_state(server, open_page):
+def test_first_request_replaces_the_empty_state(server, open_page):
     page = open_page(server.url)
     expect(page.locator("[data-finding=nothing]")).to_be_visible()
     send_request(server.url, Span("GET /first", stacks=[]))
@@ -124,7 +124,7 @@ def test_the_first_request_takes_the_place_of_the_empty_state(server, open_page)
     expect(page.locator("[data-finding=nothing]")).to_have_count(0)
 
 
-def test_samples_that_arrive_later_are_filled_in_without_moving_rows(server, open_page):
+def test_later_samples_do_not_move_the_focus(server, open_page):
     span = Span("GET /late", stacks=[])
     send_spans(server.url, span)
     page = open_page(server.url)
@@ -135,7 +135,7 @@ def test_samples_that_arrive_later_are_filled_in_without_moving_rows(server, ope
     expect(link).to_be_focused()
 
 
-def test_nothing_moves_under_the_pointer_until_asked(server, open_page):
+def test_rows_under_the_pointer_do_not_move(server, open_page):
     send_request(server.url, Span("GET /first", stacks=[]), ago=9)
     page = open_page(server.url)
     rows(page).first.hover()
@@ -149,7 +149,7 @@ def test_nothing_moves_under_the_pointer_until_asked(server, open_page):
     expect(rows(page).first.get_by_role("link")).to_be_focused()
 
 
-def test_nothing_moves_under_a_reader_further_down(server, open_page):
+def test_rows_do_not_move_while_scrolled_down(server, open_page):
     for number in range(30):
         send_request(server.url, Span(f"GET /{number}", stacks=[]), ago=60 - number)
     page = open_page(server.url, viewport={"width": 1280, "height": 400})
@@ -161,7 +161,7 @@ def test_nothing_moves_under_a_reader_further_down(server, open_page):
     expect(rows(page)).to_have_count(30)
 
 
-def test_live_can_be_paused(server, open_page):
+def test_live_updates_can_be_paused(server, open_page):
     send_request(server.url, Span("GET /first", stacks=[]), ago=9)
     page = open_page(server.url)
     live = page.get_by_role("button", name="Live")
@@ -174,7 +174,7 @@ def test_live_can_be_paused(server, open_page):
     expect(rows(page)).to_have_count(2)
 
 
-def test_older_requests_are_loaded_when_asked_for(server, open_page):
+def test_older_requests_are_loaded_on_request(server, open_page):
     send_spans(
         server.url, *[Span(f"GET /{number}", start=number, stacks=[]) for number in range(60)]
     )
@@ -186,7 +186,7 @@ def test_older_requests_are_loaded_when_asked_for(server, open_page):
     expect(page.get_by_role("button", name="Show older requests")).to_be_hidden()
 
 
-def test_the_list_is_where_it_was_after_going_back(server, open_page):
+def test_scroll_position_is_restored_after_going_back(server, open_page):
     for number in range(30):
         send_request(server.url, Span(f"GET /{number}", stacks=[]), ago=60 - number)
     page = open_page(server.url, viewport={"width": 1280, "height": 400})

@@ -21,7 +21,7 @@ def cells(row):
     return [text.split("\n")[0] for text in row.locator("td").all_inner_texts()]
 
 
-def test_a_routes_flame_graph_merges_its_requests(shop, open_page):
+def test_flame_graph_of_a_route_merges_its_requests(shop, open_page):
     page = open_page(shop.url, "#/routes")
     page.get_by_role("link", name="GET /search/{word}", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("GET /search/{word}")
@@ -31,18 +31,18 @@ def test_a_routes_flame_graph_merges_its_requests(shop, open_page):
     expect(page.locator("table.requests tbody tr")).to_have_count(2)
 
 
-def test_a_routes_view_is_kept_in_the_address(shop, open_page):
+def test_view_of_a_route_is_kept_in_the_address(shop, open_page):
     address = "#/route?service=shop&route=GET+%2Fsearch%2F%7Bword%7D&find=tokenise"
     page = open_page(shop.url, address)
     expect(page.locator(".found")).to_have_text("1 frame, 20 %")
 
 
-def test_a_route_without_samples_says_so(shop, open_page):
+def test_route_without_samples(shop, open_page):
     page = open_page(shop.url, "#/route?service=shop&route=GET+%2Fhealth")
     expect(page.locator("[data-finding=no-samples]")).to_contain_text("No sample hit this route")
 
 
-def test_a_request_against_its_routes_usual(shop, open_page):
+def test_difference_of_a_request_and_its_route(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     page.get_by_role("link", name="Against the usual").click()
     expect(page.locator(".side .big")).to_have_text(["200 ms", "100 ms", "+100 ms"])
@@ -55,7 +55,7 @@ def test_a_request_against_its_routes_usual(shop, open_page):
     }
 
 
-def test_two_requests_chosen_from_their_route(shop, open_page):
+def test_difference_of_two_chosen_requests(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.fast}")
     page.get_by_role("link", name="Against another").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Compare with")
@@ -71,7 +71,7 @@ def test_two_requests_chosen_from_their_route(shop, open_page):
     expect(page.locator(".side .big")).to_have_text(["100 ms", "200 ms", f"{MINUS}100 ms"])
 
 
-def test_a_difference_is_coloured_and_signed(shop, open_page):
+def test_difference_is_coloured_and_signed(shop, open_page):
     page = open_page(shop.url, f"#/difference?left={shop.slow}&right=route&fold=0")
     page.expected.append("getImageData")
     colours = page.evaluate(
@@ -86,14 +86,14 @@ def test_a_difference_is_coloured_and_signed(shop, open_page):
     for red, _, blue, alpha in colours:
         assert red > blue
         assert alpha == 255
-    # 60 of 60 is more of a difference than 40 of 200.
+    # 60 of 60 is a larger difference than 40 of 200.
     assert colours[1][2] < colours[0][2]
     page.get_by_role("application").press("ArrowDown")
     said = page.locator(".flame-frame [aria-live]")
     expect(said).to_contain_text("200 ms this request, 100 ms usual: +100 ms")
 
 
-def test_a_difference_with_the_other_sides_frames_is_blue(shop, open_page):
+def test_frames_of_the_other_side_only_are_blue(shop, open_page):
     page = open_page(shop.url, f"#/difference?left={shop.fast}&right={shop.slow}&fold=0")
     page.expected.append("getImageData")
     red, _, blue, _ = page.locator(".flame-canvas").evaluate(
@@ -103,12 +103,12 @@ def test_a_difference_with_the_other_sides_frames_is_blue(shop, open_page):
     assert blue > red
 
 
-def test_the_only_request_of_a_route_has_nothing_to_compare_with(shop, open_page):
+def test_only_request_of_a_route_has_nothing_to_compare_with(shop, open_page):
     page = open_page(shop.url, f"#/difference?left={shop.order}")
     expect(page.locator("main")).to_contain_text("No other request of this route")
 
 
-def test_the_usual_of_an_only_request_is_refused_in_plain_words(shop, open_page):
+def test_difference_of_an_only_request_and_its_route_is_not_found(shop, open_page):
     page = open_page(shop.url)
     page.expected.append("404 (Not Found)")
     page.goto(f"{shop.url}/#/difference?left={shop.order}&right=route")

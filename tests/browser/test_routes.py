@@ -1,4 +1,4 @@
-"""Routes: what their requests took, how that is spread, and the way to the slowest."""
+"""The list of routes, and the distribution of their durations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(page):
     return page.locator("table.routes td.route")
 
 
-def test_routes_are_listed_by_their_cpu_time(shop, open_page):
+def test_routes_are_sorted_by_cpu_time(shop, open_page):
     page = open_page(shop.url, "#/routes")
     expect(names(page)).to_have_text(
         ["GET /search/{word}", "GET /levels", "POST /order", "GET /health"]
@@ -40,7 +40,7 @@ def test_routes_are_listed_by_their_cpu_time(shop, open_page):
     expect(rows(page)).to_have_count(2)
 
 
-def test_routes_are_sorted_by_any_number(shop, open_page):
+def test_routes_can_be_sorted_by_any_column(shop, open_page):
     page = open_page(shop.url, "#/routes")
     page.get_by_role("button", name="Errors").click()
     expect(names(page).first).to_have_text("POST /order")
@@ -57,13 +57,13 @@ def test_routes_are_sorted_by_any_number(shop, open_page):
     )
 
 
-def test_errors_of_a_route_lead_to_its_failed_requests(shop, open_page):
+def test_errors_of_a_route_link_to_its_failed_requests(shop, open_page):
     page = open_page(shop.url, "#/routes")
     page.get_by_role("link", name="1, 100 %").click()
     expect(rows(page).locator("td.route")).to_have_text(["POST /order"])
 
 
-def test_the_slowest_of_a_route_is_explained_by_its_difference(shop, open_page):
+def test_link_to_the_difference_of_the_slowest_request(shop, open_page):
     page = open_page(shop.url, "#/routes")
     page.get_by_role("link", name="Explain the slowest of GET /search/{word}").click()
     title = "This request against the usual"
@@ -76,7 +76,7 @@ def test_the_slowest_of_a_route_is_explained_by_its_difference(shop, open_page):
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
 
 
-def test_a_bar_of_durations_leads_to_its_requests(server, open_page):
+def test_bar_of_durations_links_to_its_requests(server, open_page):
     for milliseconds in (10, 10.2, 11, 80, 81):
         error = "no" if milliseconds == 80 else None
         send_request(server.url, Span("GET /a", milliseconds=milliseconds, stacks=[], error=error))
@@ -92,7 +92,7 @@ def test_a_bar_of_durations_leads_to_its_requests(server, open_page):
     expect(rows(page).locator("td.duration")).to_have_text(["10.2 ms", "10.0 ms"])
 
 
-def test_a_routes_graph_says_what_a_request_takes(server, open_page):
+def test_graph_of_a_route_shows_the_mean_of_a_request(server, open_page):
     for rank in (2, 4):
         stacks = search_stacks(rank=rank, tokenise=0)[::2]
         send_request(server.url, Span("GET /a", stacks=stacks))
@@ -101,7 +101,7 @@ def test_a_routes_graph_says_what_a_request_takes(server, open_page):
     expect(page.get_by_role("heading", name="Merged flame graph")).to_have_text(title)
 
 
-def test_the_scale_of_a_few_bars_says_nothing_twice(server, open_page):
+def test_scale_of_a_few_bars_repeats_no_label(server, open_page):
     send_request(server.url, Span("GET /a", milliseconds=80, stacks=[]))
     page = open_page(server.url, ROUTE)
     scale = page.locator(".scale-of-bars span")

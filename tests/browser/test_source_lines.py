@@ -1,4 +1,4 @@
-"""The source of the selected function: its lines with their times, and the way to an editor."""
+"""The source of the selected function: lines with their times, and a link to an editor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def app(tmp_path, monkeypatch):
 
 @pytest.fixture
 def page(app, open_page):
-    """The page of a request: 50 ms in line 3 of search, 20 ms in what line 2 calls."""
+    """The page of a request: 50 ms in line 3 of search, 20 ms in a function called in line 2."""
     with LocalServer(port=0, otlp_port=None) as server:
         stacks = [([("search", app, 3)], 5), ([("search", app, 2), ("rank", app, 7)], 2)]
         profile_id = send_request(server.url, Span("GET /search", stacks=stacks))
@@ -54,14 +54,14 @@ def test_lines_have_their_times(page):
     assert line(page, "2").get_attribute("title") == title
 
 
-def test_another_function_has_its_own_lines(page):
+def test_another_selected_function_shows_its_lines(page):
     choose(page, "rank")
     expect(page.locator(".lines .hottest th")).to_have_text("7")
     page.get_by_role("application").press("Home")
     expect(page.locator(".lines")).to_have_count(0)
 
 
-def test_a_link_opens_the_readers_editor(page, app):
+def test_link_opens_the_chosen_editor(page, app):
     link = page.get_by_role("link", name="Open in editor")
     quoted = app.replace("app #1.py", "app%20%231.py")
     expect(link).to_have_attribute("href", f"vscode://file{quoted}:3")
@@ -76,7 +76,7 @@ def test_a_link_opens_the_readers_editor(page, app):
     "address",
     ["javascript:alert('{file}')", "https://x.org/{file}", "{file}", "foo://no", "data:,{file}"],
 )
-def test_an_editors_address_that_would_ask_or_run_something_is_not_taken(page, address):
+def test_unsafe_address_of_an_editor_is_refused(page, address):
     link = page.get_by_role("link", name="Open in editor")
     before = link.get_attribute("href")
     page.get_by_role("combobox", name="Editor").select_option("")
@@ -91,7 +91,7 @@ def test_an_editors_address_that_would_ask_or_run_something_is_not_taken(page, a
     assert link.get_attribute("href").startswith("myeditor:/")
 
 
-def test_a_file_that_is_not_here_says_so_and_leaves_the_times(shop, open_page):
+def test_missing_file_shows_only_the_times(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     page.get_by_role("button", name="rank_results").click()
     source = page.locator(".source")

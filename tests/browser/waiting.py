@@ -1,7 +1,7 @@
-"""Waits for addresses, and for what the page does not show as an element.
+"""Waits for addresses, and for values that are no elements of the page.
 
-Playwright's own `wait_for_function` evaluates a string in the page, which the
-content security policy forbids.
+Playwright's `wait_for_function` evaluates a string in the page, which the content security
+policy forbids.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PATIENCE = 15.0  # seconds
 
 
 def eventually(value, expected):
-    """Ask for a value until it is the expected one."""
+    """Wait until a function returns the expected value."""
     deadline = time.monotonic() + PATIENCE
     while (found := value()) != expected:
         assert time.monotonic() < deadline, f"{found!r} never became {expected!r}"
@@ -20,7 +20,7 @@ def eventually(value, expected):
 
 
 def go(page, url):
-    """Go to an address; on the server that the page is of, nothing is loaded anew."""
+    """Go to an address, without a reload if it is on the same server."""
     page.goto(url)
     shown = page.locator("main[aria-busy=false]")
     address = page.evaluate("location.hash")

@@ -1,4 +1,4 @@
-"""What the tests of the Django app share: a project, switched on for a test."""
+"""Shared fixtures: a Django project, enabled for the duration of a test."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.support.journal_fixtures import journal, provider  # noqa: F401  fixt
 
 
 @pytest.fixture
-def configure(recorder, provider):  # noqa: ARG001, F811  the recorder answers as a running agent
-    """Return the way to switch a project on, until the test ends."""
-    with ExitStack() as until_the_end:
+def configure(recorder, provider):  # noqa: ARG001, F811  the recorder stands in for a running agent
+    """Return a function that enables a project until the test ends."""
+    with ExitStack() as overrides:
 
         def configure(before=None, pyroscope=None, **settings):
             settings.setdefault("MIDDLEWARE", [OURS])
-            until_the_end.enter_context(override_settings(**settings))
-            until_the_end.callback(_uninstrument)
+            overrides.enter_context(override_settings(**settings))
+            overrides.callback(_uninstrument)
             if before is not None:
                 before()
             setting = {"APPLICATION_NAME": "shop", "TRACER_PROVIDER": provider}
-            until_the_end.enter_context(override_settings(PYROSCOPE=setting | (pyroscope or {})))
+            overrides.enter_context(override_settings(PYROSCOPE=setting | (pyroscope or {})))
 
         yield configure
 
@@ -37,11 +37,11 @@ def _uninstrument():
 
 @pytest.fixture
 def project(request, configure, provider):  # noqa: F811  the fixture
-    """Return the way to put a project together that the test is run for."""
-    with ExitStack() as until_the_end:
+    """Return the variant that this run of the test uses to set a project up."""
+    with ExitStack() as overrides:
 
         def project(view):
-            until_the_end.enter_context(override_settings(ROOT_URLCONF=Urls(view)))
+            overrides.enter_context(override_settings(ROOT_URLCONF=Urls(view)))
             return request.param(configure, provider)
 
         project.of = request.param

@@ -1,4 +1,4 @@
-"""A Django project of one view, and each way to put it together: who makes the root span."""
+"""A Django project with one view, and its variants, by the origin of the root span."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from pyroscope_otel import asgi, wsgi
 
 OURS = "pyroscope_otel_django.middleware.PyroscopeMiddleware"
 CONTRIB = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
-# Sync and async in one class, as all of Django's own.
+# Sync and async in one class, like Django's middleware.
 HYBRID = "django.middleware.security.SecurityMiddleware"
 ROUTE = "items/<int:item>"
 PATH = "/items/7"
 
-# A file: Django never closes a connection to a database in memory.
+# A file, because Django never closes a connection to a database in memory.
 _folder = tempfile.TemporaryDirectory(prefix="django-project-")
 _database = str(Path(_folder.name, "database"))
 
-# One project for the process, in which we are off: each test switches us on.
+# One project per process, with profiling off: each test enables it.
 django_settings.configure(
-    SECRET_KEY="none",  # noqa: S106  there is nothing to protect
+    SECRET_KEY="none",  # noqa: S106  not a secret
     ALLOWED_HOSTS=["*"],
     INSTALLED_APPS=["pyroscope_otel_django"],
     MIDDLEWARE=[OURS],
@@ -43,14 +43,14 @@ django.setup()
 
 
 class Urls:
-    """A project's URLs: the one view."""
+    """A URLconf with one view."""
 
     def __init__(self, view):
         self.urlpatterns = [path(ROUTE, view)]
 
 
 class Project:
-    """A project that is configured, as a WSGI or ASGI application."""
+    """A configured project, as a WSGI or ASGI application."""
 
     def __init__(self, around_wsgi=None, around_asgi=None):
         self._around_wsgi = around_wsgi
@@ -63,10 +63,10 @@ class Project:
         return self._around_asgi(ASGIHandler()) if self._around_asgi else ASGIHandler()
 
 
-# We make the root span.
+# Our app applies contrib's instrumentation.
 
 
-def ours_first(configure, provider):  # noqa: ARG001  as all have
+def ours_first(configure, provider):  # noqa: ARG001  the signature of all variants
     configure(MIDDLEWARE=[OURS, HYBRID])
     return Project()
 
@@ -100,7 +100,7 @@ def contrib_below(configure, provider):
     return Project()
 
 
-# Something around Django makes it.
+# A middleware around Django makes the root span.
 
 
 def our_other_middleware_around(configure, provider):
@@ -120,14 +120,14 @@ def contrib_around(configure, provider):
     )
 
 
-OF_OURS = (ours_first, ours_below, ours_twice)
-OF_THE_PROJECT = (contrib_above, contrib_below)
+BY_US = (ours_first, ours_below, ours_twice)
+BY_THE_PROJECT = (contrib_above, contrib_below)
 AROUND = (our_other_middleware_around, contrib_around)
-VARIANTS = OF_OURS + OF_THE_PROJECT + AROUND
+VARIANTS = BY_US + BY_THE_PROJECT + AROUND
 
 
 def each_of(*variants):
-    """Run a test once for each: its argument `project(view)` puts the project together."""
+    """Run a test once with each variant: its argument `project(view)` sets the project up."""
     return pytest.mark.parametrize(
         "project", variants, ids=lambda variant: variant.__name__, indirect=True
     )

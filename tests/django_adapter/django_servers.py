@@ -1,4 +1,4 @@
-"""WSGI and ASGI servers as far as a project sees them."""
+"""Serves requests to a project as WSGI and ASGI servers do."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def wsgi(project):
 
 
 def asgi(project, new_loop=asyncio.SelectorEventLoop):
-    """Do so, on an event loop."""
+    """Do the same on an event loop."""
     exchange = AsgiExchange()
-    # In a context of its own, as it were before the first request.
+    # In a copied context: each request starts as the first one does.
     serve = partial(project.asgi(), http(), *exchange.ends)
     contextvars.copy_context().run(event_loops.run, serve, new_loop)
     (status,) = exchange.statuses
@@ -33,7 +33,7 @@ def asgi(project, new_loop=asyncio.SelectorEventLoop):
 
 
 each_server = pytest.mark.parametrize("serve", [wsgi, asgi], ids=["wsgi", "asgi"])
-"""Runs a test once for each kind of server: its argument is `serve(project)`."""
+"""Runs a test once with each kind of server: its argument is `serve(project)`."""
 
 each_server_and_loop = pytest.mark.parametrize(
     "serve",
@@ -47,4 +47,4 @@ each_server_and_loop = pytest.mark.parametrize(
         ),
     ],
 )
-"""Runs a test on both event loops besides."""
+"""Also runs a test on both event loops."""

@@ -1,4 +1,4 @@
-"""Whose a sample is: views, sync and async, and what they hand on, under WSGI and ASGI."""
+"""Attribution of views and of the work that they pass on, under WSGI and ASGI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyroscope_otel.link import thread_labels
 from tests.django_adapter.django_project import each_of, each_variant, ours_first
 from tests.django_adapter.django_servers import each_server, each_server_and_loop
 
-# Views. Each notes at every step what a sample of it would carry.
+# Views. At every step each notes the id that a sample would have.
 
 
 def sync(journal, request):  # noqa: ARG001
@@ -60,7 +60,7 @@ def async_to_sync_and_back(journal, request):
 
 
 def query(journal):
-    """Ask the database, which calls back while it works."""
+    """Query the database, which calls `journal.note` while it works."""
     connection.ensure_connection()
     connection.connection.create_function("note", 0, journal.note)
     with connection.cursor() as cursor:
@@ -91,7 +91,7 @@ async def database_from_async(journal, request):  # noqa: ARG001
     journal.note()
 
 
-def span_of_its_own(journal, request):  # noqa: ARG001
+def own_child_span(journal, request):  # noqa: ARG001
     provider = settings.PYROSCOPE["TRACER_PROVIDER"]
     with provider.get_tracer("tests").start_as_current_span("inner"):
         journal.note_in_pool()
@@ -108,12 +108,12 @@ VIEWS = (
     database,
     database_in_threads,
     database_from_async,
-    span_of_its_own,
+    own_child_span,
 )
 
 
 def as_view(user_code, journal):
-    """Return a view, sync or async as the code in it is, that checks the request's id."""
+    """Return a view that runs the code and checks the request's profile id."""
 
     def answer(request):
         assert request.pyroscope_profile_id == journal.ids[-1]
@@ -138,7 +138,7 @@ def as_view(user_code, journal):
 @each_of(ours_first)
 @each_server_and_loop
 @pytest.mark.parametrize("user_code", VIEWS, ids=lambda view: view.__name__)
-def test_each_step_of_a_view_is_in_its_requests_profile(project, serve, user_code, journal):
+def test_each_step_of_a_view_is_in_the_profile_of_its_request(project, serve, user_code, journal):
     assert serve(project(as_view(user_code, journal))) == (200, b"x")
     journal.check()
 
@@ -146,7 +146,7 @@ def test_each_step_of_a_view_is_in_its_requests_profile(project, serve, user_cod
 @each_variant
 @each_server
 @pytest.mark.parametrize("user_code", [sync, asynchronous, async_to_sync_and_back])
-def test_whoever_makes_the_root_span(project, serve, user_code, journal):
+def test_views_in_each_variant(project, serve, user_code, journal):
     assert serve(project(as_view(user_code, journal))) == (200, b"x")
     journal.check()
 
@@ -154,12 +154,12 @@ def test_whoever_makes_the_root_span(project, serve, user_code, journal):
 @pytest.mark.usefixtures("labels_only")
 @each_of(ours_first)
 @each_server
-def test_an_id_that_no_sample_carries_is_not_told(project, serve, recorder):
-    """Where nobody reads marks, and the thread may carry no labels."""
-    told = []
+def test_request_has_no_profile_id_if_samples_cannot_have_it(project, serve, recorder):
+    """In direct mode, if the thread may have no labels."""
+    seen_ids = []
 
     def view(request, item):  # noqa: ARG001
-        told.append((request.pyroscope_profile_id, recorder.now()))
+        seen_ids.append((request.pyroscope_profile_id, recorder.now()))
         return HttpResponse("x")
 
     def refuse():
@@ -170,4 +170,4 @@ def test_an_id_that_no_sample_carries_is_not_told(project, serve, recorder):
         serve(project(view))
     finally:
         thread_labels.require_no_longer(refuse)
-    assert told == [(None, {})]
+    assert seen_ids == [(None, {})]

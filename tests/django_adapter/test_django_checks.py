@@ -1,4 +1,4 @@
-"""The system checks: each finding, and that a project without fault has none."""
+"""The system checks: each finding, and a project without findings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS
 
 @pytest.fixture
 def check(provider, monkeypatch):
-    """Return the way to check a project, in a process that was not asked to configure itself."""
+    """Return a function that checks a project in a process that is not configured."""
     monkeypatch.setattr(configuration._state, "is_wanted", False)
     monkeypatch.setattr(tracing.trace, "get_tracer_provider", lambda: no_provider)
     no_provider = tracing.trace.ProxyTracerProvider()
-    # What was instrumented is not known to an override of MIDDLEWARE.
+    # The instrumentation has changed MIDDLEWARE, and an override does not know that.
     middleware = {"MIDDLEWARE": [OURS]}
 
     def check(*, deploy=False, tracer_provider=provider, pyroscope=None, **settings):
@@ -43,7 +43,7 @@ def check(provider, monkeypatch):
     return check
 
 
-def test_a_project_without_fault(check):
+def test_project_without_findings(check):
     assert check(deploy=True) == []
 
 
@@ -59,13 +59,13 @@ def test_wrong_settings(check):
     )
 
 
-def test_wrong_settings_are_all_that_is_said(check):
+def test_wrong_settings_hide_other_findings(check):
     assert [one for one, _, _ in check(pyroscope={"SAMPLE_RATE": 0}, MIDDLEWARE=[])] == [
         "pyroscope_otel_django.E001"
     ]
 
 
-def test_a_wrong_environment_variable(check, monkeypatch):
+def test_wrong_environment_variable(check, monkeypatch):
     monkeypatch.setenv("PYROSCOPE_ONCPU", "perhaps")
     ((_, message, _),) = check()
     assert message == (
@@ -73,7 +73,7 @@ def test_a_wrong_environment_variable(check, monkeypatch):
     )
 
 
-def test_the_instrumentation_is_missing(check, monkeypatch):
+def test_instrumentation_is_missing(check, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.django", None)
     assert check(pyroscope={"INSTRUMENT": True}) == [
         (
@@ -89,7 +89,7 @@ def test_the_instrumentation_is_missing(check, monkeypatch):
     ]
 
 
-def test_the_middleware_is_missing(check):
+def test_middleware_is_missing(check):
     assert check(MIDDLEWARE=[HYBRID]) == [
         (
             "pyroscope_otel_django.W001",
@@ -103,11 +103,11 @@ def test_the_middleware_is_missing(check):
 
 
 @pytest.mark.parametrize("above", [[], [HYBRID] * 2, [CONTRIB, HYBRID, HYBRID]])
-def test_the_middleware_is_near_the_top(check, above):
+def test_middleware_is_near_the_top(check, above):
     assert check(MIDDLEWARE=[*above, OURS, HYBRID]) == []
 
 
-def test_the_middleware_is_not_near_the_top(check):
+def test_middleware_is_not_near_the_top(check):
     assert check(MIDDLEWARE=[CONTRIB, HYBRID, "b", "c", OURS]) == [
         (
             "pyroscope_otel_django.W002",
@@ -125,7 +125,7 @@ def at_start_up(number):
 
 
 def as_warning(finding, number, hint=""):
-    """Return what a check says of a finding: its own words."""
+    """Return the check message of a finding."""
     return (
         f"pyroscope_otel_django.{number}",
         finding.summary,
@@ -136,7 +136,7 @@ def as_warning(finding, number, hint=""):
 SHOP = Resource({"service.name": "shop"})
 
 
-def test_a_provider_without_an_exporter(check):
+def test_provider_without_an_exporter(check):
     (finding,) = judge_exports(Exports((), ()))
     assert check(tracer_provider=TracerProvider(resource=SHOP, shutdown_on_exit=False)) == [
         as_warning(finding, "W003", at_start_up("W003"))
@@ -152,7 +152,7 @@ def test_a_provider_without_an_exporter(check):
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost", "OTEL_EXPORTER_OTLP_PROTOCOL": "nix"},
     ],
 )
-def test_the_provider_that_is_made_exports_nowhere(check, monkeypatch, environ):
+def test_made_provider_would_have_no_exporter(check, monkeypatch, environ):
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
@@ -162,7 +162,7 @@ def test_the_provider_that_is_made_exports_nowhere(check, monkeypatch, environ):
 
 
 @pytest.mark.parametrize("name", ["otlp", "otlp_proto_http", "console"])
-def test_no_provider_and_an_exporter(check, monkeypatch, name):
+def test_made_provider_would_have_an_exporter(check, monkeypatch, name):
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", name)
     assert check(tracer_provider=None) == []
 
@@ -170,30 +170,30 @@ def test_no_provider_and_an_exporter(check, monkeypatch, name):
 @pytest.mark.parametrize(
     "variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
 )
-def test_no_provider_and_an_endpoint(check, variable, monkeypatch):
+def test_made_provider_would_have_an_endpoint(check, variable, monkeypatch):
     monkeypatch.setenv(variable, "http://localhost:4318")
     assert check(tracer_provider=None) == []
 
 
 class OtherProvider:
-    """Not built as the SDK's, so that nobody can see what it exports."""
+    """A provider unlike the SDK's: its exporters are unknown."""
 
     def add_span_processor(self, processor): ...
 
 
-def test_a_provider_that_cannot_be_looked_into(check):
+def test_provider_with_unknown_exporters(check):
     assert check(tracer_provider=OtherProvider()) == []
 
 
 @pytest.mark.parametrize(
     "pyroscope", [{"APPLICATION_NAME": "store"}, {"TAGS": {"service_name": "store"}}]
 )
-def test_the_names_differ(check, pyroscope):
+def test_names_differ(check, pyroscope):
     (finding,) = judge_names("store", {}, {"service.name": "shop"})
     assert check(pyroscope=pyroscope) == [as_warning(finding, "W004", at_start_up("W004"))]
 
 
-def test_the_namespaces_differ(check, exporter):
+def test_namespaces_differ(check, exporter):
     resource = Resource({"service.name": "shop", "service.namespace": "eu"})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -204,22 +204,22 @@ def test_the_namespaces_differ(check, exporter):
     assert message.startswith("Profiles have service_namespace 'us'")
 
 
-def test_a_provider_that_is_yet_to_be_made_has_another_name(check, monkeypatch):
+def test_made_provider_would_have_another_name(check, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "store")
     assert [one for one, _, _ in check(tracer_provider=None)] == ["pyroscope_otel_django.W004"]
 
 
-def test_a_provider_without_a_name(check, exporter):
+def test_provider_without_a_service_name(check, exporter):
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     assert [one for one, _, _ in check(tracer_provider=provider)] == ["pyroscope_otel_django.W004"]
 
 
-# Nothing makes spans
+# Without spans
 
 
-def test_the_sdk_is_switched_off_is_all_that_is_said_of_tracing(check, monkeypatch):
+def test_disabled_sdk_hides_other_findings_of_tracing(check, monkeypatch):
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     ((found, message, hint),) = check(tracer_provider=None)
     assert found == "pyroscope_otel_django.W006"
@@ -227,11 +227,11 @@ def test_the_sdk_is_switched_off_is_all_that_is_said_of_tracing(check, monkeypat
     assert hint == "Unset OTEL_SDK_DISABLED."
 
 
-# What Grafana does not show
+# Invisible in Grafana
 
 
 @pytest.mark.parametrize("pyroscope", [{"TAGS": {"pod-name": "a"}}, {"UPLOAD_INTERVAL": 31}])
-def test_what_grafana_does_not_show(check, pyroscope):
+def test_settings_that_hide_profiles_in_grafana(check, pyroscope):
     given = {name.lower(): value for name, value in pyroscope.items()}
     (finding,) = judge_visibility(read_settings(given, environ={}))
     assert check(pyroscope=pyroscope) == [as_warning(finding, "W007")]
@@ -278,7 +278,7 @@ def test_credentials_in_the_address(check):
         "http://[::1]:4040",
     ],
 )
-def test_credentials_that_nobody_can_read(check, address):
+def test_credentials_that_stay_private(check, address):
     assert check(deploy=True, pyroscope={"SERVER_ADDRESS": address, **LOGIN}) == []
 
 
@@ -286,6 +286,6 @@ def test_plain_text_without_credentials(check):
     assert check(deploy=True, pyroscope={"SERVER_ADDRESS": "http://profiles.example"}) == []
 
 
-def test_switched_off_there_is_nothing_to_say(check):
+def test_switched_off_has_no_findings(check):
     pyroscope = {"ENABLED": False, "SERVER_ADDRESS": "http://profiles.example", **LOGIN}
     assert check(deploy=True, tracer_provider=None, MIDDLEWARE=[], pyroscope=pyroscope) == []

@@ -1,6 +1,6 @@
-"""Processes that a management command starts: they are what the command is.
+"""Processes that a management command starts are set up like the command.
 
-With files, as an interpreter that `multiprocessing` starts anew imports them.
+The project is in files, because a new interpreter of `multiprocessing` imports them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def say(what):
         said.write(what + "\\n")
 
 def request(_=None):
-    "Serve a request, and say whether an agent runs then, and in which process."
+    "Serve a request; report the process and whether an agent runs in it."
     import django
     django.setup()
     from django.test import Client
@@ -48,7 +48,7 @@ def request(_=None):
     say(f"{os.getpid()} {running} {len(profile_id)}")
 
 def job(_=None):
-    "Do work that is traced, and is no request."
+    "Do traced work outside of a request."
     import django
     django.setup()
     from opentelemetry import trace
@@ -114,7 +114,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def manage(tmp_path):
-    """Return the way to run a command of a project; it returns what its processes said."""
+    """Return a function that runs a command and returns what its processes reported."""
     files = {
         "manage.py": MANAGE,
         "shop/__init__.py": "",
@@ -166,23 +166,23 @@ def test_parallel_tests_have_ids_and_no_agent(manage, start_method):
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
 def test_workers_of_a_test_have_no_agent(manage, start_method):
-    """A process of its own, below a process of its own."""
+    """Also if the test itself runs in a child process."""
     (_, *facts) = manage("work", start_method, _PYROSCOPE_OTEL_DJANGO_COMMAND="1:test")[0]
     assert facts == ["none", "16"]
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
-def test_workers_of_a_command_are_set_up_no_more_than_it_is(manage, start_method):
+def test_workers_of_a_command_are_not_set_up(manage, start_method):
     assert manage("work", start_method, "--job") == [["none"]]
 
 
 @pytest.mark.parametrize("way", ["subprocess", "below a test"])
-def test_what_a_test_starts_has_no_agent(manage, way):
+def test_process_started_by_a_test_has_no_agent(manage, way):
     (said,) = manage("work", way, _PYROSCOPE_OTEL_DJANGO_COMMAND="1:test")
     assert said[1:] == ["none", "16"]
 
 
-def test_a_server_that_another_command_starts_has_its_agent(manage):
-    """As a supervisor does that is a management command."""
+def test_server_started_by_another_command_has_an_agent(manage):
+    """Such as a supervisor that is a management command."""
     (said,) = manage("work", "subprocess")
     assert said[1:] == ["agent", "16"]

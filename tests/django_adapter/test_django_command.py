@@ -1,4 +1,4 @@
-"""`manage.py pyroscope`: what it shows, and what it must not."""
+"""The output of `manage.py pyroscope`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS
 
 @pytest.fixture
 def show(monkeypatch, recorder):
-    """Return the way to run the command, in a process without an agent."""
+    """Return a function that runs the command in a process without an agent."""
     monkeypatch.setattr(configuration._state, "is_wanted", False)
     recorder.stop()
 
@@ -32,7 +32,7 @@ def show(monkeypatch, recorder):
     return show
 
 
-def test_each_setting_with_its_value_and_source(show, monkeypatch):
+def test_shows_each_setting_with_its_value_and_source(show, monkeypatch):
     monkeypatch.setenv("PYROSCOPE_UPLOAD_INTERVAL", "20s")
     shown = show({"APPLICATION_NAME": "shop", "INSTRUMENT": False})
     assert [line[0] for line in shown[1 : len(TABLE) + 2]] == [
@@ -66,11 +66,11 @@ STATES = [
 
 
 @pytest.mark.parametrize(("pyroscope", "state"), STATES)
-def test_the_agents_state(show, pyroscope, state):
+def test_state_of_the_agent(show, pyroscope, state):
     assert ["state", state] in show(pyroscope)
 
 
-def test_the_agents_state_where_it_runs(show, recorder):
+def test_state_of_a_running_agent(show, recorder):
     recorder.start()
     assert ["state", "running in this process"] in show({})
 
@@ -80,7 +80,7 @@ BY_LABELS = "by thread labels: right for turns of 20 ms, and wrong more often be
 
 
 @pytest.mark.parametrize(("given", "attribution"), [("stack", EXACT), ("thread", BY_LABELS)])
-def test_what_a_process_that_serves_would_sample_with(show, given, attribution):
+def test_shows_the_sampler_and_attribution_of_serving_processes(show, given, attribution):
     shown = show({"ATTRIBUTION": given, "CPU_IMPLEMENTATION": "pyspy"})
     assert ["sampler", "pyspy"] in shown
     assert ["attribution", attribution] in shown
@@ -88,12 +88,12 @@ def test_what_a_process_that_serves_would_sample_with(show, given, attribution):
     assert (["uploads", has_relay] in shown) == (given == "stack")
 
 
-def test_an_agent_that_sends_to_the_server_itself(show, recorder):
+def test_attribution_of_an_agent_without_a_relay(show, recorder):
     recorder.start()
     assert ["attribution", BY_LABELS] in show({})
 
 
-def test_what_became_of_the_pushes_where_the_agent_runs(show, recorder, monkeypatch):
+def test_shows_the_uploads_of_a_running_agent(show, recorder, monkeypatch):
     state = RelayState("http://p", 7, 4, 2, 99, 1, 0, "503", time.time())
     monkeypatch.setattr(pyroscope, "upload_state", lambda: state)
     recorder.start()
@@ -113,11 +113,11 @@ def test_what_became_of_the_pushes_where_the_agent_runs(show, recorder, monkeypa
     ]
 
 
-def test_switched_off_there_is_nothing_to_sample_with(show):
+def test_switched_off_shows_no_sampler(show):
     assert "attribution" not in {line[0] for line in show({"ENABLED": False})[-8:]}
 
 
-def test_who_makes_the_root_spans(show, provider):
+def test_shows_the_middleware_that_makes_the_root_spans(show, provider):
     shown = show({"TRACER_PROVIDER": provider}, MIDDLEWARE=[OURS, CONTRIB, HYBRID])
     tracing = shown.index(["Tracing"])
     assert shown[tracing : shown.index(["Findings"])] == [
@@ -129,7 +129,7 @@ def test_who_makes_the_root_spans(show, provider):
     ]
 
 
-def test_nobody_makes_the_root_spans(show):
+def test_shows_if_no_middleware_makes_root_spans(show):
     shown = show({}, MIDDLEWARE=[HYBRID])
     assert ["middleware", "not in MIDDLEWARE"] in shown
     assert ["root spans by", "something outside of Django"] in shown
@@ -139,7 +139,7 @@ def findings(shown):
     return [line for (line,) in shown[shown.index(["Findings"]) + 1 :]]
 
 
-def test_every_finding_with_its_remedy(show, monkeypatch):
+def test_shows_each_finding_with_its_remedy(show, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "till")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nix")
     found = findings(
@@ -167,7 +167,7 @@ def test_every_finding_with_its_remedy(show, monkeypatch):
         assert words in line
 
 
-def test_no_finding(show, monkeypatch):
+def test_shows_if_there_are_no_findings(show, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     shown = show({"APPLICATION_NAME": "shop"})
     assert findings(shown) == ["none"]

@@ -1,27 +1,27 @@
-"""The table of endings, through the Django app: however a request ends, nothing is left."""
+"""The table of endings for the Django app: nothing is left, however a request ends."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import gc
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
-from asgiref.sync import sync_to_async
-from django import VERSION
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.test import override_settings
 
+from tests.django_adapter.django_bodies import (
+    CLOSED_BODIES,
+    check,
+    each_body,
+    streaming,
+    streaming_async,
+)
 from tests.django_adapter.django_project import (
-    OF_OURS,
+    BY_US,
     contrib_above,
-    contrib_around,
     contrib_below,
     each_of,
     each_variant,
@@ -34,7 +34,6 @@ from tests.support.asgi_server import LIFESPAN, http, websocket
 from tests.support.asgi_server import Exchange as AsgiExchange
 from tests.support.endings import Table
 from tests.support.journal import AppError, AppExit, raises_just
-from tests.support.span_profiles import profile_of_span
 from tests.support.wsgi_server import Exchange as WsgiExchange
 from tests.support.wsgi_server import environ
 
@@ -42,102 +41,8 @@ ending = Table(
     nested_applications="the variants `ours_twice`, `our_other_middleware_around` and others",
 )
 
-# Django says that it has to convert one kind of iterator into the other.
+# Django warns that it converts one kind of iterator into the other.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
-
-
-# Bodies.
-
-
-def generator(journal, error=None):
-    journal.note_in_pool()
-    try:
-        for _ in range(3):
-            yield b"x"
-            journal.note_in_pool()
-        if error is not None:
-            raise error
-    finally:
-        journal.note_in_pool()
-
-
-class Closed:
-    """An iterable that is closed, and whose chunks somebody else makes."""
-
-    def __init__(self, journal, error=None):
-        self._journal = journal
-        self._chunks = generator(journal, error)
-
-    def __iter__(self):
-        return self._chunks
-
-    def close(self):
-        self._journal.note_in_close()
-        self._chunks.close()
-
-
-async def async_generator(journal, error=None):
-    journal.note_in_pool()
-    for _ in range(3):
-        yield b"x"
-        await asyncio.sleep(0)
-        journal.note_in_pool()
-        await sync_to_async(journal.note_in_pool)()
-        journal.note()
-    if error is not None:
-        raise error
-
-
-class AsyncIterator:
-    """An async iterator that is no generator, and is closed."""
-
-    def __init__(self, journal, error=None):
-        self._journal = journal
-        self._chunks = async_generator(journal, error)
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        return await anext(self._chunks)
-
-    def close(self):
-        self._journal.note_in_close()
-
-
-SYNC_BODIES = (generator, Closed)
-CLOSED_BODIES = (Closed, AsyncIterator)
-BODIES = (*SYNC_BODIES, async_generator, AsyncIterator)
-each_body = pytest.mark.parametrize("make_body", BODIES, ids=lambda body: body.__name__)
-
-
-def streaming(journal, make_body, *arguments):
-    """Return a view that answers with this body."""
-
-    def view(request, item):  # noqa: ARG001
-        journal.note_in_pool()
-        return StreamingHttpResponse(make_body(journal, *arguments))
-
-    return view
-
-
-def streaming_async(journal, make_body, *arguments):
-    view = streaming(journal, make_body, *arguments)
-
-    async def async_view(request, item):
-        return view(request, item)
-
-    return async_view
-
-
-def check(journal, make_body, project):
-    root = journal.check()
-    if make_body not in CLOSED_BODIES:
-        assert journal.ids_in_close == []
-    elif project.of is contrib_around and journal.ids_in_close == [None]:
-        pass  # Contrib's WSGI middleware attaches an empty context to close the body in.
-    else:
-        assert journal.ids_in_close == [format(root.context.span_id, "016x")]
 
 
 @ending("normal")
@@ -145,7 +50,9 @@ def check(journal, make_body, project):
 @each_server_and_loop
 @pytest.mark.parametrize("make_view", [streaming, streaming_async])
 @each_body
-def test_a_streaming_body_is_in_its_requests_profile(project, serve, make_view, make_body, journal):
+def test_streaming_body_is_in_the_profile_of_its_request(
+    project, serve, make_view, make_body, journal
+):
     assert serve(project(make_view(journal, make_body))) == (200, b"xxx")
     check(journal, make_body, project)
 
@@ -153,7 +60,7 @@ def test_a_streaming_body_is_in_its_requests_profile(project, serve, make_view, 
 @each_variant
 @each_server
 @each_body
-def test_a_streaming_body_whoever_makes_the_root_span(project, serve, make_body, journal):
+def test_streaming_body_in_each_variant(project, serve, make_body, journal):
     assert serve(project(streaming(journal, make_body))) == (200, b"xxx")
     check(journal, make_body, project)
 
@@ -173,12 +80,12 @@ def test_exception_in_a_streaming_body(project, serve, make_body, kind, journal)
         assert journal.ids_in_close == [format(root.context.span_id, "016x")]
 
 
-# Exceptions in views and middleware: Django makes responses of them.
+# Exceptions in views and middleware that Django turns into responses.
 
 
 @contextmanager
 def seen_exceptions():
-    """What Django found raised."""
+    """Yield the list of exceptions that Django reports."""
     seen = []
 
     def receive(**_):
@@ -214,7 +121,7 @@ def test_exception_in_the_view(project, serve, is_async, journal):
 
 @each_variant
 @each_server
-def test_exception_with_a_status_of_its_own(project, serve, journal):
+def test_exception_with_its_own_status(project, serve, journal):
     def view(request, item):  # noqa: ARG001
         journal.note_in_pool()
         raise Http404
@@ -224,7 +131,7 @@ def test_exception_with_a_status_of_its_own(project, serve, journal):
 
 
 class Failing:
-    """Middleware that fails, before the view or after it."""
+    """A middleware that raises before or after the view."""
 
     def __init__(self, get_response):
         self._get_response = get_response
@@ -255,9 +162,9 @@ def test_exception_in_a_middleware(project, serve, is_before, journal):
     journal.check()
 
 
-# Exceptions that Django makes no response of.
+# Exceptions that Django propagates.
 
-THROUGH_ALL = (*OF_OURS, contrib_above, contrib_below)
+THROUGH_EVERY_MIDDLEWARE = (*BY_US, contrib_above, contrib_below)
 
 
 def raising(journal, error, *, is_async):
@@ -272,7 +179,7 @@ def raising(journal, error, *, is_async):
 
 
 @ending("cancellation")
-@each_of(*THROUGH_ALL)
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
 def test_exit_in_the_view_under_wsgi(project, is_async, journal):
     error = AppExit()
@@ -282,11 +189,11 @@ def test_exit_in_the_view_under_wsgi(project, is_async, journal):
     journal.check()
 
 
-@each_of(*THROUGH_ALL)
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
 @each_server
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
-def test_exception_that_is_to_be_propagated(project, serve, is_async, journal):
-    """As under `DEBUG_PROPAGATE_EXCEPTIONS`: it comes by all middleware."""
+def test_propagated_exception(project, serve, is_async, journal):
+    """With `DEBUG_PROPAGATE_EXCEPTIONS` it passes through every middleware."""
     error = AppError()
     application = project(raising(journal, error, is_async=is_async))
     with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(AppError) as caught:
@@ -297,9 +204,9 @@ def test_exception_that_is_to_be_propagated(project, serve, is_async, journal):
     assert event.attributes["exception.type"].endswith("AppError")
 
 
-@each_of(*THROUGH_ALL)
-def test_after_an_exit_the_thread_is_as_before(project, journal):
-    """Of the request that was ended, not even its caller's span stays current."""
+@each_of(*THROUGH_EVERY_MIDDLEWARE)
+def test_exit_leaves_no_current_span(project, journal):
+    """Not even the remote parent of the ended request stays current."""
     application = project(raising(journal, AppExit(), is_async=False)).wsgi()
     exchange = WsgiExchange()
     for trace_id in ("a" * 32, "b" * 32):
@@ -310,10 +217,10 @@ def test_after_an_exit_the_thread_is_as_before(project, journal):
     assert [format(root.context.trace_id, "032x")[0] for root in journal.roots()] == ["a", "b"]
 
 
-# Bodies that are not iterated to their end.
+# Bodies that are not exhausted.
 
-OURS_OR_ABOVE = (*OF_OURS, contrib_above, contrib_below)
-"""Without contrib's WSGI middleware, which closes in an empty context, or not at all."""
+OURS_OR_ABOVE = (*BY_US, contrib_above, contrib_below)
+"""Without contrib's WSGI middleware, which closes in an empty context or not at all."""
 
 
 @ending("client disconnects")
@@ -338,137 +245,9 @@ def test_body_closed_before_it_is_iterated(project, make_body, journal):
 @each_of(*OURS_OR_ABOVE)
 @each_body
 def test_body_never_iterated(project, make_body, journal):
-    """As for HEAD: a server may ask for the iterator, and take nothing."""
+    """As for HEAD: a server may call `iter` and take no chunk."""
     WsgiExchange(take=0).serve(project(streaming(journal, make_body)).wsgi())
     check(journal, make_body, project)
-
-
-def in_place_of_the_response(get_response):
-    """Middleware that answers something else, as for a conditional request."""
-
-    def middleware(request):
-        get_response(request)
-        return HttpResponse(status=304)
-
-    return middleware
-
-
-@each_of(ours_first, contrib_above)
-@each_server
-@each_body
-def test_a_response_that_nobody_closes(project, serve, make_body, journal):
-    application = project(streaming(journal, make_body))
-    above = [f"{__name__}.in_place_of_the_response", *settings.MIDDLEWARE]
-    with override_settings(MIDDLEWARE=above):
-        assert serve(application) == (304, b"")
-    # Under ASGI it may be in a cycle of asgiref's, or a worker thread drops it a moment later.
-    give_up_at = time.monotonic() + 20
-    while profile_of_span(journal.starts.spans[0]).is_open() and time.monotonic() < give_up_at:
-        gc.collect()
-        time.sleep(0.01)
-    journal.check()
-
-
-class Leaving(AsgiExchange):
-    """A client that is gone once the application says so, or has sent that many chunks."""
-
-    def __init__(self, after_chunks=None):
-        super().__init__({"type": "http.request"})
-        self.has_left = asyncio.Event()
-        self._after_chunks = after_chunks
-
-    async def receive(self):
-        if self._incoming:
-            return await super().receive()
-        await self.has_left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message):
-        await super().send(message)
-        if self._after_chunks is not None and self.body == b"x" * self._after_chunks:
-            self.has_left.set()
-            # As a transport that has seen the end: the next write waits for nobody.
-            await asyncio.sleep(3600)
-
-
-listens_for_disconnects = pytest.mark.skipif(
-    VERSION < (5, 0), reason="Django 4.2 does not notice that a client is gone"
-)
-
-
-@listens_for_disconnects
-@each_of(ours_first, contrib_above, our_other_middleware_around)
-@event_loops.each_loop
-@each_body
-def test_client_disconnects_from_a_stream_under_asgi(project, new_loop, make_body, journal):
-    application = project(streaming(journal, make_body)).asgi()
-
-    async def main():
-        await application(http(), *Leaving(after_chunks=1).ends)
-
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    check(journal, make_body, project)
-
-
-@listens_for_disconnects
-@each_of(ours_first, contrib_above, our_other_middleware_around)
-@event_loops.each_loop
-def test_client_disconnects_while_the_stream_waits(project, new_loop, journal):
-    seen = []
-
-    async def chunks():
-        yield b"x"
-        exchange.has_left.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError as error:
-            journal.note_in_pool()
-            seen.append(error)
-            raise
-
-    async def view(request, item):  # noqa: ARG001
-        return StreamingHttpResponse(chunks())
-
-    application = project(view).asgi()
-
-    async def main():
-        nonlocal exchange
-        exchange = Leaving()
-        await application(http(), *exchange.ends)
-
-    exchange = None
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    assert len(seen) == 1
-    journal.check()
-
-
-@listens_for_disconnects
-@each_variant
-@event_loops.each_loop
-def test_client_disconnects_while_the_view_waits(project, new_loop, journal):
-    seen = []
-
-    async def view(request, item):  # noqa: ARG001
-        journal.note_in_pool()
-        exchange.has_left.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError as error:
-            journal.note_in_pool()
-            seen.append(error)
-            raise
-
-    application = project(view).asgi()
-
-    async def main():
-        nonlocal exchange
-        exchange = Leaving()
-        await application(http(), *exchange.ends)
-
-    exchange = None
-    contextvars.copy_context().run(event_loops.run, main, new_loop)
-    assert len(seen) == 1
-    journal.check()
 
 
 @ending("lifespan")
@@ -478,7 +257,7 @@ def test_client_disconnects_while_the_view_waits(project, new_loop, journal):
 @pytest.mark.parametrize(
     "scope", [LIFESPAN, websocket(), http(type="mqtt")], ids=lambda s: s["type"]
 )
-def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
+def test_django_refuses_other_scopes(configure, scope, new_loop, journal):
     configure()
     application = ASGIHandler()
 
@@ -491,5 +270,5 @@ def test_other_scopes_are_djangos_affair(configure, scope, new_loop, journal):
     assert journal.starts.spans == []
 
 
-def test_the_table_is_complete():
+def test_table_is_complete():
     ending.check()

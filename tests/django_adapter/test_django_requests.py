@@ -1,4 +1,4 @@
-"""Requests beside and after each other, what outlives them, and our own failures."""
+"""Concurrent and successive requests, work that outlives them, and our own failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pyroscope_otel.link.attribution import Hold
 from pyroscope_otel_django import streaming
 from pyroscope_otel_django.asgi import get_asgi_application
 from tests.django_adapter.django_project import (
-    OF_OURS,
+    BY_US,
     Project,
     Urls,
     contrib_above,
@@ -41,8 +41,8 @@ each_root = each_of(ours_first, contrib_above)
 
 @each_root
 @event_loops.each_loop
-def test_requests_that_take_turns(project, new_loop, journal):
-    """Each step is in its own request's profile, also while the other one's body streams."""
+def test_concurrent_requests(project, new_loop, journal):
+    """Each step is in the profile of its request, also while the body of the other streams."""
     notes = {7: journal.another(), 8: journal.another()}
 
     async def view(request, item):
@@ -74,7 +74,7 @@ def test_requests_that_take_turns(project, new_loop, journal):
 
 
 @each_root
-def test_requests_after_each_other_on_one_thread(project, journal):
+def test_successive_requests_on_one_thread(project, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return StreamingHttpResponse(iter([b"x"]))
@@ -88,7 +88,7 @@ def test_requests_after_each_other_on_one_thread(project, journal):
 
 @each_root
 @event_loops.each_loop
-def test_a_task_that_outlives_its_request_is_in_none(project, new_loop, journal):
+def test_task_belongs_to_no_request_after_its_own_has_ended(project, new_loop, journal):
     task = None
 
     async def outlive():
@@ -118,7 +118,7 @@ def test_a_task_that_outlives_its_request_is_in_none(project, new_loop, journal)
 
 
 @each_root
-def test_the_remote_parent_is_kept(project, journal):
+def test_remote_parent_is_kept(project, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return HttpResponse("x")
@@ -130,8 +130,8 @@ def test_the_remote_parent_is_kept(project, journal):
     assert root.parent.is_remote
 
 
-@each_of(*OF_OURS)
-def test_a_span_that_another_request_left_behind_is_no_parent(project, provider, journal):
+@each_of(*BY_US)
+def test_span_left_by_another_request_is_not_the_parent(project, provider, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return HttpResponse("x")
@@ -154,7 +154,7 @@ def test_a_span_that_another_request_left_behind_is_no_parent(project, provider,
 
 
 @each_server
-def test_a_root_span_of_the_views_own_is_held_as_well(configure, provider, serve, journal):
+def test_own_root_span_of_a_view_is_held(configure, provider, serve, journal):
     async def chunks():
         journal.note()
         yield b"x"
@@ -168,13 +168,15 @@ def test_a_root_span_of_the_views_own_is_held_as_well(configure, provider, serve
 
     configure(ROOT_URLCONF=Urls(view), pyroscope={"INSTRUMENT": False})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Django's, of an async iterator under WSGI
+        warnings.simplefilter("ignore")  # from Django, about an async iterator under WSGI
         assert serve(Project()) == (200, b"x")
     journal.check()
 
 
 @event_loops.each_loop
-def test_a_span_left_behind_is_no_parent_of_the_views_own(configure, provider, new_loop, journal):
+def test_span_left_by_another_request_is_not_the_parent_in_a_view(
+    configure, provider, new_loop, journal
+):
     async def view(request, item):  # noqa: ARG001
         with provider.get_tracer("shop").start_as_current_span("own"):
             journal.note()
@@ -195,7 +197,7 @@ def test_a_span_left_behind_is_no_parent_of_the_views_own(configure, provider, n
     assert journal.ids == [format(root.context.span_id, "016x")]
 
 
-def test_an_unsampled_request_has_no_profile(configure, journal):
+def test_unsampled_request_has_no_profile(configure, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         assert request.pyroscope_profile_id is None
@@ -210,7 +212,7 @@ def test_an_unsampled_request_has_no_profile(configure, journal):
 
 
 def label_of(configure, recorder, exporter, route, requested):
-    """Return the label `span_name` in a view, and the name of the span."""
+    """Return the label `span_name` inside a view, and the name of the span."""
     labels = []
 
     def view(request, **_):  # noqa: ARG001
@@ -225,22 +227,22 @@ def label_of(configure, recorder, exporter, route, requested):
     return labels[0], span.name
 
 
-def test_the_label_is_the_routes_name(configure, recorder, exporter):
+def test_label_is_the_name_of_the_route(configure, recorder, exporter):
     label, name = label_of(configure, recorder, exporter, "items/<int:item>/", "/items/7/")
     assert label == name == "GET items/<int:item>/"
 
 
-def test_the_label_is_the_name_of_a_route_without_parameters(configure, recorder, exporter):
+def test_label_of_a_route_without_parameters(configure, recorder, exporter):
     label, name = label_of(configure, recorder, exporter, "about/team/", "/about/team/")
     assert name == "GET about/team/"
     assert label == name
 
 
-# Files: the server may send them by itself.
+# Files, which the server may send itself.
 
 
 class Wrapper:
-    """A server's `wsgi.file_wrapper`."""
+    """The `wsgi.file_wrapper` of a server."""
 
     def __init__(self, file, block_size):
         self.file = file
@@ -254,7 +256,7 @@ class Wrapper:
 
 
 class File:
-    """Such as a file of a remote storage, which takes CPU time to read."""
+    """A file that takes CPU time to read, such as one in remote storage."""
 
     name = "file.txt"
 
@@ -273,7 +275,7 @@ class File:
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
 @each_root
 @each_server
-def test_a_file_is_read_in_its_requests_profile(project, serve, journal):
+def test_reading_a_file_is_in_the_profile_of_its_request(project, serve, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return FileResponse(File(journal))
@@ -284,7 +286,7 @@ def test_a_file_is_read_in_its_requests_profile(project, serve, journal):
 
 
 @each_root
-def test_a_file_that_the_server_sends_by_itself(project, journal):
+def test_file_sent_by_the_server(project, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return FileResponse(File(journal))
@@ -308,7 +310,7 @@ def test_a_file_that_the_server_sends_by_itself(project, journal):
 
 
 class OurError(Exception):
-    """Raised where our code runs, in place of a bug."""
+    """Stands for a bug in our code."""
 
 
 def fail(*_, **__):
@@ -325,7 +327,7 @@ def fail(*_, **__):
 )
 @each_of(ours_first)
 @each_server
-def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0917
+def test_own_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0917
     project, serve, owner, name, where, monkeypatch, caplog
 ):
     monkeypatch.setattr(failure, "reraise", False)
@@ -350,7 +352,7 @@ def test_our_failures_are_logged_once_and_change_nothing(  # noqa: PLR0913, PLR0
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
 @each_of(ours_first)
 @each_server
-def test_a_stream_that_cannot_be_held_lets_go_of_its_profile(project, serve, monkeypatch, journal):
+def test_stream_that_cannot_be_held_releases_its_profile(project, serve, monkeypatch, journal):
     monkeypatch.setattr(failure, "reraise", False)
     monkeypatch.setattr(streaming, "_hold", fail)
 
@@ -371,9 +373,9 @@ def lifespan_of(application):
     return [message["type"] for message in lifespan.sent]
 
 
-def test_the_agent_lives_as_long_as_the_lifespan(configure, recorder, monkeypatch):
+def test_lifespan_starts_and_stops_the_agent(configure, recorder, monkeypatch):
     configure()
-    recorder.stop()  # no agent: ours is to start
+    recorder.stop()  # the lifespan starts it
     done = []
     monkeypatch.setattr(pyroscope, "configure", lambda **_: done.append("start") or True)
     monkeypatch.setattr(pyroscope, "shutdown", lambda: done.append("stop"))
@@ -382,7 +384,7 @@ def test_the_agent_lives_as_long_as_the_lifespan(configure, recorder, monkeypatc
     assert done == ["start", "stop"]
 
 
-def test_requests_go_by_the_lifespan_to_django(configure, journal):
+def test_requests_reach_django(configure, journal):
     def view(request, item):  # noqa: ARG001
         journal.note()
         return HttpResponse("x")

@@ -1,4 +1,4 @@
-"""The setting `PYROSCOPE`: how it is read, what is refused, and how a test overrides it."""
+"""The setting `PYROSCOPE`: its values, its errors, and overrides in tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.django_adapter.django_project import CONTRIB, HYBRID, OURS, Urls
 
 @pytest.fixture
 def read_with(monkeypatch):
-    """Return the way to read a setting in a process that was not asked to configure itself."""
+    """Return a function that reads a setting in a process that is not configured."""
     monkeypatch.setattr(configuration._state, "is_wanted", False)
 
     def read_with(pyroscope, read=read):
@@ -31,7 +31,7 @@ def read_with(monkeypatch):
     return read_with
 
 
-def test_absent_it_is_the_environment_and_the_defaults(monkeypatch):
+def test_unset_reads_the_environment_and_the_defaults(monkeypatch):
     monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "shop")
     with override_settings():
         del settings.PYROSCOPE
@@ -41,7 +41,7 @@ def test_absent_it_is_the_environment_and_the_defaults(monkeypatch):
     assert found.sources["sample_rate"] == "default"
 
 
-def test_it_comes_before_the_environment(read_with, monkeypatch):
+def test_overrides_the_environment(read_with, monkeypatch):
     monkeypatch.setenv("PYROSCOPE_APPLICATION_NAME", "other")
     found = read_with({"APPLICATION_NAME": "shop", "TAGS": {"region": "eu"}, "SAMPLE_RATE": None})
     assert (found.application_name, found.tags, found.sample_rate) == (
@@ -114,7 +114,7 @@ NAMES = (
         (None, "Django setting PYROSCOPE must be a dict; it is of type NoneType"),
     ],
 )
-def test_refused(read_with, pyroscope, message):
+def test_wrong_setting_is_refused(read_with, pyroscope, message):
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
         read_with(pyroscope)
 
@@ -136,29 +136,29 @@ def test_instrument(read_with, given, instrument):
         ([HYBRID], [CONTRIB, HYBRID]),
     ],
 )
-def test_the_instrumentation_stands_right_behind_ours(configure, middleware, instrumented):
+def test_instrumentation_is_right_below_our_middleware(configure, middleware, instrumented):
     configure(MIDDLEWARE=middleware)
     assert instrumented == settings.MIDDLEWARE
 
 
-def test_the_environment_says_where_the_instrumentation_stands(configure, monkeypatch):
+def test_environment_sets_the_position_of_the_instrumentation(configure, monkeypatch):
     monkeypatch.setenv("OTEL_PYTHON_DJANGO_MIDDLEWARE_POSITION", "2")
     configure(MIDDLEWARE=[OURS, HYBRID])
     assert settings.MIDDLEWARE == [OURS, HYBRID, CONTRIB]
 
 
-def test_the_projects_instrumentation_is_left_alone(configure, caplog):
+def test_instrumentation_by_the_project_is_unchanged(configure, caplog):
     configure(DjangoInstrumentor().instrument, MIDDLEWARE=[OURS])
     assert settings.MIDDLEWARE == [CONTRIB, OURS]
     assert caplog.records == []
 
 
-def test_the_instrumentation_is_not_wanted(configure):
+def test_instrumentation_switched_off(configure):
     configure(MIDDLEWARE=[OURS], pyroscope={"INSTRUMENT": False})
     assert settings.MIDDLEWARE == [OURS]
 
 
-# Overrides in a project's own tests.
+# Overrides in the tests of a project.
 
 
 def answer_id(request, item):  # noqa: ARG001
@@ -167,7 +167,7 @@ def answer_id(request, item):  # noqa: ARG001
 
 @pytest.fixture
 def get(configure, exporter):
-    """Return what requests have as their profile id, and the last span."""
+    """Return a function that makes a request and returns its profile id."""
     configure(ROOT_URLCONF=Urls(answer_id))
 
     def get(client):
@@ -180,7 +180,7 @@ def get(configure, exporter):
     return get
 
 
-def test_an_override_takes_effect_at_once_and_ends_with_its_block(get):
+def test_override_is_in_force_inside_its_block_only(get):
     client = Client()
     assert len(get(client)) == 16
     with override_settings(PYROSCOPE={"ENABLED": False}):
@@ -188,7 +188,7 @@ def test_an_override_takes_effect_at_once_and_ends_with_its_block(get):
     assert len(get(client)) == 16
 
 
-def test_an_override_that_switches_on(recorder, provider, exporter):  # noqa: ARG001  as an agent
+def test_override_that_switches_on(recorder, provider, exporter):  # noqa: ARG001  as an agent
     with override_settings(
         ROOT_URLCONF=Urls(answer_id),
         PYROSCOPE={"APPLICATION_NAME": "shop", "TRACER_PROVIDER": provider},
@@ -201,7 +201,7 @@ def test_an_override_that_switches_on(recorder, provider, exporter):  # noqa: AR
         assert Client().get("/items/7").content == b"unset"
 
 
-def test_an_override_that_changes_a_setting(get, provider):
+def test_override_that_changes_a_setting(get, provider):
     first = get(Client())
     changed = {"APPLICATION_NAME": "shop", "TRACER_PROVIDER": provider, "SAMPLE_RATE": 50}
     with override_settings(PYROSCOPE=changed):
@@ -209,7 +209,7 @@ def test_an_override_that_changes_a_setting(get, provider):
         assert read().sample_rate == 50
 
 
-def test_an_override_that_is_wrong_is_reported_by_who_asks(get):
+def test_wrong_override_fails_checks_and_requests(get):
     get(Client())
     with override_settings(PYROSCOPE={"START": "later"}):
         message = "start must be 'lazy' or 'now'; Django setting PYROSCOPE['START'] is 'later'"
@@ -219,7 +219,7 @@ def test_an_override_that_is_wrong_is_reported_by_who_asks(get):
     assert len(get(Client())) == 16
 
 
-def test_an_override_of_another_setting_changes_nothing(get, provider):
+def test_override_of_another_setting_changes_nothing(get, provider):
     registered = provider._active_span_processor._span_processors
     with override_settings(USE_TZ=False):
         assert provider._active_span_processor._span_processors is registered

@@ -1,4 +1,4 @@
-"""Starts an example by its one command, and finds its spans and profiles.
+"""Starts an example with its documented command, and finds its spans and profiles.
 
 ```python
 with started("example_apps/flask_app.py") as example:
@@ -7,9 +7,9 @@ with started("example_apps/flask_app.py") as example:
 assert "render_invoice" in link.functions
 ```
 
-The command is the one that the example's docstring names. The environment is the
-compose file's, but for ports and addresses. A profile is found as Grafana would
-find it, with what the provisioned data source asks for.
+The command is in the example's docstring. The environment is from the compose file, except
+for ports and addresses. A profile is found as Grafana finds it, with the query of the
+provisioned data source.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ ANY_FREE_PORT = {
     "FLASK_RUN_HOST": "127.0.0.1",
     "UVICORN_PORT": "0",
     "FLASK_RUN_PORT": "0",
-    # The socket's path is one for all gunicorns of a user.
+    # All gunicorns of a user share one control socket.
     "GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0 --no-control-socket",
 }
 
-# What uvicorn, gunicorn, Flask and Django say when they listen.
+# How uvicorn, gunicorn, Flask and Django report that they listen.
 _LISTENING = re.compile(
     r"(?:running on|listening at:|server at) http://127\.0\.0\.1:([1-9]\d*)", re.IGNORECASE
 )
 
 
 def command_of(file):
-    """Return the command that an example's docstring names: "Start it with `...`"."""
+    """Return the command in an example's docstring: "Start it with `...`"."""
     docstring = ast.get_docstring(ast.parse((ROOT / file).read_text())) or ""
     (command,) = re.findall(r"Start it with\s+`([^`]+)`", docstring)
     return shlex.split(command)
@@ -87,19 +87,19 @@ class Link:
 
 
 class Example:
-    """An example that runs."""
+    """A running example."""
 
     def __init__(self, process, log, traces, profiles):
         self._process = process
         self._log = log
         self._traces = traces
         self._profiles = profiles
-        self.url = f"http://127.0.0.1:{self._wait(self._port, 'said where it listens')}"
+        self.url = f"http://127.0.0.1:{self._wait(self._port, 'printed its address')}"
 
     @property
     def log(self):
-        """What it has printed so far."""
-        # Not read(): the child process writes where this file's position is.
+        """The output so far."""
+        # Not read(): it would move the position at which the child process writes.
         return os.pread(self._log.fileno(), 1_000_000, 0).decode(errors="replace")
 
     @property
@@ -111,7 +111,7 @@ class Example:
         return self._profiles.profiles
 
     def request(self, path, method="GET"):
-        """Send a request and return the body of the answer, which must be a 2xx."""
+        """Send a request and return the response body; raise if the status is not 2xx."""
         request = urllib.request.Request(self.url + path, method=method)  # noqa: S310  ours
         with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  same
             return answer.read()
@@ -120,18 +120,18 @@ class Example:
         return self.request(path)
 
     def link(self, name):
-        """Wait for a span of this name that leads to samples, and return both."""
+        """Wait for a span with this name and its samples, and return both."""
         return self._wait(lambda: self.find_link(name), f"sent a span {name} and its samples")
 
     def find_link(self, name):
-        """Return the same if it is there already, else None."""
+        """Return the same, or None if it has not arrived yet."""
         for span in self.spans:
             if span.name != name or span.profile_id is None:
                 continue
             found = [
                 (profile, sample)
                 for profile in self.profiles
-                if _is_asked_for(profile, span)
+                if _matches(profile, span)
                 for sample in profile.samples
                 if sample.label("span_id") == span.profile_id
             ]
@@ -159,10 +159,10 @@ class Example:
         return found
 
 
-def _is_asked_for(profile, span):
-    """Return whether Grafana's query for a span's profile covers this one.
+def _matches(profile, span):
+    """Return whether Grafana's query for a span selects this profile.
 
-    It asks for the type, and for each tag that the span or its resource has.
+    The query has the profile type, and each tag that the span or its resource has.
     """
     kind = f"{profile.labels['__name__']}:{profile.sample_type}:{profile.unit}:"
     has = span.resource | span.attributes
@@ -175,15 +175,15 @@ def _is_asked_for(profile, span):
 
 @contextlib.contextmanager
 def started(file, *arguments, environment=None, command=None, folder=ROOT, stop=signal.SIGINT):
-    """Run an example while the `with` block does, and end it as Ctrl-C would.
+    """Run an example inside the `with` block, then stop it as Ctrl-C does.
 
     Args:
-        file: Where its docstring is, relative to the repository.
-        *arguments: For its command, as Django's port, which is in no variable.
-        environment: Variables for it, on top of those for ports and addresses.
-        command: The command, instead of the docstring's.
-        folder: Where to run it.
-        stop: The signal to end it by, sent to all of its processes as a terminal does.
+        file: The file with its docstring, relative to the repository.
+        *arguments: Added to its command, such as Django's port, which has no variable.
+        environment: Additional environment variables.
+        command: Replaces the command of the docstring.
+        folder: The working directory.
+        stop: The signal that stops it, sent to all of its processes as a terminal does.
     """
     with tempfile.TemporaryFile() as log, TraceReceiver() as traces, Receiver() as profiles:
         process = subprocess.Popen(
@@ -203,7 +203,7 @@ def started(file, *arguments, environment=None, command=None, folder=ROOT, stop=
                 os.killpg(process.pid, stop)
             process.wait(PATIENCE_SECONDS)
         finally:
-            # Its session is its own: workers may outlive their master.
+            # The whole process group: workers may outlive their master.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -216,7 +216,7 @@ def _environment(traces, profiles):
         | COMPOSE["x-example"]["environment"]
         | ANY_FREE_PORT
         | {
-            # Where this Python's uvicorn, gunicorn and flask are.
+            # For the uvicorn, gunicorn and flask of this Python.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONUNBUFFERED": "1",
             "PYROSCOPE_SERVER_ADDRESS": profiles.url,

@@ -1,4 +1,4 @@
-"""The plain ASGI example, started as its docstring says."""
+"""The plain ASGI example, started with its documented command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.examples.started import started
 pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
 
 
-def test_a_streamed_report_is_in_its_requests_profile():
+def test_streamed_report_is_in_the_profile_of_its_request():
     with started("example_apps/asgi_app.py") as example:
         lines = example.get("/").decode().splitlines()
         link = example.link("GET")
@@ -20,7 +20,7 @@ def test_a_streamed_report_is_in_its_requests_profile():
     assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "reports"
 
 
-def test_the_last_samples_are_uploaded_when_it_stops():
+def test_last_samples_are_uploaded_at_the_stop():
     never = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
     with started("example_apps/asgi_app.py", environment=never, stop=signal.SIGTERM) as example:
         example.get("/")

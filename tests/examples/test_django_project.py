@@ -1,4 +1,4 @@
-"""The Django example, started as its docstring says: by `runserver`, with its reloader."""
+"""The Django example, started with its documented command: `runserver` with its reloader."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MANAGE = "example_apps/django_project/manage.py"
 
 @pytest.fixture
 def address():
-    """An address to listen at: the port is on runserver's command line, and not 0."""
+    """A free address to listen on: `runserver` takes no port 0."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_views_sync_async_and_streaming_are_in_their_requests_profiles(address):
+def test_sync_async_and_streaming_views_have_profiles(address):
     with started(MANAGE, address) as example:
         answer = json.loads(example.get("/invoice/7/"))
         invoice = example.link("GET invoice/<int:number>/")
@@ -39,7 +39,7 @@ def test_views_sync_async_and_streaming_are_in_their_requests_profiles(address):
         assert link.profile_labels["service_name"] == "django-shop"
 
 
-def test_the_last_samples_are_uploaded_when_it_stops(address):
+def test_last_samples_are_uploaded_at_the_stop(address):
     with started(MANAGE, address, environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}) as example:
         example.get("/invoice/7/")
         assert example.profiles == []
@@ -49,16 +49,16 @@ def test_the_last_samples_are_uploaded_when_it_stops(address):
 def test_under_gunicorn():
     command = "gunicorn --chdir example_apps/django_project shop.wsgi"
     with started(MANAGE, command=command.split()) as example:
-        # The agent starts with the first, which on a busy machine may be over before the
-        # sampler has looked at it.
+        # The first request starts the agent. On a busy machine it may end before the first
+        # sample.
         for number in (7, 8, 9):
             example.get(f"/invoice/{number}/")
         link = example.link("GET invoice/<int:number>/")
     assert "total" in link.functions
 
 
-def test_under_uvicorn_that_is_terminated():
-    """Which ends it without exit handlers: the last samples go with the lifespan."""
+def test_uvicorn_uploads_the_last_samples_at_sigterm():
+    """SIGTERM runs no exit handlers: the end of the lifespan uploads them."""
     command = "uvicorn --app-dir example_apps/django_project shop.asgi:application"
     patience = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
     with started(MANAGE, command=command.split(), environment=patience) as example:

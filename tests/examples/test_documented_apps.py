@@ -1,4 +1,4 @@
-"""The applications of the pages on ASGI and WSGI, run as the pages say."""
+"""The applications of docs/asgi.md and docs/wsgi.md, started as the pages say."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def text_of(page):
 
 
 def framework_of(code):
-    """Return the first package that the code imports from."""
+    """Return the package of the code's first `from` import."""
     return re.findall(r"^from (\w+)", code, re.MULTILINE)[0]
 
 
 def applications():
-    """Return page and code of each complete application."""
+    """Return the page and the code of each complete application."""
     return [
         pytest.param(page, code, id=f"{page}-{framework_of(code)}")
         for page in PAGES
@@ -46,7 +46,7 @@ def test_each_page_has_applications():
 
 
 def commands(page):
-    """Return the command that starts the application, and the path that is asked for."""
+    """Return the command that starts the application, and the path to request."""
     shells = "\n".join(re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL))
     (start,) = re.findall(r"^(?:uvicorn|gunicorn) .*$", shells, re.MULTILINE)
     (path,) = re.findall(r"^curl localhost:8000(/.*)$", shells, re.MULTILINE)
@@ -54,7 +54,7 @@ def commands(page):
 
 
 def names(page):
-    """Return the root span's name by the framework, as the page's table has it."""
+    """Return the documented name of the root span, by framework."""
     rows = re.findall(r"^\| ([\w, ]+) \| `([^`]+)` \|$", text_of(page), re.MULTILINE)
     return {
         framework.lower(): name
@@ -64,7 +64,7 @@ def names(page):
 
 
 @pytest.mark.parametrize(("page", "code"), applications())
-def test_an_application_of_the_documentation_is_linked(page, code, tmp_path):
+def test_documented_application_is_linked(page, code, tmp_path):
     framework = framework_of(code)
     if importlib.util.find_spec(framework) is None:
         pytest.skip(f"{framework} is not installed")
@@ -77,8 +77,8 @@ def test_an_application_of_the_documentation_is_linked(page, code, tmp_path):
     assert link.span.resource["service.name"] == "shop"
 
 
-def test_without_a_lifespan_a_terminated_server_loses_what_was_not_uploaded(tmp_path):
-    """The page on ASGI says so. Where it no longer holds, it is to say so no longer."""
+def test_without_a_lifespan_sigterm_loses_the_last_samples(tmp_path):
+    """docs/asgi.md says so. If this fails, correct the page."""
     (tmp_path / "shop.py").write_text(applications()[1].values[1])
     with started(
         None,
@@ -92,8 +92,8 @@ def test_without_a_lifespan_a_terminated_server_loses_what_was_not_uploaded(tmp_
     assert example.profiles == []
 
 
-def test_what_runs_outside_of_the_middleware_belongs_to_no_request():
-    """And inside to the request: "outermost is best" on the page on ASGI."""
+def test_code_outside_the_middleware_belongs_to_no_request():
+    """Code inside it belongs to the request: "outermost is best" in docs/asgi.md."""
     lines = child.run(
         """
 import asyncio, httpx

@@ -1,4 +1,4 @@
-"""The FastAPI example, started as its docstring says."""
+"""The FastAPI example, started with its documented command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def example():
         ("POST", "/thumbnail/teapot", "POST /thumbnail/{name}", "resize_image"),
     ],
 )
-def test_each_endpoints_work_is_in_its_requests_profile(example, method, path, name, function):
+def test_work_of_each_endpoint_is_in_the_profile_of_its_request(
+    example, method, path, name, function
+):
     assert json.loads(example.request(path, method))
     link = example.link(name)
     assert function in link.functions

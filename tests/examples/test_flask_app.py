@@ -1,4 +1,4 @@
-"""The Flask example, started as its docstring says, and that of the page on Flask."""
+"""The Flask example, and the application of docs/flask.md, started as documented."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def example():
         ("GET", "/prices", "GET /prices", "find_price"),
     ],
 )
-def test_each_views_work_is_in_its_requests_profile(example, method, path, name, function):
+def test_work_of_each_view_is_in_the_profile_of_its_request(example, method, path, name, function):
     assert example.request(path, method)
     link = example.link(name)
     assert function in link.functions
     assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "flask-shop"
 
 
-def test_the_last_samples_are_uploaded_when_it_stops():
+def test_last_samples_are_uploaded_at_the_stop():
     with started(FILE, environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}) as example:
         example.get("/invoice/7")
         assert example.profiles == []
     assert "total" in example.find_link("GET /invoice/<int:number>").functions
 
 
-def test_the_application_of_the_page(tmp_path):
+def test_documented_application(tmp_path):
     page = (ROOT / "docs" / "flask.md").read_text()
     (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", page, re.DOTALL)
     (tmp_path / "shop.py").write_text(code)

@@ -1,8 +1,7 @@
-"""The compose file and what it mounts: everything that must match does.
+"""Checks that addresses, ports and names in the compose file and its mounted files agree.
 
-Whether the examples' spans and profiles match as well, the tests of each example
-show: they run in the compose file's environment, and find a profile as the
-provisioned data source would.
+The tests of each example check the spans and profiles: they run it in the environment of the
+compose file, and find a profile with the query of the provisioned data source.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SERVICES = COMPOSE["services"]
 EXAMPLES = {name: service for name, service in SERVICES.items() if "build" in service}
 ENVIRONMENT = COMPOSE["x-example"]["environment"]
 
-# The port on which Pyroscope's image listens (its Dockerfile: EXPOSE 4040).
+# The port of Pyroscope's image (its Dockerfile: EXPOSE 4040).
 PYROSCOPE_PORT = 4040
 
 
@@ -41,7 +40,7 @@ def example_files():
     return sorted(str(file.relative_to(ROOT)) for file in files)
 
 
-def test_every_example_is_a_service_with_its_own_command():
+def test_every_example_is_a_service_with_its_documented_command():
     wanted = [command_of(file) for file in example_files()]
     commands = [shlex.split(service["command"]) for service in EXAMPLES.values()]
     assert len(wanted) == len(commands)
@@ -49,13 +48,13 @@ def test_every_example_is_a_service_with_its_own_command():
         assert [one for one in commands if one[: len(command)] == command], command
 
 
-def test_the_link_leads_from_tempo_to_the_pyroscope_data_source():
+def test_link_leads_from_tempo_to_the_pyroscope_data_source():
     assert DATA_SOURCES["tempo"]["type"] == "tempo"
     linked = DATA_SOURCES[TRACES_TO_PROFILES["datasourceUid"]]
     assert linked["type"] == "grafana-pyroscope-datasource"
 
 
-def test_the_link_asks_for_cpu_time_and_the_names_of_the_service():
+def test_link_queries_cpu_time_and_the_names_of_the_service():
     assert TRACES_TO_PROFILES == {
         "datasourceUid": "pyroscope",
         "profileTypeId": "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
@@ -67,7 +66,7 @@ def test_the_link_asks_for_cpu_time_and_the_names_of_the_service():
 
 
 def listening():
-    """Return where in the compose network each server listens."""
+    """Return the host and port of each server in the compose network."""
     receiver = TEMPO["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
     assert receiver.startswith("0.0.0.0:")
     return {
@@ -86,20 +85,20 @@ def listening():
         (ENVIRONMENT["PYROSCOPE_SERVER_ADDRESS"], "profiles"),
     ],
 )
-def test_an_address_is_where_its_server_listens(url, server):
+def test_addresses_match_the_ports_of_the_servers(url, server):
     host, port = listening()[server]
     assert host in SERVICES
     assert (urlsplit(url).hostname, urlsplit(url).port) == (host, port)
 
 
-def test_the_servers_are_published_where_applications_look_by_default():
+def test_servers_are_published_on_default_ports():
     # https://opentelemetry.io/docs/specs/otel/protocol/exporter/: 4318.
     assert SERVICES["tempo"]["ports"] == ["127.0.0.1:4318:4318"]
     default = urlsplit(BY_NAME["server_address"].default)
     assert SERVICES["pyroscope"]["ports"] == [f"127.0.0.1:{default.port}:{PYROSCOPE_PORT}"]
 
 
-def test_every_service_is_published_on_loopback_and_on_a_port_of_its_own():
+def test_every_service_is_published_on_its_own_loopback_port():
     published = [
         re.fullmatch(r"127\.0\.0\.1:(\d+):\d+", port)[1]
         for service in SERVICES.values()
@@ -108,19 +107,19 @@ def test_every_service_is_published_on_loopback_and_on_a_port_of_its_own():
     assert len(set(published)) == len(published) == len(SERVICES)
 
 
-def test_every_example_listens_on_all_interfaces_on_the_port_that_is_published():
+def test_every_example_listens_on_its_published_port():
     told = {
         (ENVIRONMENT["UVICORN_HOST"], ENVIRONMENT["UVICORN_PORT"]),
         (ENVIRONMENT["FLASK_RUN_HOST"], ENVIRONMENT["FLASK_RUN_PORT"]),
         tuple(ENVIRONMENT["GUNICORN_CMD_ARGS"].removeprefix("--bind=").split(":")),
-        # Django's development server takes it on its command line alone.
+        # Django's development server takes its address only on the command line.
         tuple(SERVICES["django"]["command"].split()[-1].split(":")),
     }
     published = {port.rpartition(":")[2] for one in EXAMPLES.values() for port in one["ports"]}
-    assert {("0.0.0.0", port) for port in published} == told  # noqa: S104  of a container
+    assert {("0.0.0.0", port) for port in published} == told  # noqa: S104  in a container
 
 
-def test_every_example_has_the_environment_that_the_tests_run_it_in():
+def test_every_example_has_the_environment_of_its_tests():
     assert all(service["environment"] == ENVIRONMENT for service in EXAMPLES.values())
 
 
@@ -131,7 +130,7 @@ def test_every_server_has_a_fixed_release():
         assert re.fullmatch(r"grafana/\w+:\d+\.\d+\.\d+", image)
 
 
-def test_every_file_that_is_mounted_or_copied_exists():
+def test_every_mounted_or_copied_file_exists():
     mounted = [
         volume.split(":")[0] for one in SERVICES.values() for volume in one.get("volumes", ())
     ]

@@ -1,4 +1,4 @@
-"""What the page on troubleshooting says is seen, is seen."""
+"""Checks that the symptoms in docs/troubleshooting.md are real."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ trace.get_tracer_provider().shutdown()
 """
 
 
-def said(code, **env):
-    """Return what a process writes to stdout and stderr."""
+def output_of(code, **env):
+    """Run code in a process and return its stdout and stderr."""
     redirected = "import os\nos.dup2(1, 2)\n"
     named = {"PYROSCOPE_APPLICATION_NAME": "shop", "PYROSCOPE_ENABLE_LOGGING": "true"}
     return "\n".join(child.run(redirected + code, env=named | env))
@@ -42,7 +42,7 @@ def first_cells(section):
 
 
 def row_of(section, message):
-    """Return the first cell of the row for what was said; `...` stands for anything."""
+    """Return the first cell of the row for a message, or None; `...` matches anything."""
     for cell in first_cells(section):
         for code in re.findall(r"`([^`]+)`", cell):
             if re.search(".*".join(map(re.escape, code.split("..."))), message):
@@ -51,7 +51,7 @@ def row_of(section, message):
 
 
 def on_the_page(section, message):
-    """Return whether the page has a row for what was said."""
+    """Return whether the page has a row for a message."""
     return row_of(section, message) is not None
 
 
@@ -60,24 +60,24 @@ def on_the_page(section, message):
 
 @pytest.fixture
 def look():
-    """Return the page's way to look at a span, as a function that returns what it prints."""
+    """Return a function that runs the page's code for the current span, and returns its output."""
     (code,) = re.findall(r"```python\n(from opentelemetry import trace\n.*?)```", PAGE, re.DOTALL)
     assert code.count("print(") == 1
     shown = []
 
     def look():
-        exec(compile(code, "page", "exec"), {"print": lambda *shown_now: shown.append(shown_now)})  # noqa: S102  the page's code is what is tested
+        exec(compile(code, "page", "exec"), {"print": lambda *shown_now: shown.append(shown_now)})  # noqa: S102  the page's code is under test
         return shown.pop()
 
     return look
 
 
-def test_no_span(recorder, look):  # noqa: ARG001  it forbids labels left behind
+def test_no_span(recorder, look):  # noqa: ARG001  it checks that no labels are left
     assert look() == (0, False, None)
     assert "`0 False None`" in first_cells("`pyroscope.profile.id` is not on the spans")
 
 
-def test_a_span_that_is_not_sampled(recorder, look):  # noqa: ARG001  same
+def test_unsampled_span(recorder, look):  # noqa: ARG001  same
     tracer = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("shop")
     with tracer.start_as_current_span("request"):
         number, *rest = look()
@@ -86,7 +86,7 @@ def test_a_span_that_is_not_sampled(recorder, look):  # noqa: ARG001  same
     assert "a number, `False None`" in first_cells("`pyroscope.profile.id` is not on the spans")
 
 
-def test_a_provider_without_the_processor(recorder, look):  # noqa: ARG001  same
+def test_provider_without_the_processor(recorder, look):  # noqa: ARG001  same
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("shop")
     with tracer.start_as_current_span("request"):
         number, *rest = look()
@@ -95,7 +95,7 @@ def test_a_provider_without_the_processor(recorder, look):  # noqa: ARG001  same
     assert "a number, `True None`" in first_cells("`pyroscope.profile.id` is not on the spans")
 
 
-def test_a_child_span_shows_its_local_root(tracer, look):
+def test_child_span_shows_its_local_root(tracer, look):
     with tracer.start_as_current_span("request") as root, tracer.start_as_current_span("query"):
         number, *rest = look()
     local_root = trace.format_span_id(root.get_span_context().span_id)
@@ -110,7 +110,7 @@ def test_a_child_span_shows_its_local_root(tracer, look):
 
 @pytest.fixture
 def refusing(request):
-    """Answer each push with a status; the server's URL."""
+    """Answer each push with a status. Yields the status and the URL."""
 
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -129,42 +129,42 @@ def refusing(request):
 
 
 @pytest.mark.parametrize("refusing", [302, 400, 401, 404, 413], indirect=True)
-def test_a_server_that_refuses_profiles(refusing):
+def test_server_refuses_profiles(refusing):
     status, url = refusing
-    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
+    messages = output_of(WORK, PYROSCOPE_SERVER_ADDRESS=url)
     (message,) = re.findall(rf"Profiles are lost: {url} answers {status}.*", messages)
     assert str(status) in (row_of("Profiles do not arrive", message) or "")
 
 
 @pytest.mark.parametrize("refusing", [500], indirect=True)
-def test_a_server_that_fails(refusing):
+def test_server_fails(refusing):
     status, url = refusing
-    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS=url)
-    for said_then in (f"Cannot send profiles to {url}: it answers {status}", "Pushes of profiles"):
-        (message,) = re.findall(rf"{said_then}.*", messages)
+    messages = output_of(WORK, PYROSCOPE_SERVER_ADDRESS=url)
+    for expected in (f"Cannot send profiles to {url}: it answers {status}", "Pushes of profiles"):
+        (message,) = re.findall(rf"{expected}.*", messages)
         assert on_the_page("Profiles do not arrive", message)
 
 
 def test_no_server():
-    messages = said(WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+    messages = output_of(WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
     (message,) = re.findall(r"Cannot send profiles to .*", messages)
     assert on_the_page("Profiles do not arrive", message)
 
 
 @pytest.mark.parametrize("refusing", [401], indirect=True)
-def test_a_server_that_refuses_the_agent_itself(refusing):
-    """In direct mode the agent speaks, in its own words."""
+def test_server_refuses_the_agent_in_direct_mode(refusing):
+    """The agent then logs its own message."""
     status, url = refusing
     env = {"PYROSCOPE_SERVER_ADDRESS": url, "PYROSCOPE_ATTRIBUTION": "thread"}
-    assert f"Sending Session failed {status}" in said(WORK, **env)
+    assert f"Sending Session failed {status}" in output_of(WORK, **env)
     assert f"`Sending Session failed {status}`" in PAGE
 
 
-def test_a_server_that_takes_profiles():
-    """The agent says nothing, the library that it has started."""
+def test_server_takes_profiles():
+    """The agent logs nothing; the library logs that it started the agent."""
     with Receiver() as receiver:
-        quiet = said(WORK, PYROSCOPE_SERVER_ADDRESS=receiver.url)
-        talking = said(
+        quiet = output_of(WORK, PYROSCOPE_SERVER_ADDRESS=receiver.url)
+        talking = output_of(
             "import logging\nlogging.basicConfig(level=logging.INFO)\n" + WORK,
             PYROSCOPE_SERVER_ADDRESS=receiver.url,
             PYROSCOPE_ENABLE_LOGGING="false",
@@ -175,9 +175,9 @@ def test_a_server_that_takes_profiles():
     assert on_the_page("Profiles do not arrive", message)
 
 
-def test_an_agent_of_the_applications_own():
+def test_application_has_its_own_agent():
     own = "import logging\nlogging.basicConfig(level=logging.INFO)\npyroscope.configure('own')\n"
-    messages = said(own + WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+    messages = output_of(own + WORK, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
     (message,) = re.findall(r"The application's own Pyroscope agent .*", messages)
     assert on_the_page("Profiles do not arrive", message)
 
@@ -185,13 +185,15 @@ def test_an_agent_of_the_applications_own():
 # The profile of a span is empty
 
 
-def test_names_that_differ():
-    messages = said(WORK, OTEL_SERVICE_NAME="till", PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9")
+def test_names_differ():
+    messages = output_of(
+        WORK, OTEL_SERVICE_NAME="till", PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9"
+    )
     assert "Profiles have service_name 'shop', traces have service.name 'till'" in messages
     assert "`Profiles have service_name 'shop', traces have service.name 'till'`" in PAGE
 
 
-def test_work_without_the_gil_is_sampled_where_it_is_asked_for():
+def test_work_without_the_gil_is_sampled_with_gil_only_off():
     released = WORK.replace(
         "burn()",
         "import hashlib\n    for _ in range(60): hashlib.sha256(bytes(8_000_000)).digest()",
@@ -199,7 +201,7 @@ def test_work_without_the_gil_is_sampled_where_it_is_asked_for():
 
     def sampled(gil_only):
         with Receiver() as receiver:
-            said(released, PYROSCOPE_SERVER_ADDRESS=receiver.url, PYROSCOPE_GIL_ONLY=gil_only)
+            output_of(released, PYROSCOPE_SERVER_ADDRESS=receiver.url, PYROSCOPE_GIL_ONLY=gil_only)
             samples = [sample for profile in receiver.profiles for sample in profile.samples]
         return sum(sample.value for sample in samples if sample.label("span_id"))
 
@@ -214,7 +216,7 @@ def test_no_exporter():
     hidden = (
         "import sys\nsys.modules['opentelemetry.exporter.otlp.proto.http.trace_exporter'] = None\n"
     )
-    messages = said(
+    messages = output_of(
         hidden + WORK,
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
         OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
@@ -225,9 +227,9 @@ def test_no_exporter():
 
 
 @pytest.mark.parametrize("refusing", [401], indirect=True)
-def test_a_server_that_refuses_traces(refusing):
+def test_server_refuses_traces(refusing):
     _, url = refusing
-    messages = said(
+    messages = output_of(
         WORK, OTEL_EXPORTER_OTLP_ENDPOINT=url, PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:9"
     )
     (message,) = re.findall(r"Failed to export spans batch .*", messages)
@@ -235,7 +237,7 @@ def test_a_server_that_refuses_traces(refusing):
 
 
 def test_no_server_for_traces():
-    messages = said(
+    messages = output_of(
         WORK,
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
         OTEL_EXPORTER_OTLP_TIMEOUT="3",

@@ -1,4 +1,4 @@
-"""Receives what an OTLP exporter sends over HTTP: the traces' side of the link."""
+"""Receives the spans that an OTLP exporter sends over HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 @dataclass(frozen=True)
 class Span:
-    """An exported span: ids as hexadecimal digits, attributes of type string alone."""
+    """An exported span, with ids in hexadecimal and only string attributes."""
 
     name: str
     span_id: str
@@ -29,7 +29,7 @@ class Span:
 
 
 class TraceReceiver:
-    """Collects spans while its `with` block runs. Its `url` is an OTLP endpoint."""
+    """Collects spans inside its `with` block. `url` is its OTLP endpoint."""
 
     def __init__(self):
         self.spans: list[Span] = []
@@ -51,7 +51,7 @@ class TraceReceiver:
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != "/v1/traces":  # what an exporter of metrics or logs would ask
+        if self.path != "/v1/traces":  # the path of an exporter of metrics or logs
             self.send_error(404)
             return
         if self.headers.get("Content-Encoding") == "gzip":

@@ -1,4 +1,4 @@
-"""What the tests of the Flask extension share: the adapters' journal, and ways to set it up."""
+"""Shared fixtures: the journal, and the variant that sets an application up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.journal_fixtures import journal, provider, settings  # noqa: 
 
 @pytest.fixture
 def assemble(request, settings):  # noqa: F811  the fixture
-    """Return the way to set an application up that the test is run for."""
+    """Return the variant that this run of the test uses to set an application up."""
 
     def assemble(make):
         return request.param(make, settings)

@@ -16,7 +16,7 @@ RULE = "/items/<item>"
 
 
 def serving(answer, route=RULE):
-    """Return a factory of an application with one view: user code that returns a response."""
+    """Return a factory of an application with one view, which returns `answer()`."""
 
     def make():
         app = flask.Flask(__name__)
@@ -27,7 +27,7 @@ def serving(answer, route=RULE):
     return make
 
 
-# We have contrib make the root span.
+# The extension applies contrib's instrumentation.
 
 
 def at_once(make, settings):
@@ -50,13 +50,13 @@ def by_config(make, settings):
 
 
 def instrumented_later(make, settings):
-    """Contrib refuses to do it twice, with a warning."""
+    """Contrib then logs a warning and does nothing."""
     app = at_once(make, settings)
     FlaskInstrumentor.instrument_app(app, tracer_provider=settings["tracer_provider"])
     return app
 
 
-# Contrib is there already.
+# Contrib's instrumentation is applied before the extension.
 
 
 def instrumented(make, settings):
@@ -77,7 +77,7 @@ def instrumented_class(make, settings):
 
 
 class Between:
-    """A middleware of which nobody can tell what it wraps."""
+    """A middleware that hides the application that it wraps."""
 
     def __init__(self, application):
         self._application = application
@@ -86,7 +86,7 @@ class Between:
         return self._application(environ, start_response)
 
 
-def instrumented_below_another_middleware(make, settings):
+def instrumented_below_a_middleware(make, settings):
     app = make()
     FlaskInstrumentor.instrument_app(app, tracer_provider=settings["tracer_provider"])
     app.wsgi_app = Between(app.wsgi_app)
@@ -103,11 +103,11 @@ def wsgi_instrumented(make, settings):
 
 
 BY_US = (at_once, by_factory, by_config, instrumented_later)
-BY_CONTRIB = (instrumented, instrumented_class, instrumented_below_another_middleware)
+BY_CONTRIB = (instrumented, instrumented_class, instrumented_below_a_middleware)
 
 
 def each_of(*variants):
-    """Run a test once for each variant: its argument `assemble(make)` makes the application."""
+    """Run a test once with each variant: its argument `assemble(make)` makes the application."""
     return pytest.mark.parametrize(
         "assemble", variants, ids=lambda one: one.__name__, indirect=True
     )

@@ -1,4 +1,4 @@
-"""The table of endings, through the Flask extension: however a request ends, nothing is left."""
+"""The table of endings for the Flask extension: nothing is left, however a request ends."""
 
 import flask
 import pytest
@@ -19,7 +19,7 @@ ending = Table(
 
 
 def produce(journal, error=None):
-    """Make three chunks, then raise an error, if there is one to raise."""
+    """Yield three chunks, then raise the error if there is one."""
     journal.note_in_pool()
     try:
         for _ in range(3):
@@ -32,7 +32,7 @@ def produce(journal, error=None):
 
 
 def with_context(journal, error=None):
-    """Make the same, with Flask's request at hand."""
+    """Yield the same, with Flask's request context."""
 
     def in_request():
         for chunk in produce(journal, error):
@@ -43,7 +43,7 @@ def with_context(journal, error=None):
 
 
 class Closed:
-    """A body with a `close` of its own."""
+    """A body with a `close` method."""
 
     def __init__(self, journal, error=None):
         self._journal = journal
@@ -61,7 +61,7 @@ each_stream = pytest.mark.parametrize("make_body", [produce, with_context, Close
 
 
 def answer_with(journal, make_body, *arguments):
-    """Return a view that answers with this body."""
+    """Return a view that responds with this body."""
 
     def answer():
         journal.note_in_pool()
@@ -82,7 +82,7 @@ def check(journal, make_body=None):
 @ending("normal")
 @each_variant
 @each_stream
-def test_a_streamed_body(assemble, make_body, journal):
+def test_streamed_body(assemble, make_body, journal):
     exchange = Exchange()
     exchange.serve(assemble(serving(answer_with(journal, make_body))))
     check(journal, make_body)
@@ -92,7 +92,7 @@ def test_a_streamed_body(assemble, make_body, journal):
 
 @ending("normal")
 @each_variant
-def test_a_body_that_is_ready(assemble, journal):
+def test_complete_body(assemble, journal):
     def answer():
         journal.note_in_pool()
         return "x"
@@ -105,8 +105,8 @@ def test_a_body_that_is_ready(assemble, journal):
 
 @ending("normal")
 @each_variant
-def test_a_file_that_the_server_sends(assemble, journal, tmp_path):
-    """Such a body must reach the server as it is, for sendfile(2)."""
+def test_file_sent_by_the_server(assemble, journal, tmp_path):
+    """The body must reach the server unchanged, for sendfile(2)."""
     file = tmp_path / "file"
     file.write_bytes(b"x")
 
@@ -142,7 +142,7 @@ def test_exception_in_the_view(assemble, journal):
 
 @ending("exception in the application")
 @each_variant
-def test_exception_in_the_view_that_flask_answers(assemble, journal):
+def test_exception_in_the_view_becomes_a_500(assemble, journal):
     def answer():
         journal.note_in_pool()
         raise AppError
@@ -199,7 +199,7 @@ def test_body_never_iterated(assemble, make_body, journal):
 @ending("cancellation")
 @each_variant
 def test_exit_in_the_view(assemble, journal):
-    """A worker's timeout, or a greenlet's kill. The next request is none the worse."""
+    """Such as a worker's timeout or a killed greenlet. The next request is unaffected."""
     exits = [AppExit(), None]
 
     def answer():
@@ -224,7 +224,7 @@ def test_exit_in_the_view(assemble, journal):
 
 @ending("nested applications")
 @each_variant
-def test_an_application_mounted_below_another(assemble, journal, settings):
+def test_application_mounted_below_another(assemble, journal, settings):
     outer = flask.Flask("outer")
     inner = assemble(serving(answer_with(journal, with_context)))
     outer.wsgi_app = DispatcherMiddleware(outer.wsgi_app, {"/below": inner})
@@ -235,8 +235,8 @@ def test_an_application_mounted_below_another(assemble, journal, settings):
 
 @ending("nested applications")
 @each_variant
-def test_a_request_made_within_a_request(assemble, journal):
-    """The inner one is part of the outer one's profile."""
+def test_request_inside_a_request(assemble, journal):
+    """The inner request is part of the outer one's profile."""
 
     def answer():
         journal.note_in_pool()
@@ -251,5 +251,5 @@ def test_a_request_made_within_a_request(assemble, journal):
     check(journal)
 
 
-def test_the_table_is_complete():
+def test_table_is_complete():
     ending.check()

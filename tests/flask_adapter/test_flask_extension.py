@@ -1,4 +1,4 @@
-"""The extension itself: where its settings come from, what it refuses, and how often it is used."""
+"""The extension's settings, what it refuses, and its use by several applications."""
 
 import sys
 
@@ -16,7 +16,7 @@ from tests.support.wsgi_server import Exchange
 
 
 def installed():
-    """Return the settings that this process is configured with."""
+    """Return the settings in force in this process."""
     return configuration._process.installed.settings
 
 
@@ -43,7 +43,7 @@ def test_application_factories_share_one_extension(settings, journal):
     assert len(set(ids)) == 2
 
 
-def test_the_extension_twice_on_one_application_is_refused(app, settings):
+def test_second_extension_on_one_application_is_refused(app, settings):
     Pyroscope(app, **settings)
     before = app.wsgi_app
     with pytest.raises(RuntimeError) as caught:
@@ -58,7 +58,7 @@ def test_the_extension_twice_on_one_application_is_refused(app, settings):
 # Settings
 
 
-def test_settings_come_from_the_configuration(app, settings):
+def test_settings_from_the_flask_configuration(app, settings):
     app.config["PYROSCOPE_SAMPLE_RATE"] = 50
     app.config["PYROSCOPE_TAGS"] = {"region": "eu"}
     Pyroscope(app, **settings)
@@ -67,7 +67,7 @@ def test_settings_come_from_the_configuration(app, settings):
     assert installed().sources["sample_rate"] == "Flask setting PYROSCOPE_SAMPLE_RATE"
 
 
-def test_settings_come_from_prefixed_environment_variables(app, settings, monkeypatch):
+def test_settings_from_prefixed_environment_variables(app, settings, monkeypatch):
     monkeypatch.setenv("FLASK_PYROSCOPE_SAMPLE_RATE", "50")
     monkeypatch.setenv("FLASK_PYROSCOPE_GIL_ONLY", "false")
     monkeypatch.setenv("FLASK_PYROSCOPE_TAGS__region", "eu")
@@ -77,7 +77,7 @@ def test_settings_come_from_prefixed_environment_variables(app, settings, monkey
     assert installed().tags == {"region": "eu"}
 
 
-def test_an_argument_comes_before_the_configuration_and_that_before_the_environment(
+def test_arguments_override_the_configuration_which_overrides_the_environment(
     app, settings, monkeypatch
 ):
     for name in ("PROFILING_INTERVAL", "UPLOAD_INTERVAL", "MEM_MAX_NFRAME"):
@@ -89,7 +89,7 @@ def test_an_argument_comes_before_the_configuration_and_that_before_the_environm
     assert (found.sample_rate, found.upload_interval, found.mem_max_nframe) == (3, 2, 1)
 
 
-def test_none_in_the_configuration_is_as_not_there(app, settings):
+def test_none_in_the_configuration_counts_as_unset(app, settings):
     app.config["PYROSCOPE_SAMPLE_RATE"] = None
     Pyroscope(app, **settings)
     assert installed().sample_rate == 100
@@ -129,7 +129,7 @@ def test_none_in_the_configuration_is_as_not_there(app, settings):
         ),
     ],
 )
-def test_a_wrong_setting_stops_the_start(config, arguments, message, app, settings):
+def test_wrong_setting_stops_start_up(config, arguments, message, app, settings):
     app.config.update(config)
     before = app.wsgi_app
     with pytest.raises(SettingsError) as caught:
@@ -139,7 +139,7 @@ def test_a_wrong_setting_stops_the_start(config, arguments, message, app, settin
     assert app.wsgi_app == before
 
 
-def test_several_applications_may_leave_settings_to_the_first(settings):
+def test_later_applications_may_omit_or_repeat_settings(settings):
     Pyroscope(flask.Flask("first"), **settings, sample_rate=50)
     Pyroscope(flask.Flask("second"))
     third = flask.Flask("third")
@@ -182,10 +182,10 @@ print([name for name in sys.modules if name.startswith("opentelemetry.instrument
     ) == ["[]"]
 
 
-# What it is not for
+# Unsupported applications
 
 
-def test_quart_is_refused_with_a_way_out(settings):
+def test_error_for_quart_names_the_asgi_middleware(settings):
     with pytest.raises(TypeError) as caught:
         Pyroscope(Quart("shop"), **settings)
     assert str(caught.value) == (
@@ -195,7 +195,7 @@ def test_quart_is_refused_with_a_way_out(settings):
     )
 
 
-def test_what_is_no_application_is_refused(settings):
+def test_non_application_is_refused(settings):
     with pytest.raises(TypeError) as caught:
         Pyroscope("shop", **settings)
     assert str(caught.value) == (
@@ -203,7 +203,7 @@ def test_what_is_no_application_is_refused(settings):
     )
 
 
-def test_a_missing_instrumentation_says_how_to_install_it(app, settings, monkeypatch):
+def test_error_for_missing_instrumentation_says_how_to_install_it(app, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.flask", None)
     with pytest.raises(ImportError) as caught:
         Pyroscope(app, **settings)
@@ -218,7 +218,7 @@ def test_a_missing_instrumentation_says_how_to_install_it(app, settings, monkeyp
 # The tracer provider
 
 
-def test_without_a_provider_one_is_made_and_two_lines_are_enough():
+def test_two_lines_are_enough_without_a_tracer_provider():
     assert run_child(
         """
 import flask
@@ -241,6 +241,6 @@ with app.test_client() as client:
     ) == ["16", "shop"]
 
 
-def test_the_spans_go_to_the_provider_of_the_settings(settings, exporter):
+def test_spans_go_to_the_tracer_provider_of_the_settings(settings, exporter):
     by_factory(serving(lambda: "x"), settings).test_client().get(PATH)
     assert [span.name for span in exporter.get_finished_spans()] == [f"GET {RULE}"]

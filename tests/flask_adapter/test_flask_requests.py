@@ -1,4 +1,4 @@
-"""What belongs to a request in Flask, and what its root span is called."""
+"""What belongs to a request in Flask, and the name of its root span."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ from tests.flask_adapter.flask_variants import (
 
 @pytest.fixture
 def extend(settings):
-    """Return the way to add the extension, and a client of the application."""
+    """Return a function that adds the extension to an application and returns a client."""
 
     def extend(app):
         Pyroscope(app, **settings)
@@ -36,11 +36,11 @@ def app():
     return flask.Flask("shop")
 
 
-# The application's functions around a view
+# Functions before and after a view
 
 
 def add_functions(app, journal):
-    """Add one of each kind, and return where they leave a note of their order and span."""
+    """Add a function of each kind; return the list where each notes its name and span."""
     order = []
 
     def note(name):
@@ -73,8 +73,8 @@ def add_functions(app, journal):
 
 
 @pytest.mark.parametrize("first", ["functions", "extension"])
-def test_the_span_is_around_the_applications_functions(first, app, extend, journal):
-    """Whichever was added first."""
+def test_span_covers_functions_before_and_after_the_view(first, app, extend, journal):
+    """Whether the functions or the extension are added first."""
     if first == "functions":
         order = add_functions(app, journal)
         client = extend(app)
@@ -86,7 +86,7 @@ def test_the_span_is_around_the_applications_functions(first, app, extend, journ
     assert order == [(name, True) for name in ("before", "view", "after", "teardown")]
 
 
-def test_a_function_that_answers_before_the_view_is_in_the_profile(app, extend, journal):
+def test_before_request_that_responds_is_in_the_profile(app, extend, journal):
     @app.before_request
     def _login():
         journal.note()
@@ -100,7 +100,7 @@ def test_a_function_that_answers_before_the_view_is_in_the_profile(app, extend, 
     assert journal.check().name == "GET /"
 
 
-def test_a_span_of_a_teardown_function_is_in_the_requests_trace(app, extend, journal, provider):
+def test_span_of_a_teardown_function_is_in_the_trace_of_the_request(app, extend, journal, provider):
     @app.teardown_request
     def _close(_error):
         with provider.get_tracer("test").start_as_current_span("close"):
@@ -115,8 +115,8 @@ def test_a_span_of_a_teardown_function_is_in_the_requests_trace(app, extend, jou
     assert [span.name for span in journal.starts.spans] == ["GET /", "close"]
 
 
-def test_the_tear_down_of_the_next_request_in_a_client_that_keeps_the_last(app, extend, journal):
-    """`with client` keeps a request's context, and with it the span, until the next or the end."""
+def test_client_that_keeps_the_context_of_its_last_request(app, extend, journal):
+    """`with client` keeps the context, and with it the span, until the next request or the end."""
 
     @app.get("/<number>")
     def _view(number):  # noqa: ARG001
@@ -171,7 +171,7 @@ def test_error_handlers(app, extend, journal):
 
 
 def test_async_views(app, extend, journal):
-    """Flask runs one on an event loop in a thread of its own."""
+    """Flask runs each on an event loop in its own thread."""
 
     async def child():
         journal.note()
@@ -196,8 +196,8 @@ def test_async_views(app, extend, journal):
     journal.check()
 
 
-def test_requests_side_by_side(app, extend, journal, recorder):
-    """Two threads, in turns."""
+def test_concurrent_requests(app, extend, journal, recorder):
+    """Two threads that take turns."""
     turn = threading.Barrier(2, timeout=20)
 
     @app.get("/<name>")
@@ -230,8 +230,8 @@ def test_requests_side_by_side(app, extend, journal, recorder):
         pytest.param("BREW /items/7", "HTTP", "HTTP", id="an unknown method"),
     ],
 )
-def test_a_raw_path_never_becomes_a_label(request_line, name, label, app, extend, journal, now):  # noqa: PLR0913, PLR0917  the case and the fixtures
-    """Contrib names a request without a route after its path."""
+def test_raw_path_never_becomes_a_label(request_line, name, label, app, extend, journal, now):  # noqa: PLR0913, PLR0917  the case and the fixtures
+    """Contrib uses the path as the span name of a request without a route."""
     labels = []
 
     @app.before_request
@@ -248,7 +248,7 @@ def test_a_raw_path_never_becomes_a_label(request_line, name, label, app, extend
     assert [root.name for root in journal.roots()] == [name]
 
 
-def test_an_excluded_path_has_neither_span_nor_profile(app, extend, settings, journal):
+def test_excluded_path_has_no_span_and_no_profile(app, extend, settings, journal):
     @app.get("/health")
     def _view():
         journal.note()
@@ -262,7 +262,7 @@ def test_an_excluded_path_has_neither_span_nor_profile(app, extend, settings, jo
     assert (journal.ids, journal.starts.spans) == ([None], [])
 
 
-# Who makes the root span
+# The origin of the root span
 
 
 @each_variant
@@ -276,13 +276,13 @@ def test_one_server_span(assemble, journal, caplog):
     root = journal.check()
     assert [span.kind for span in journal.starts.spans] == [SpanKind.SERVER]
     assert root.instrumentation_scope.name == "opentelemetry.instrumentation.flask"
-    # Where we find contrib, we do not have it refuse.
+    # The extension must not instrument again if it finds contrib.
     refused = "Attempting to instrument Flask app while already instrumented"
     assert [refused in caplog.text] == [assemble.of is instrumented_later]
 
 
-def test_an_application_made_before_its_class_was_instrumented(app, extend, settings, journal):
-    """It stays as it was: contrib puts another class in place of Flask's."""
+def test_application_made_before_its_class_was_instrumented(app, extend, settings, journal):
+    """It is not instrumented: contrib replaces Flask's class."""
 
     @app.get("/")
     def _view():
@@ -298,7 +298,7 @@ def test_an_application_made_before_its_class_was_instrumented(app, extend, sett
     journal.check()
 
 
-def test_the_wsgi_instrumentation_inside_makes_it_where_it_is_there(settings, journal):
+def test_wsgi_instrumentation_inside_makes_the_root_span(settings, journal):
     def answer():
         journal.note()
         return "x"
@@ -310,7 +310,7 @@ def test_the_wsgi_instrumentation_inside_makes_it_where_it_is_there(settings, jo
     assert root.instrumentation_scope.name == "opentelemetry.instrumentation.wsgi"
 
 
-def test_the_callers_trace_is_continued(settings, journal):
+def test_trace_of_the_caller_is_continued(settings, journal):
     app = at_once(serving(lambda: (journal.note(), "x")[1]), settings)
     traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
     app.test_client().get("/items/7", headers={"traceparent": traceparent}, buffered=True)
@@ -319,7 +319,7 @@ def test_the_callers_trace_is_continued(settings, journal):
     assert root.parent.is_remote
 
 
-def test_an_unsampled_request_has_no_profile(settings, journal):
+def test_unsampled_request_has_no_profile(settings, journal):
     app = at_once(serving(lambda: (journal.note(), "x")[1]), settings)
     traceparent = f"00-{'a' * 32}-{'b' * 16}-00"
     app.test_client().get("/items/7", headers={"traceparent": traceparent}, buffered=True)

@@ -1,4 +1,4 @@
-"""The bar: how many samples of real servers must carry the right label."""
+"""How many samples of real servers must carry the right label."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ COUNTS = ("samples", "right", "missing", "stray", "double", "without", "tracebac
 
 
 def check(name, package, upload_interval=1):
-    """Hold a case against the bar, on as many samples as it takes to tell.
+    """Check that a case attributes enough of its samples correctly.
 
-    Some 140 samples hold one that the sampler itself gets wrong, and by chance
-    four more. Where they are not enough, more are added, never chosen from. Where
-    none is right, more would not help.
+    Of some 140 samples, the sampler itself gets one wrong, and by chance four more. If that
+    is not enough to tell, more samples are added; none are dropped. If no sample is right,
+    more would not help.
 
-    Slices are 50 ms long, as with shorter ones a busy machine's sampler lags too
-    much even for labels that are right by construction (the benchmark's `exact`).
+    Slices are 50 ms long. With shorter ones, the sampler of a busy machine lags too much
+    even for labels that are right by construction (the benchmark's `exact`).
     """
     result = measure(CASES[name], package, 50, 1.5, upload_interval)
     for _ in range(3):

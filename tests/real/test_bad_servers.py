@@ -1,4 +1,4 @@
-"""A Pyroscope server that fails costs profiles, never requests."""
+"""A failing Pyroscope server loses profiles, never requests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def failing():
 
 @contextlib.contextmanager
 def silent():
-    """Accept connections, and never answer."""
+    """Accept connections and never answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         connections = []
@@ -68,10 +68,10 @@ def silent():
 
 @contextlib.contextmanager
 def refusing():
-    """Have a port on which nobody listens."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        yield nobody.getsockname()[1], lambda: True
+    """Yield a port with no listener."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield closed.getsockname()[1], lambda: True
 
 
 @pytest.mark.parametrize("server", [failing, silent, refusing])

@@ -1,7 +1,7 @@
-"""The truth about Django: real servers, the real agent, and what it pushed.
+"""Attribution in Django, measured with real servers and the real agent.
 
-As `test_samples`, for what differs in Django: the instrumentation ends its span
-before a body streams, and starts it on another thread than async views run on.
+Like `test_samples`, for what differs in Django: the instrumentation ends its span before
+the body streams, and starts it on another thread than the one that runs async views.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ pytestmark = pytest.mark.timeout(180)
         "django-asyncio/async_stream",
     ],
 )
-def test_with_the_app(name):
+def test_django_app(name):
     result = check(name, "ours")
     assert result.double == 0

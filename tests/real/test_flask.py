@@ -1,6 +1,6 @@
 """Flask applications with the extension, under real servers.
 
-Forked workers, and what a graceful stop flushes, are in `test_servers`.
+`test_servers` has the forked workers, and the last upload at a graceful stop.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ pytestmark = pytest.mark.timeout(180)
         "flask-gevent/stream",
     ],
 )
-def test_flask(name):
+def test_flask_extension(name):
     assert check(name, "ours").double == 0

@@ -1,4 +1,4 @@
-"""Granian, whose log does not say which port the system chose."""
+"""Granian, which needs a fixed port: its log does not name one that the system chose."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def free_port():
 
 
 def ask(port):
-    """Return the process that answered, None if none is there yet."""
+    """Return the id of the process that answered, or None if none answers yet."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=20) as answer:
             return answer.read().decode()
@@ -72,7 +72,7 @@ def test_each_worker_uploads_after_sigterm(tmp_path, interface):
             "PYTHONPATH": str(tmp_path),
             "OTEL_SERVICE_NAME": "shop",
             "PYROSCOPE_SERVER_ADDRESS": receiver.url,
-            # What arrives was flushed by the end.
+            # Later than the test: every push comes from the stop.
             "PYROSCOPE_UPLOAD_INTERVAL": "600s",
         }
         command = [sys.executable, "-m", "granian", "--interface", interface, "--workers", "2"]
@@ -88,7 +88,7 @@ def test_each_worker_uploads_after_sigterm(tmp_path, interface):
                 granian.terminate()
                 assert granian.wait(PATIENCE_SECONDS) == 0
             finally:
-                # Its workers outlive it otherwise, where it did not end by itself.
+                # If Granian did not stop by itself, its workers would outlive it.
                 with suppress(ProcessLookupError):
                     os.killpg(granian.pid, signal.SIGKILL)
         burned = [

@@ -1,7 +1,7 @@
-"""The truth: real servers, the real agent, and what it pushed.
+"""Attribution, measured with real servers and the real agent.
 
-What the deterministic tests show of labels must reach the samples. The
-applications and the measuring are the benchmark's.
+The deterministic tests check labels and marks; these check that the samples follow.
+`benchmarks/attribution` has the applications, and measures.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def test_with_the_middleware(name):
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_by_hand(name):
+def test_set_up_by_hand(name):
     check(name, "hand")
 
 
-def test_that_this_can_fail():
-    """Version 1 on one event loop, which is what this project exists for."""
+def test_version_1_fails_this_check():
+    """On one event loop, which is why this project exists."""
     result = measure(CASES["fastapi-asyncio/async_def"], "old", slice_ms=50, seconds=1.5)
     assert result.samples >= 50
     assert (result.precision or 0) < 0.5

@@ -1,7 +1,6 @@
-"""Every server that people deploy: each worker has profiles, and loses none at the end.
+"""Common servers: each worker has profiles, and uploads the last of them at a graceful stop.
 
-The agent would push only after the test is over: whatever arrives was flushed by
-the graceful stop, which is what SIGTERM asks for.
+The upload interval is longer than the test, so every push comes from the stop (SIGTERM).
 """
 
 from __future__ import annotations
@@ -50,20 +49,20 @@ SERVERS = [
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_server(name):
+def test_each_worker_uploads_at_the_end(name):
     case = CASES[name]
     if case.program is UWSGI and not Path(UWSGI.start[0]).exists():
         pytest.skip("uWSGI is not installed: it has no wheels, and needs a C compiler")
     result = check(name, "ours", upload_interval=LONGER_THAN_ANY_TEST)
     assert len(result.workers) == case.workers
-    # One for each worker: there is no agent in a master.
+    # The master has no agent.
     assert result.pushes == case.workers
 
 
 def test_runserver_with_its_reloader():
-    """The reloader leaves its child a moment after Ctrl-C, and none after SIGTERM.
+    """The reloader may kill its child before the last push, so this does not count on one.
 
-    So this does not count on a last push.
+    It gives the child a moment after Ctrl-C, and none after SIGTERM.
     """
     result = check("django-runserver/plain", "ours")
     assert len(result.workers) == 1

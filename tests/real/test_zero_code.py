@@ -1,4 +1,4 @@
-"""`opentelemetry-instrument` and environment variables, under real servers: no code at all."""
+"""`opentelemetry-instrument` and environment variables, without code, under real servers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ ENVIRONMENT = {
     SLICE_VARIABLE: "50",
     "PYTHONPATH": str(Path.cwd()),
     "PYROSCOPE_APPLICATION_NAME": "shop",
-    # What arrives was flushed by the graceful stop.
+    # Later than the test: every push comes from the graceful stop.
     "PYROSCOPE_UPLOAD_INTERVAL": "600s",
     "OTEL_SERVICE_NAME": "shop",
-    # The distribution's own default is gRPC.
+    # The default of the distribution is gRPC.
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
-    # To find out that these have nothing to do takes seconds.
+    # Loading these takes seconds, and there is nothing to instrument.
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "celery,django",
 }
 
 
 def ask(server, app, path, workers=1):
-    """Serve all orders below `opentelemetry-instrument`; return the spans and samples."""
+    """Serve all orders under `opentelemetry-instrument`; return the spans and samples."""
     command = ["opentelemetry-instrument", *server, f"tests.real.unprepared_apps:{app}"]
     with (
         started(
@@ -42,7 +42,7 @@ def ask(server, app, path, workers=1):
         ) as running,
         ThreadPoolExecutor(4) as clients,
     ):
-        # A master listens before its workers serve.
+        # The master listens before its workers serve.
         serving = set()
         while len(serving) < workers:
             serving |= set(clients.map(running.get, ["/process"] * 4))
@@ -53,7 +53,7 @@ def ask(server, app, path, workers=1):
 
 
 def check(spans, samples, path, name):
-    """Hold the samples against the bar: most carry the id of the request that they are of."""
+    """Check that most samples carry the id of the right request."""
     ids = {}
     for span in spans:
         target = span.attributes.get("http.target", "")
@@ -94,7 +94,7 @@ PAGE = (ROOT / "docs" / "zero-code.md").read_text()
 ADDRESSES = {"PYROSCOPE_SERVER_ADDRESS", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
-def test_the_documented_commands(tmp_path):
+def test_documented_commands(tmp_path):
     (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", PAGE, re.DOTALL)
     (tmp_path / "shop.py").write_text(code)
     exports = re.findall(r"^export (.*)$", PAGE, re.MULTILINE)
@@ -113,7 +113,7 @@ def test_the_documented_commands(tmp_path):
     assert link.span.resource["service.name"] == link.profile_labels["service_name"] == "shop"
 
 
-def test_the_documented_configuration_file(tmp_path):
+def test_documented_configuration_file(tmp_path):
     (code,) = re.findall(r"```python\n(# shop\.py\n.*?)```", PAGE, re.DOTALL)
     (file,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "shop.py").write_text(code)
@@ -130,8 +130,8 @@ def test_the_documented_configuration_file(tmp_path):
     assert link.profile_labels["region"] == "eu"
 
 
-def test_uvicorn_that_is_terminated_loses_what_was_not_uploaded():
-    """The page says so. Where it no longer holds, it is to say so no longer."""
+def test_uvicorn_loses_the_last_samples_at_sigterm():
+    """The page says so. If this fails, correct the page."""
     command = ["opentelemetry-instrument", "uvicorn", "tests.real.unprepared_apps:fastapi_app"]
     with started(None, command=command, environment=ENVIRONMENT, stop=signal.SIGTERM) as running:
         running.get("/async_plain/1")

@@ -1,4 +1,4 @@
-"""Applications that know nothing of traces or profiles: `opentelemetry-instrument` has to do."""
+"""Applications without tracing or profiling: `opentelemetry-instrument` adds both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it takes, what it says, and what it imports."""
+"""The command line: arguments, errors and imports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def running(*arguments):
 
 
 def run(*arguments, code=None, **environment):
-    """Run the command; or `code`, with the command in `main`."""
+    """Run the command, or `code` with the function `main`."""
     start = [COMMAND] if code is None else [sys.executable, "-c", code]
     return subprocess.run(
         [*start, *arguments],
@@ -46,11 +46,11 @@ def run(*arguments, code=None, **environment):
     )
 
 
-def test_the_version():
+def test_version():
     assert run("--version").stdout == f"pyroscope-otel {version('pyroscope-otel')}\n"
 
 
-def test_the_module_is_the_command():
+def test_module_is_the_command():
     module = subprocess.run(
         [sys.executable, "-m", "pyroscope_otel", "--help"],
         capture_output=True,
@@ -62,7 +62,7 @@ def test_the_module_is_the_command():
 
 
 @pytest.mark.parametrize("command", ["serve", "demo", "doctor"])
-def test_each_part_explains_itself(command, capsys):
+def test_each_subcommand_has_help(command, capsys):
     for arguments in (["--help"], [command, "--help"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
@@ -101,14 +101,14 @@ def test_each_part_explains_itself(command, capsys):
         (["doctor", "a:b", "c:d"], "unrecognized arguments: c:d"),
     ],
 )
-def test_wrong_usage_is_refused_in_words(arguments, complaint, capsys):
+def test_wrong_usage_is_explained(arguments, complaint, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
 
 
-def test_nothing_is_imported_that_was_not_called_for():
+def test_unused_subcommands_are_not_imported():
     code = """
 import sys
 from pyroscope_otel.tools.cli import main
@@ -128,7 +128,7 @@ finally:
 
 @pytest.mark.parametrize("command", ["serve", "demo"])
 @pytest.mark.parametrize("missing", ["uvicorn", "starlette"])
-def test_a_missing_extra_is_named_with_the_command_that_installs_it(command, missing):
+def test_error_for_a_missing_extra_has_the_command_that_installs_it(command, missing):
     code = f"""
 import sys
 sys.modules[{missing!r}] = None
@@ -141,21 +141,21 @@ sys.exit(main(["{command}", "--port", "0"]))
     assert "Traceback" not in done.stderr
 
 
-def test_a_bug_in_a_part_is_no_missing_extra(monkeypatch):
+def test_other_import_errors_are_not_reported_as_a_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyroscope_otel.tools.doctor.examination", None)
     monkeypatch.delitem(sys.modules, "pyroscope_otel.tools.doctor", raising=False)
     with pytest.raises(ImportError, match=r"pyroscope_otel\.tools\.doctor\.examination"):
         main(["doctor"])
 
 
-def test_the_local_server_runs_until_it_is_told_to_end(tmp_path):
+def test_local_server_runs_until_sigterm(tmp_path):
     data = tmp_path / "kept"
     limits = ["--data", data, "--keep", "2h", "--max-size", "20MB"]
     with running("serve", "--port", "0", "--otlp-port", "0", *limits) as server:
         lines = [server.stdout.readline() for _ in range(6)]
         assert lines[0] == "For development only: it checks no credentials.\n"
         url = lines[1].split()[-1]
-        with urllib.request.urlopen(f"{url}/api/status", timeout=30) as answer:  # noqa: S310  our own server
+        with urllib.request.urlopen(f"{url}/api/status", timeout=30) as answer:  # noqa: S310  the local server
             status = json.load(answer)
         assert status["bound"] == {"keep_seconds": 7200, "max_bytes": 20_000_000}
         server.send_signal(signal.SIGTERM)
@@ -163,7 +163,7 @@ def test_the_local_server_runs_until_it_is_told_to_end(tmp_path):
     assert data.exists()
 
 
-def test_a_port_that_is_taken():
+def test_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("serve", "--port", str(port), "--otlp-port", "0")
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken():
     )
 
 
-def test_data_that_is_no_data(tmp_path):
+def test_data_file_of_another_kind_is_refused(tmp_path):
     foreign = tmp_path / "holiday.jpg"
     foreign.write_bytes(b"\xff\xd8" * 100)
     done = run("serve", "--port", "0", "--otlp-port", "0", "--data", foreign)
@@ -184,7 +184,7 @@ def test_data_that_is_no_data(tmp_path):
     assert foreign.read_bytes() == b"\xff\xd8" * 100
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch):
+def test_interrupt_prints_no_traceback(monkeypatch):
     def interrupted(_arguments):
         raise KeyboardInterrupt
 

@@ -1,58 +1,35 @@
-"""The receiver over real sockets: what it answers, and that it lives on."""
+"""The receiver's answers to good and bad pushes, over real sockets."""
 
 import gzip
 import io
-import itertools
-import logging
 import queue
 import socket
-import struct
 import threading
 
 import pytest
 
-from pyroscope_otel.pprof.pushes import MalformedPush
 from pyroscope_otel.tools.receiver import Receiver
 from tests.pprof.test_pushes import BOMBS, DANGLING, MALFORMED, damaged
 from tests.support.pushes import HEADERS, PATH, body, connect, exchange, pprof, push, read_all, send
-
-MEBIBYTE = 1024 * 1024
-GOOD = body()
+from tests.tools.raw_pushes import GOOD, MEBIBYTE, assert_alive, head, reset, status
 
 
 @pytest.fixture(scope="module")
 def running():
-    """Run one receiver for all that is sent to it here: what one test breaks, others see."""
+    """Run one receiver for all tests of this file: if a test breaks it, later tests fail."""
     with Receiver(max_push_bytes=MEBIBYTE, max_body_bytes=MEBIBYTE) as running:
         yield running
 
 
 @pytest.fixture
 def receiver(running):
-    """Return the receiver, empty; after the test it must still take a good push."""
+    """Return the receiver, emptied; after the test it must still accept a push."""
     running._profiles.clear()
     yield running
     assert_alive(running)
 
 
-def assert_alive(receiver):
-    before = len(receiver.profiles)
-    assert send(receiver.url, GOOD)[0] == 200
-    assert len(receiver.profiles) == before + 1
-
-
-def head(*, length=None, **headers):
-    """Return a push's request line and headers as bytes, with these changes to the headers."""
-    fields = {**HEADERS, "Content-Length": length, **headers}
-    lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
-    return "\r\n".join([f"POST {PATH} HTTP/1.1", *lines, "", ""]).encode()
-
-
-def status(answer):
-    return int(answer.split(None, 2)[1])
-
-
-# What is accepted
+# Accepted
 
 
 def test_good_push_is_answered_and_collected(receiver):
@@ -74,6 +51,14 @@ def test_content_types(receiver, content_type):
 def test_body_without_gzip(receiver, encoding):
     headers = {"Content-Type": "application/proto", **encoding}
     assert send(receiver.url, push().SerializeToString(), headers=headers)[0] == 200
+
+
+def test_gzip_with_a_file_name():
+    buffer = io.BytesIO()
+    with gzip.GzipFile("push", "wb", fileobj=buffer) as file:
+        file.write(push().SerializeToString())
+    with Receiver() as receiver:
+        assert send(receiver.url, buffer.getvalue())[0] == 200
 
 
 def test_query_is_ignored(receiver):
@@ -103,7 +88,7 @@ def test_pushes_from_many_threads_all_arrive_and_never_overlap():
         if not inside.acquire(blocking=False):
             overlap.set()
             return
-        overlap.wait(timeout=0.02)  # leave others the time to come in
+        overlap.wait(timeout=0.02)  # give other threads time to enter
         pushes.append(profiles)
         inside.release()
 
@@ -122,7 +107,7 @@ def test_pushes_from_many_threads_all_arrive_and_never_overlap():
     assert not overlap.is_set()
 
 
-# What is refused
+# Refused
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
@@ -170,7 +155,7 @@ def test_no_length_is_411(receiver):
 
 
 def test_chunked_body_is_411(receiver):
-    """The answer arrives although the body is never read as such."""
+    """The answer arrives although the body is never decoded."""
     assert send(receiver.url, iter([b"x" * 100_000] * 5))[0] == 411
 
 
@@ -180,7 +165,7 @@ def test_chunked_body_with_a_length_as_well_is_411(receiver):
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "0x10", "1.5", "", "five", "1_0", "5, 5", "\xb2"])
-def test_length_that_is_no_number_is_400(receiver, length):
+def test_length_that_is_not_a_number_is_400(receiver, length):
     request = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/proto\r\n"
     request += f"Content-Length: {length}\r\n\r\n"
     assert status(exchange(receiver.url, request.encode("latin-1"))) == 400
@@ -246,11 +231,11 @@ def test_other_method_is_405(receiver, method):
         "long header",
     ],
 )
-def test_what_is_no_request(receiver, request_, expected):
+def test_malformed_request(receiver, request_, expected):
     assert status(exchange(receiver.url, request_)) == expected
 
 
-def test_connection_that_says_nothing(receiver):
+def test_connection_without_a_request(receiver):
     with connect(receiver.url):
         pass
 
@@ -262,13 +247,6 @@ def test_body_that_ends_early_is_400(receiver):
         answer = read_all(connection)
     assert status(answer) == 400
     assert answer.endswith(f"only {len(GOOD) - 1} of {len(GOOD)} bytes arrived in time\n".encode())
-
-
-def reset(url):
-    with connect(url) as connection:
-        connection.sendall(head(length=len(GOOD)) + GOOD[:5])
-        # Zero seconds to linger: close() sends a reset.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_client_that_resets_the_connection(receiver):
@@ -285,194 +263,3 @@ def test_damaged_pushes_are_200_or_4xx(receiver, gzipped):
     }
     assert codes <= {200, 400, 413}
     assert codes >= {200, 400}
-
-
-# Limits in time and number
-
-
-STALLS = {
-    "nothing": b"",
-    "request line": b"POST /pu",
-    "headers": head(length=len(GOOD))[:-2],
-    "body": head(length=len(GOOD)) + GOOD[:-1],
-    "refused body": head(length=10**9) + GOOD,
-}
-
-
-@pytest.mark.parametrize("sent", STALLS.values(), ids=STALLS.keys())
-def test_stalled_client_is_cut_off(sent):
-    """It holds the only slot, and does not close: only the deadline can free it."""
-    with Receiver(timeout=0.3, max_connections=1) as receiver, connect(receiver.url) as stalled:
-        stalled.sendall(sent)
-        assert_alive(receiver)
-        answer = read_all(stalled)
-    if sent == STALLS["body"]:
-        assert status(answer) == 400
-
-
-def test_client_that_sends_a_byte_now_and_then_is_cut_off():
-    """Every byte would start a socket timeout anew; the deadline is for the whole request."""
-    with Receiver(timeout=0.5, max_connections=1) as receiver, connect(receiver.url) as slow:
-        slow.sendall(head(length=MEBIBYTE))
-        slow.settimeout(0.05)
-        for _ in range(200):
-            try:
-                slow.sendall(b"x")
-                slow.recv(65536)
-            except TimeoutError:
-                continue
-            except OSError:
-                pass
-            break
-        else:
-            pytest.fail("the receiver kept reading")
-        assert_alive(receiver)
-
-
-def test_connections_beyond_the_limit_wait():
-    """Waiting loses no push: the agent never sends one again."""
-    with Receiver(timeout=60, max_connections=2) as receiver:
-        answers = queue.SimpleQueue()
-        client = threading.Thread(target=lambda: answers.put(send(receiver.url, GOOD)[0]))
-        with connect(receiver.url) as first, connect(receiver.url) as second:
-            for connection in (first, second):
-                # The start of an answer proves that the connection has its slot.
-                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                assert connection.recv(1)
-            client.start()
-            client.join(timeout=0.5)
-            assert receiver.profiles == []
-            assert threads_serving() == 2
-        client.join()
-        assert answers.get() == 200
-
-
-def threads_serving():
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
-
-
-# Its life
-
-
-def test_failing_callable_is_500_and_logged(caplog):
-    calls = itertools.count()
-
-    def on_profiles(_profiles):
-        if next(calls) == 0:
-            raise ZeroDivisionError("the callable failed")
-
-    with Receiver(on_profiles) as receiver:
-        assert send(receiver.url, GOOD)[0] == 500
-        assert send(receiver.url, GOOD)[0] == 200
-    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.name == "pyroscope_otel.tools.receiver"
-    assert "ZeroDivisionError: the callable failed" in caplog.text
-
-
-def test_malformed_push_raised_by_the_callable_is_500_too(caplog):
-    """What the callable raises is never the sender's fault, whatever its type."""
-
-    def on_profiles(_profiles):
-        raise MalformedPush("the callable failed")
-
-    with Receiver(on_profiles) as receiver:
-        assert send(receiver.url, GOOD)[0] == 500
-    assert "the callable failed" in caplog.text
-
-
-def test_nothing_is_written_to_stderr(capfd):
-    with Receiver() as receiver:
-        send(receiver.url, GOOD)
-        send(receiver.url, b"x")
-        exchange(receiver.url, b"hello\r\n\r\n")
-        reset(receiver.url)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_nothing_is_left_after_the_block():
-    """No thread and no socket, although a client has stalled in the middle of its push."""
-    before = set(threading.enumerate())
-    with Receiver(timeout=60) as receiver:
-        port = int(receiver.url.rpartition(":")[2])
-        stalled = connect(receiver.url)
-        stalled.sendall(head(length=5))
-        send(receiver.url, GOOD)  # connections are taken in order: the stalled one is in
-    assert set(threading.enumerate()) <= before
-    with stalled:
-        assert status(read_all(stalled)) == 400
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
-
-
-def test_request_in_progress_is_answered_before_the_block_ends():
-    entered, leave = threading.Event(), threading.Event()
-
-    def on_profiles(_profiles):
-        entered.set()
-        leave.wait()
-
-    answers = queue.SimpleQueue()
-    with Receiver(on_profiles) as receiver:
-        url = receiver.url
-        client = threading.Thread(target=lambda: answers.put(send(url, GOOD)[0]))
-        client.start()
-        entered.wait()
-        threading.Timer(0.1, leave.set).start()
-    client.join()
-    assert answers.get() == 200
-
-
-def test_error_inside_the_block_passes_and_the_receiver_stops():
-    before = set(threading.enumerate())
-    with pytest.raises(ZeroDivisionError), Receiver():
-        raise ZeroDivisionError
-    assert set(threading.enumerate()) <= before
-
-
-def test_receiver_can_run_again_but_not_twice():
-    receiver = Receiver()
-    with receiver:
-        send(receiver.url, GOOD)
-        with pytest.raises(RuntimeError, match=r"^the receiver is already running$"):
-            receiver.__enter__()
-        send(receiver.url, GOOD)
-    with receiver:
-        send(receiver.url, GOOD)
-    assert len(receiver.profiles) == 3
-
-
-def test_url_outside_the_block():
-    with pytest.raises(RuntimeError, match=r"^the receiver has an address only inside its with"):
-        _ = Receiver().url
-
-
-def test_port_in_use():
-    with Receiver() as receiver:
-        port = int(receiver.url.rpartition(":")[2])
-        with pytest.raises(OSError, match="in use"), Receiver(port=port):
-            pass
-        assert_alive(receiver)
-
-
-def test_address_that_others_can_reach_is_warned_about(caplog):
-    with Receiver(host="0.0.0.0"):  # noqa: S104 -- the case
-        pass
-    assert caplog.messages == [
-        "The receiver listens on 0.0.0.0, which other machines can reach. It checks no credentials."
-    ]
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
-def test_loopback_address_is_not_warned_about(host, caplog):
-    with Receiver(host=host) as receiver:
-        assert_alive(receiver)
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_gzip_of_another_kind_of_sender():
-    """The framing of the sender's gzip does not matter, such as a file name in its header."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile("push", "wb", fileobj=buffer) as file:
-        file.write(push().SerializeToString())
-    with Receiver() as receiver:
-        assert send(receiver.url, buffer.getvalue())[0] == 200

@@ -28,7 +28,7 @@ assert pyroscope.shutdown()
 
 
 def test_real_agent(tmp_path):
-    """What the agent sends comes out with its tag, its functions and its nanoseconds."""
+    """Labels, functions and values arrive."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     with Receiver() as receiver:
@@ -53,8 +53,7 @@ def test_real_agent(tmp_path):
     leaf = next(sample for sample in burned if sample.stack[0].function == "burn").stack[0]
     assert leaf.file.endswith("program.py")
     assert leaf.line in {6, 7}
-    # One sample stands for 10 ms (100 Hz). The sum is a matter of the machine's
-    # load; that it is of the order of the time burned tells nanoseconds from
-    # other units.
+    # A sample is 10 ms (100 Hz). The sum depends on the load of the machine; its order of
+    # magnitude tells nanoseconds from other units.
     assert all(sample.value % 10_000_000 == 0 for sample in burned)
     assert 100_000_000 <= sum(sample.value for sample in burned) <= 2 * elapsed * 1e9

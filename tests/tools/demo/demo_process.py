@@ -1,4 +1,4 @@
-"""The demo as a process of its own, as a person starts it."""
+"""Runs the demo in a process, as a user starts it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 COMMAND = (sys.executable, "-m", "pyroscope_otel", "demo")
-PATIENCE_SECONDS = 120.0  # on a busy machine it is ten times as slow
+PATIENCE_SECONDS = 120.0  # a busy machine is ten times as slow
 
-# What a shell may be set up for, and must not matter.
+# Variables that a user's shell may have, and that the demo must ignore.
 FOREIGN = {
     "PYROSCOPE_ENABLED": "false",
     "PYROSCOPE_APPLICATION_NAME": "not-the-shop",
@@ -33,12 +33,12 @@ FOREIGN = {
 
 
 def environment(temporary):
-    """Return the environment for a demo that keeps its temporary files in a folder of ours."""
+    """Return the environment of a demo whose temporary files go to a given folder."""
     return os.environ | FOREIGN | {"TMPDIR": str(temporary)}
 
 
 class Demo:
-    """A demo that runs, and what it has printed so far."""
+    """A running demo, and its output so far."""
 
     def __init__(self, process, log):
         self.process = process
@@ -46,11 +46,11 @@ class Demo:
 
     @property
     def printed(self):
-        # Not read(): the demo writes where this file's position is.
+        # Not read(): it would move the position at which the demo writes.
         return os.pread(self._log.fileno(), 1_000_000, 0).decode()
 
     def wait_for(self, pattern):
-        """Wait until it has printed what matches, and return the first group."""
+        """Wait for output that matches, and return the first group."""
         found = wait_until(lambda: self._find(pattern), lambda: f"{pattern} in:\n{self.printed}")
         return found[1]
 
@@ -65,14 +65,14 @@ class Demo:
         return self.wait_for(r"Example shop +(http://\S+)")
 
     def end_by(self, number):
-        """Send a signal as a terminal does, to its process group, and return the exit status."""
+        """Send a signal to its process group, as a terminal does; return the exit status."""
         os.killpg(self.process.pid, number)
         return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextlib.contextmanager
 def running_demo(folder, *arguments):
-    """Run the demo while the `with` block does."""
+    """Run the demo inside the `with` block."""
     temporary = folder / "temporary"
     temporary.mkdir()
     with (folder / "printed").open("w+b") as log:
@@ -95,7 +95,7 @@ def running_demo(folder, *arguments):
 
 
 def wait_until(condition, what):
-    """Wait until a condition holds, and return what it returned."""
+    """Wait until a condition holds, and return its value."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert time.monotonic() < give_up_at, f"waited in vain for {what()}"
@@ -104,7 +104,7 @@ def wait_until(condition, what):
 
 
 def is_served(url):
-    """Return whether somebody listens at an address."""
+    """Return whether a server listens at an address."""
     parts = urlsplit(url)
     try:
         socket.create_connection((parts.hostname, parts.port), timeout=5).close()
@@ -114,7 +114,7 @@ def is_served(url):
 
 
 def get(url):
-    """Return what an address answers, without a proxy."""
+    """Return the response body of an address, without a proxy."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
     try:
@@ -128,12 +128,12 @@ def get(url):
 
 
 def ask(url, what):
-    """Return what the local server's API answers."""
+    """Return the answer of the local server's API."""
     return json.loads(get(f"{url}/api/{what}"))
 
 
 def stacks(node, above=(), unit="ns"):
-    """Yield the functions of each stack of a flame graph, root first, and its value."""
+    """Yield each stack of a flame graph as its functions, root first, and its value."""
     waiting = [(node, above)]
     while waiting:
         node, above = waiting.pop()

@@ -1,4 +1,4 @@
-"""What the demo says when it cannot run."""
+"""The demo's error messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tools.demo.demo_process import PATIENCE_SECONDS
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
+def test_requested_port_is_taken(capfd):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert run(port=port) == 1
@@ -33,7 +33,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(capfd):
     )
 
 
-def test_the_port_of_traces_chosen_for_all_is_not_called_taken(capfd, monkeypatch):
+def test_port_of_traces_for_everything_causes_no_warning(capfd, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setattr(running, "_OTLP_PORT", port)
@@ -42,7 +42,7 @@ def test_the_port_of_traces_chosen_for_all_is_not_called_taken(capfd, monkeypatc
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_file_of_somebody_else_is_an_error(capfd, tmp_path):
+def test_data_file_of_another_program_is_refused(capfd, tmp_path):
     file = tmp_path / "letter"
     file.write_text("Dear Sir or Madam,\n" * 100)
     assert run(port=0, data=str(file)) == 1
@@ -60,7 +60,7 @@ def test_a_file_of_somebody_else_is_an_error(capfd, tmp_path):
         ("opentelemetry.exporter.otlp.proto.http", "opentelemetry-exporter-otlp-proto-http"),
     ],
 )
-def test_a_package_that_only_the_shop_needs_is_named(module, package, capfd, monkeypatch):
+def test_error_names_a_package_that_only_the_shop_needs(module, package, capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     assert run(port=0) == 1
     message = (
@@ -70,7 +70,7 @@ def test_a_package_that_only_the_shop_needs_is_named(module, package, capfd, mon
     assert capfd.readouterr() == ("", message)
 
 
-def test_a_shop_that_does_not_start_has_its_own_words_shown():
+def test_error_shows_the_output_of_a_shop_that_does_not_start():
     shop = ShopProcess(profiles_to="nowhere:4040", traces_to="http://127.0.0.1:9")
     with pytest.raises(DemoFailed) as failed, shop:
         pytest.fail("it started")
@@ -81,7 +81,7 @@ def test_a_shop_that_does_not_start_has_its_own_words_shown():
     assert shop._process.returncode is not None
 
 
-def test_spans_that_do_not_arrive_are_an_error_with_the_shops_words(capfd, monkeypatch):
+def test_error_shows_the_output_of_a_shop_whose_spans_do_not_arrive(capfd, monkeypatch):
     monkeypatch.setattr(LocalServer, "otlp_url", "http://127.0.0.1:9")
     light = round_of_requests(1)[-1:]
     monkeypatch.setattr(running, "round_of_requests", lambda _number: light)
@@ -95,7 +95,7 @@ def test_spans_that_do_not_arrive_are_an_error_with_the_shops_words(capfd, monke
     assert "exporting spans" in error
 
 
-def test_profiles_that_do_not_arrive_are_not_waited_for_without_end(monkeypatch):
+def test_wait_for_profiles_has_a_limit(monkeypatch):
     monkeypatch.setattr(running, "_ARRIVAL_SECONDS", 0.5)
     message = (
         "The shop answered, but its profiles did not arrive within 0.5 s. "
@@ -107,7 +107,7 @@ def test_profiles_that_do_not_arrive_are_not_waited_for_without_end(monkeypatch)
             running._first_results(Terminal(), server.url, shop, pair_of_requests())
 
 
-def test_nothing_is_started_by_importing_it():
+def test_import_starts_nothing():
     code = (
         "import sys, threading, pyroscope_otel.tools.demo\n"
         "assert threading.active_count() == 1\n"

@@ -1,4 +1,4 @@
-"""`pyroscope-otel demo --once`: its table against what the local server has kept."""
+"""`pyroscope-otel demo --once`: compares its table with the data of the local server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.tools.demo.demo_process import (
 
 pytestmark = pytest.mark.timeout(300)
 
-# Where the work of each route is. What a stack has beside these is not the shop's.
+# The functions of the shop that do the work of each route.
 WORK = {
     "GET /invoice/{number}": {
         *("invoice", "price_line", "round_to_cents", "add_tax", "find_discounts")
@@ -51,7 +51,7 @@ ROW = re.compile(
 
 
 class Once:
-    """What a demo has printed, and what its server has kept."""
+    """The output of a demo, and the data of its server."""
 
     def __init__(self, printed, url):
         self.printed = printed
@@ -66,7 +66,7 @@ class Once:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
-    """Run the demo once, as CI does, with a file to look into afterwards."""
+    """Run the demo once, as CI does, and serve its data file afterwards."""
     folder = tmp_path_factory.mktemp("demo")
     temporary = folder / "temporary"
     temporary.mkdir()
@@ -84,12 +84,12 @@ def once(tmp_path_factory):
         yield Once(done.stdout, server.url)
 
 
-def test_every_request_sent_is_there_once(once):
+def test_every_request_is_stored_once(once):
     assert Counter(request["route"] for request in once.requests) == SENT
     assert {one["service"] for one in once.requests} == {"shop"}
 
 
-def test_only_the_declined_payment_has_failed(once):
+def test_only_the_declined_payment_fails(once):
     (failed,) = [one for one in once.requests if one["status"] == "error"]
     assert failed["route"].startswith("POST")
     trace = ask(once.url, f"requests/{failed['profile_id']}")
@@ -97,7 +97,7 @@ def test_only_the_declined_payment_has_failed(once):
     assert event["attributes"]["exception.type"] == "pyroscope_otel.tools.demo.shop.CardDeclined"
 
 
-def test_the_table_is_what_the_server_has(once):
+def test_table_matches_the_server(once):
     rows = [(one["trace_id"], one["route"], one["profile_id"], one["cpu"]) for one in once.rows]
     assert rows == [
         (
@@ -108,7 +108,7 @@ def test_the_table_is_what_the_server_has(once):
     ]
 
 
-def test_the_hottest_functions_are_those_of_the_flame_graph(once):
+def test_hottest_functions_match_the_flame_graph(once):
     for row, request in zip(once.rows, reversed(once.requests), strict=True):
         own = Counter()
         for path, nanoseconds in once.stacks(request):
@@ -123,7 +123,7 @@ def test_the_hottest_functions_are_those_of_the_flame_graph(once):
         assert [share for _, share in named] == [f"{one / own.total():.0%}"[:-1] for one in shares]
 
 
-def test_each_requests_samples_are_in_its_own_functions(once):
+def test_samples_of_each_request_are_in_its_functions(once):
     right, of_the_shop = Counter(), Counter()
     names = set().union(*WORK.values())
     for request in once.requests:
@@ -132,7 +132,7 @@ def test_each_requests_samples_are_in_its_own_functions(once):
             if of_shop := names.intersection(path):
                 of_the_shop[route] += nanoseconds
                 right[route] += nanoseconds * of_shop.issubset(WORK[route])
-    # A sample is 10 ms. The routes with little work may be missed by all of them.
+    # A sample is 10 ms, so routes with little work may have none.
     assert of_the_shop.total() > 3e8
     assert set(of_the_shop) >= {
         *("GET /invoice/{number}", "GET /report/{month}"),
@@ -142,17 +142,17 @@ def test_each_requests_samples_are_in_its_own_functions(once):
     assert right.total() >= 0.95 * of_the_shop.total(), (right, of_the_shop)
 
 
-def test_what_loads_all_products_has_allocated_them(once):
+def test_memory_of_the_catalog_is_in_its_functions(once):
     (catalog,) = [one for one in once.requests if one["route"] == "GET /catalog"]
     flame = ask(once.url, f"flamegraph?profile_id={catalog['profile_id']}&type=alloc_space")
     paths = [(path, size) for path, size in stacks(flame["root"], unit="bytes")]
     of_the_shop = {name for path, _ in paths for name in path} & set().union(*WORK.values())
     assert {"catalog", "load_products", "describe_product"} >= of_the_shop >= {"load_products"}
-    # Sixty thousand dictionaries, each with a text of its own.
+    # Sixty thousand dictionaries, each with its own string.
     assert catalog["alloc_bytes"] > 5_000_000
 
 
-def test_it_says_which_sampler_the_cpu_time_is_from(once):
+def test_output_names_the_sampler(once):
     name = "stack" if takes_stack_on_the_thread() else "pyspy"
     assert re.findall(r"\(sampler (\w+)\)", once.printed) == [name]
     assert {one["cpu_from"] for one in once.requests} - {None} == {
@@ -160,7 +160,7 @@ def test_it_says_which_sampler_the_cpu_time_is_from(once):
     }
 
 
-def test_the_functions_named_here_are_all_of_the_shops():
+def test_work_names_every_function_of_the_shop():
     functions = {
         name
         for name, value in vars(shop).items()
@@ -169,7 +169,7 @@ def test_the_functions_named_here_are_all_of_the_shops():
     assert set().union(*WORK.values()) == functions - {"ask_database", "is_wholesale"}
 
 
-def test_two_requests_of_one_trace_took_turns_on_the_event_loop(once):
+def test_two_requests_of_one_trace_alternate_on_the_event_loop(once):
     invoice, report = sorted(once.requests, key=lambda one: (one["start_ms"], one["route"]))[:2]
     if invoice["route"] != "GET /invoice/{number}":
         invoice, report = report, invoice
@@ -184,18 +184,18 @@ def test_two_requests_of_one_trace_took_turns_on_the_event_loop(once):
     pages, weeks = own.values()
     assert [name for *_, name in pages] == ["price a page"] * 6
     assert [name for *_, name in weeks] == ["draw a week"] * 6
-    # Each is 40 turns: while one of them was open, so was one of the other's.
+    # Each span is 40 turns, so it overlaps a span of the other request.
     at_once = [page for page in pages if any(a < page[1] and page[0] < b for a, b, _ in weeks)]
     assert len(at_once) >= 3
 
 
-def test_it_says_how_to_look_into_what_it_kept(once):
+def test_output_shows_the_command_that_serves_the_data(once):
     (file,) = re.findall(r"pyroscope-otel serve --data (\S+)", once.printed)
     assert Path(file).is_file()
 
 
-def test_it_says_how_to_start_the_shop_for_another_server(once):
-    """The printed command, with another server's address and any free port."""
+def test_output_shows_a_command_that_starts_the_shop_for_another_server(once):
+    """The command is run with another address and any free port."""
     (command,) = re.findall(r"PYROSCOPE_SERVER_ADDRESS=.*?shop:app", once.printed, re.DOTALL)
     with LocalServer(port=0, otlp_port=0) as server:
         command = command.replace("http://localhost:4040", server.url)

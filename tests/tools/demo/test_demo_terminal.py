@@ -1,4 +1,4 @@
-"""What changes in place on a terminal, and is not there elsewhere."""
+"""Progress is shown on a terminal, and not elsewhere."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def printed(request, monkeypatch):
 
 
 @pytest.mark.parametrize("printed", [Screen], indirect=True)
-def test_progress_is_shown_in_place_on_a_terminal(printed):
+def test_progress_is_updated_in_place_on_a_terminal(printed):
     clear = "\r\x1b[K"
     assert printed == f"one\ntwo ...{clear}three ...{clear}four\nfive ...{clear}"
 
 
 @pytest.mark.parametrize("printed", [io.StringIO], indirect=True)
-def test_only_lines_are_printed_elsewhere(printed):
+def test_only_whole_lines_are_printed_elsewhere(printed):
     assert printed == "one\nfour\n"

@@ -1,4 +1,4 @@
-"""The demo as a person has it: it says where to look, goes on, and ends without a trace."""
+"""The demo without `--once`: it prints its links, continues, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def taken_port():
-    """Pyroscope's own port, taken: by us, or by somebody else before."""
+    """Occupy Pyroscope's default port, unless another program has it."""
     with closing(socket.socket()) as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -36,7 +36,7 @@ def taken_port():
         yield 4040
 
 
-def test_it_shows_where_to_look_goes_on_and_ends_with_ctrl_c(tmp_path, taken_port):
+def test_prints_its_links_and_continues_until_ctrl_c(tmp_path, taken_port):
     with running_demo(tmp_path) as demo:
         shop = demo.shop()
         url = demo.wait_for(r"Local server +(http://\S+)")
@@ -49,7 +49,7 @@ def test_it_shows_where_to_look_goes_on_and_ends_with_ctrl_c(tmp_path, taken_por
         assert {left["route"], right["route"]} == {"GET /invoice/{number}", "GET /report/{month}"}
         hot = {profile["route"]: hot_functions(url, profile) for profile in (left, right)}
         assert all(hot.values())
-        # Their turns are of half a millisecond to two.
+        # Their turns take half a millisecond to two.
         assert hot["GET /invoice/{number}"] <= {"price_line", "round_to_cents", "add_tax"}
         assert hot["GET /report/{month}"] <= {"rank_products", "draw_chart", "report"}
         compared = re.search(rf"{url}/#/difference\?left=(\w+)&right=(\w+)\n", demo.printed)
@@ -58,7 +58,7 @@ def test_it_shows_where_to_look_goes_on_and_ends_with_ctrl_c(tmp_path, taken_por
         slow = demo.wait_for(rf"{url}/#/difference\?left=(\w+)&right=route\n")
         difference = ask(url, f"difference?profile_id={slow}&against_route=1")
         assert difference["left"]["title"] == "GET /invoice/{number}"
-        # Not its sum: on a busy machine PySpy counts more for requests that ran among others.
+        # Not the total: on a busy machine, PySpy counts more for concurrent requests.
         here, there = both_sides(difference["root"], "find_discounts")
         assert here > there
 
@@ -74,7 +74,7 @@ def test_it_shows_where_to_look_goes_on_and_ends_with_ctrl_c(tmp_path, taken_por
 
 
 def hot_functions(url, profile):
-    """Return the functions of the shop that have a tenth of a profile's time, at least."""
+    """Return the functions with more than a tenth of a profile's time."""
     flame = ask(url, f"flamegraph?profile_id={profile['profile_id']}")
     found = {}
     for path, nanoseconds in stacks(flame["root"]):
@@ -83,7 +83,7 @@ def hot_functions(url, profile):
 
 
 def both_sides(node, function):
-    """Return what a function has on either side of a difference."""
+    """Return a function's times on both sides of a difference."""
     if node["name"] == function:
         return node["left_ns"], node["right_ns"]
     sides = [both_sides(child, function) for child in node["children"]]
@@ -95,7 +95,7 @@ def both_sides(node, function):
     [(signal.SIGTERM, "Example shop"), (signal.SIGHUP, "Local server")],
     ids=["SIGTERM among requests", "SIGHUP at the start"],
 )
-def test_other_signals_end_it_as_well(tmp_path, number, moment):
+def test_other_signals_also_stop_it(tmp_path, number, moment):
     with running_demo(tmp_path, "--port", "0") as demo:
         url = demo.wait_for(rf"{moment} +(http://\S+)")
         assert demo.end_by(number) == 0
@@ -104,7 +104,7 @@ def test_other_signals_end_it_as_well(tmp_path, number, moment):
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_the_shop_ends_with_a_demo_that_was_killed(tmp_path):
+def test_shop_ends_if_the_demo_is_killed(tmp_path):
     with running_demo(tmp_path, "--port", "0") as demo:
         shop = demo.shop()
         assert is_served(shop)
@@ -112,7 +112,7 @@ def test_the_shop_ends_with_a_demo_that_was_killed(tmp_path):
         wait_until(lambda: not is_served(shop), lambda: "the end of the shop")
 
 
-def test_a_shop_that_ends_is_reported(tmp_path):
+def test_end_of_the_shop_is_reported(tmp_path):
     with running_demo(tmp_path, "--port", "0") as demo:
         url = demo.wait_for(r"Local server +(http://\S+)")
         demo.shop()
@@ -124,7 +124,7 @@ def test_a_shop_that_ends_is_reported(tmp_path):
 
 
 def child_of(pid):
-    """Return the process id of a process's only child."""
+    """Return the id of a process's only child."""
     (child,) = [
         int(stat.parent.name)
         for stat in Path("/proc").glob("[0-9]*/stat")
@@ -137,4 +137,4 @@ def parent_in(stat):
     try:
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except OSError:
-        return None  # it has ended meanwhile
+        return None  # the process has ended

@@ -1,4 +1,4 @@
-"""Pieces of applications, to be put together to one that has a fault."""
+"""Pieces of source code, which tests combine into applications with a fault."""
 
 from __future__ import annotations
 

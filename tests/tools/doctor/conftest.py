@@ -1,4 +1,4 @@
-"""What the doctor's tests share: a clean environment, servers, and a closed port."""
+"""Shared fixtures: a clean environment, servers, and a closed port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyroscope_otel.tools.serve import LocalServer
 from tests.support.machine import clean_environment, unused_port
 from tests.tools.doctor.pyroscope_server import PyroscopeServer, serving
 
-# Before the environment is cleaned.
+# Read before the environment is cleaned.
 REAL_SERVER = os.environ.get("PYROSCOPE_TEST_SERVER")
 
 
@@ -23,7 +23,7 @@ def real_server(monkeypatch):
     if not REAL_SERVER:
         pytest.skip("PYROSCOPE_TEST_SERVER names no Pyroscope server")
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
-    # It may be one that was started for the tests.
+    # It may have been started just now.
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 250.0)
     return REAL_SERVER
 
@@ -34,8 +34,8 @@ def _clean_environment(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    # Where a test waits for what never comes, it need not do so for long.
+def _short_waits(monkeypatch):
+    # Some tests wait for something that never arrives.
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 1.0)
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 1.0)
     monkeypatch.setattr(server_checks, "_POLL_SECONDS", 0.1)
@@ -61,7 +61,7 @@ def local_server():
 
 @pytest.fixture
 def zero_code(monkeypatch):
-    """What `opentelemetry-instrument` does to the processes that it starts."""
+    """Set up processes as `opentelemetry-instrument` does."""
     import opentelemetry.instrumentation.auto_instrumentation as started
 
     monkeypatch.setenv("PYTHONPATH", str(Path(started.__file__).parent), prepend=os.pathsep)
@@ -73,7 +73,7 @@ def zero_code(monkeypatch):
 
 @pytest.fixture
 def check(tmp_path, monkeypatch):
-    """Return a function that checks the application that a source makes."""
+    """Return a function that checks an application, given its source."""
     monkeypatch.chdir(tmp_path)
 
     def check(*source, app="shop:app", path="/"):

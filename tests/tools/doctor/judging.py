@@ -1,4 +1,4 @@
-"""What the doctor's checks are given, and what they return, in short."""
+"""Short forms for the arguments and results of the doctor's checks."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pyroscope_otel.tools.doctor.target import target_of
 
 
 def settings_of(**given):
-    """Return settings, as they are read."""
+    """Return settings from arguments."""
     checked = check_settings(given, environ={}, resource={})
     assert checked.settings is not None, checked.findings
     return checked.settings
 
 
 def target(address, read_from=None, **given):
-    """Return the target that settings make."""
+    """Return the target that follows from settings."""
     return target_of(settings_of(server_address=address, **given), read_from)
 
 
 def codes(findings):
-    """Return the codes of findings, those of problems with a `!`."""
+    """Return the codes of findings, with a `!` after those of problems."""
     return [finding.code + "!" * (finding.level is Level.PROBLEM) for finding in findings]
 
 
-def the(code, findings):
+def the_finding(code, findings):
     """Return the one finding with this code."""
     (found,) = [finding for finding in findings if finding.code == code]
     return found

@@ -1,9 +1,9 @@
-"""A stand-in for a Pyroscope server, as far as the doctor asks it.
+"""A fake Pyroscope server with the endpoints that the doctor calls.
 
-Written from the public API: `push.v1.PusherService/Push` with protobuf, and of
-`querier.v1.QuerierService` three methods with Connect's JSON, where int64 is a
-string and what is zero or empty is left out. Other sample labels than `span_id`
-(and, from 2.1 on, `trace_id`) become labels of the series.
+It follows the public API: `push.v1.PusherService/Push` with protobuf, and three methods of
+`querier.v1.QuerierService` with Connect's JSON, where an int64 is a string and zero or empty
+fields are omitted. Sample labels other than `span_id` (and `trace_id` from 2.1 on) become
+labels of the series.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ CPU_TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 
 
 class PyroscopeServer:
-    """What it has been pushed, and how it behaves.
+    """Stores pushed samples and answers queries.
 
     Attributes:
-        version: What its build info says; None if it has none.
-        separates_trace_id: Whether it keeps `trace_id` out of the series' labels.
-        authorization: The header that a request must have.
-        may_read: Whether that lets read as well.
-        tenant: The tenant that a request must name.
-        drops_span_id: Whether something before it takes that label away.
-        keeps: Called with a series' labels; whether it is stored.
-        shows: Called at each query; whether it has an answer to it yet.
+        version: The version in its build info; None for no build info.
+        separates_trace_id: Whether `trace_id` is no label of the series.
+        authorization: The required header.
+        may_read: Whether the credentials permit queries.
+        tenant: The required tenant.
+        drops_span_id: Whether something on the way removes that label.
+        keeps: Called with the labels of a series; whether it is stored.
+        shows: Called at each query; whether stored samples are visible yet.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class PyroscopeServer:
         self.may_read = True
         self.tenant = None
         self.drops_span_id = False
-        self.keeps = lambda labels: True  # noqa: ARG005  a stand-in for one that looks
+        self.keeps = lambda labels: True  # noqa: ARG005  tests replace it
         self.shows = lambda: True
         self.stored = []
-        """Of each sample: the series' labels, the span id, and the value."""
+        """For each sample: the labels of the series, the span id, and the value."""
         self.requests = []
-        """Of each request: its path and headers."""
+        """For each request: its path and headers."""
 
     def answer(self, method, path, headers, body):
-        """Return the status and the content of the answer to a request."""
+        """Return the status and content of the response to a request."""
         self.requests.append((path, dict(headers)))
         refusal = self._refusal(path, headers)
         if refusal is not None:
@@ -94,7 +94,7 @@ class PyroscopeServer:
                     )
         return 200, {}
 
-    def SelectMergeSpanProfile(self, query):  # noqa: N802  the API's name
+    def SelectMergeSpanProfile(self, query):  # noqa: N802  the name in the API
         spans = query["spanSelector"]
         assert all(re.fullmatch("[0-9a-f]{16}", span) for span in spans)
         return self._graph(query, lambda span_id: span_id in spans)
@@ -135,8 +135,8 @@ class PyroscopeServer:
 def serving(answer):
     """Serve over HTTP on a free port; yield the address.
 
-    `answer(method, path, headers, body)` returns the status (or it and its reason) and
-    what goes out as JSON (bytes and text as they are), and headers if there are any.
+    `answer(method, path, headers, body)` returns the status (or a tuple of status and reason),
+    the content (sent as JSON unless it is bytes or text), and optionally headers.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -156,10 +156,10 @@ def serving(answer):
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_GET  # noqa: N815  the base class's name
+        do_POST = do_GET  # noqa: N815  the name in the base class
 
         def log_message(self, *_):
-            """Keep the output of tests clean."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -1,6 +1,6 @@
-"""Applications: each is loaded in a process of its own and gets requests.
+"""The doctor's check of an application, which runs in its own process and gets requests.
 
-Every finding has an application here that really has the fault.
+For every finding there is an application that has the fault.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tests.tools.doctor.applications import (
     PLAIN,
     PROVIDER,
 )
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 from tests.tools.doctor.pyroscope_server import serving
 
 
-def test_its_requests_are_not_among_the_users(check, monkeypatch):
+def test_requests_of_the_doctor_are_not_listed(check, monkeypatch):
     with LocalServer(port=0, otlp_port=None) as server:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
         monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a")
@@ -37,7 +37,7 @@ def test_its_requests_are_not_among_the_users(check, monkeypatch):
         assert listed["requests"] == []
 
 
-def test_an_asgi_application_with_nothing_wrong(check, endpoint):
+def test_correct_asgi_application(check, endpoint):
     work = """
 import time
 def work(path):
@@ -54,7 +54,7 @@ def work(path):
         "traces-accepted",
         "app",
     ]
-    assert f"to {endpoint}/v1/traces" in the("traces-accepted", checked.findings).summary
+    assert f"to {endpoint}/v1/traces" in the_finding("traces-accepted", checked.findings).summary
     sampled = dict(checked.agent)
     assert sampled.pop("sampler") in ("pyspy", "stack")
     assert re.fullmatch(r"200, \d+ s ago", sampled.pop("last answer"))
@@ -72,14 +72,14 @@ def work(path):
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_a_provider_that_the_start_up_makes_and_the_shutdown_flushes(check):
+def test_provider_made_at_start_up_and_flushed_at_shutdown(check):
     built = BUILT_BY_STARLETTE.replace("aplication", "application")
     found = codes(check(built, "@app.get('/')\ndef index(): return ''").findings)
     assert "traces-accepted" in found
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_a_wsgi_factory_whose_work_releases_the_gil(check):
+def test_wsgi_factory_with_work_that_releases_the_gil(check):
     index = """
 import hashlib
 def index():
@@ -92,15 +92,15 @@ def index():
         "app-gil-released!",
         "traces-accepted",
     ]
-    # For the checks of the server, which need it.
-    assert checked.arguments["auth_token"] == "t0ken"  # noqa: S105  nobody's
+    # The checks of the server need it.
+    assert checked.arguments["auth_token"] == "t0ken"  # noqa: S105  not a secret
 
 
 @pytest.mark.skipif(
     sys.version_info < (3, 11),
     reason="with gil_only=False the agent samples the waiting request as well; not yet understood",
 )
-def test_work_that_is_no_part_of_the_request(check, monkeypatch):
+def test_work_outside_the_request(check, monkeypatch):
     monkeypatch.setenv("PYROSCOPE_GIL_ONLY", "false")
     index = """
 import threading, time
@@ -118,30 +118,32 @@ def index():
     assert "app-profile-empty!" in found
 
 
-def test_a_request_that_waits_and_traces_that_go_nowhere(check):
+def test_request_that_waits_and_provider_without_exporter(check):
     checked = check(
         FLASK, "import time\ndef index(): time.sleep(0.5); return ''", app="shop:make_app()"
     )
     *before, profile, exporter = codes(checked.findings)
     assert before == ["app-one-local-root", "names-match"]
-    # A sample may hit the little that it does.
+    # A sample may hit the little work that it does.
     assert profile in ("app-profile-waiting", "app-profile")
     assert exporter == "traces-no-exporter!"
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_what_the_environment_cannot_give_a_provider_of_the_applications_own(check, monkeypatch):
+def test_remedies_for_the_applications_own_provider(check, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "till")
     alone = "\n".join(line for line in PROVIDER.splitlines() if "InMemory" not in line)
     till = MIDDLEWARE.replace("shop", "till")
     findings = check(alone, GLOBAL, PLAIN, till).findings
     assert {"names-differ!", "traces-no-exporter!"} <= set(codes(findings))
-    assert "resource that the application's code makes" in the("names-differ", findings).remedy
-    remedy = the("traces-no-exporter", findings).remedy
+    assert (
+        "resource that the application's code makes" in the_finding("names-differ", findings).remedy
+    )
+    remedy = the_finding("traces-no-exporter", findings).remedy
     assert remedy.startswith("If the application makes its tracer provider itself, add a Batch")
 
 
-def test_by_hand_with_nothing_wrong_but_a_short_request(check):
+def test_set_up_by_hand_with_a_short_request(check):
     checked = check(PROVIDER, GLOBAL, BY_HAND, PLAIN, CONTRIB)
     assert codes(checked.findings) == [
         "app-agent-before-fork",
@@ -159,7 +161,7 @@ def test_by_hand_with_nothing_wrong_but_a_short_request(check):
 
 
 @pytest.mark.usefixtures("zero_code")
-def test_below_zero_code_instrumentation(check, monkeypatch):
+def test_with_zero_code_instrumentation(check, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
     plain = (
         "from flask import Flask\napp = Flask('shop')\napp.add_url_rule('/', view_func=lambda: '')"
@@ -176,7 +178,7 @@ def test_below_zero_code_instrumentation(check, monkeypatch):
     )
 
 
-def test_the_credentials_that_an_exporter_has_in_the_code(check):
+def test_refused_credentials_of_an_exporter_in_the_code(check):
     def refuse(_method, path, headers, _body):
         return (401, f"who is {headers['Authorization']} at {path}?"), ""
 
@@ -189,14 +191,14 @@ provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(
 )))
 """
         findings = check(PROVIDER, exporter, GLOBAL, PLAIN, MIDDLEWARE).findings
-    found = the("traces-credentials-refused", findings)
+    found = the_finding("traces-credentials-refused", findings)
     assert f"to {address.replace('//', '//***@')}/v1/traces?***" in found.summary
     assert found.detail.endswith("code: 401, reason: who is Basic *** at /v1/traces?***?")
     for secret in ("pa55word", "k3yk3y", "t0ken-of-mine"):
         assert secret not in repr(findings)
 
 
-def test_names_that_differ_and_an_agent_that_drops_labels(check):
+def test_names_differ_and_the_agent_ignores_labels(check):
     wrong = """
 import pyroscope, sys, types
 from pyroscope_otel import PyroscopeSpanProcessor
@@ -230,7 +232,7 @@ def test_no_processor_and_no_agent(check):
     ]
 
 
-def test_the_processor_of_another_version(check):
+def test_processor_of_another_version(check):
     other = "class PyroscopeSpanProcessor:\n    on_start = on_end = shutdown = lambda *_: None\n"
     other += "provider.add_span_processor(PyroscopeSpanProcessor())"
     findings = check(PROVIDER, GLOBAL, other, PLAIN, CONTRIB).findings
@@ -238,13 +240,13 @@ def test_the_processor_of_another_version(check):
     assert "shop.PyroscopeSpanProcessor" in findings[0].summary
 
 
-def test_a_processor_on_a_provider_that_is_not_in_use(check):
+def test_processor_on_an_unused_provider(check):
     other = "provider = TracerProvider(resource=provider.resource)\n"
     findings = check(PROVIDER, BY_HAND, other, GLOBAL, PLAIN, CONTRIB).findings
     assert "app-processor-elsewhere!" in codes(findings)
 
 
-def test_a_processor_that_comes_too_late(check):
+def test_processor_added_too_late(check):
     late = """
 def work(path):
     late = TracerProvider(resource=Resource({"service.name": "shop"}))
@@ -270,14 +272,14 @@ async def app(scope, receive, send):
     await outside(scope, receive, send)
 """
     findings = check(PROVIDER, GLOBAL, BY_HAND, own, twice).findings
-    found = the("app-several-local-roots", findings)
+    found = the_finding("app-several-local-roots", findings)
     assert (
         "'outside' by shop.outside, 'GET' by opentelemetry.instrumentation.fastapi" in found.summary
     )
     assert "app-one-local-root" not in codes(findings)
 
 
-def test_an_application_that_nothing_traces(check):
+def test_application_without_instrumentation(check):
     findings = check(PROVIDER, GLOBAL, BY_HAND, PLAIN).findings
     assert codes(findings) == ["app-agent-before-fork", "app-no-span!", "traces-stay-here"]
 
@@ -295,7 +297,7 @@ def test_no_provider(check):
     [("0", "sampler-drops-all!"), ("0.5", "sampler-drops-some")],
 )
 @pytest.mark.usefixtures("endpoint")
-def test_a_sampler_that_drops(check, monkeypatch, ratio, expected):
+def test_sampler_that_drops(check, monkeypatch, ratio, expected):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
     found = codes(check(PLAIN, MIDDLEWARE).findings)
@@ -304,7 +306,7 @@ def test_a_sampler_that_drops(check, monkeypatch, ratio, expected):
         assert "traces-not-tried" in found
 
 
-def test_a_sampler_that_takes_one_in_five_hundred(check):
+def test_sampler_that_keeps_one_trace_in_500(check):
     rarely = """
 from itertools import count
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -319,24 +321,24 @@ class Rarely(Sampler):
 """
     rare = PROVIDER.replace("TracerProvider(", "TracerProvider(sampler=Rarely(), ")
     findings = check(rarely, rare, GLOBAL, PLAIN, MIDDLEWARE).findings
-    # Not that nothing starts the agent: the first sampled request does.
+    # No finding about the agent: the first sampled request starts it.
     assert codes(findings) == ["sampler-drops-some", "traces-stay-here"]
     assert "drops 9980 of 10000 new traces" in findings[0].summary
 
 
-def test_an_agent_of_the_applications_own_beside_our_settings(check):
+def test_applications_own_agent_beside_our_settings(check):
     own = """
 import pyroscope
 pyroscope.configure(application_name="shop", server_address="http://elsewhere.example:4040")
 """
     checked = check(PROVIDER, GLOBAL, own, PLAIN, MIDDLEWARE)
     assert "names-match" in codes(checked.findings)
-    # It is the one whose server is to be looked at.
+    # The doctor then checks the server of that agent.
     assert checked.arguments["server_address"] == "http://elsewhere.example:4040"
     assert set(checked.sources.values()) == {"the application's call of pyroscope.configure"}
 
 
-def test_a_provider_whose_exporter_nobody_knows(check):
+def test_provider_with_an_unknown_exporter(check):
     unknown = """
 from opentelemetry.sdk.trace import SpanProcessor
 class Courier(SpanProcessor):
@@ -348,70 +350,4 @@ trace.set_tracer_provider(provider)
     findings = check(
         PROVIDER.replace("provider.add", "0 and provider.add"), unknown, PLAIN, CONTRIB
     ).findings
-    assert "Courier" in the("traces-exporter-unknown", findings).summary
-
-
-@pytest.mark.parametrize(
-    ("source", "app", "code", "words"),
-    [
-        ("", "nix:app", "app-not-loaded!", "No module named 'nix'"),
-        ("", "shop:app", "app-not-loaded!", "cannot be loaded: shop has no app"),
-        ("", "nix.settings", "app-not-loaded!", "No module named 'nix'"),
-        ("", ".", "app-not-loaded!", "there is no manage.py in ."),
-        ("import sys; sys.exit(3)", "shop:app", "app-not-loaded!", "SystemExit: 3"),
-        ("import os; os._exit(3)", "shop:app", "app-cut-short!", "While it was loaded"),
-        (
-            "def app(environ, start_response):\n    import os\n    os._exit(3)",
-            "shop:app",
-            "app-cut-short!",
-            "While it got a request",
-        ),
-    ],
-)
-def test_an_application_that_cannot_be_loaded(check, source, app, code, words):
-    (finding,) = check(source, app=app).findings
-    assert codes([finding]) == [code]
-    assert words in finding.summary
-
-
-def test_an_application_that_lacks_a_package_here(check, tmp_path):
-    (finding,) = check("import nix", app="shop:app").findings
-    assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
-    assert "as the server runs: in its virtual environment" in finding.remedy
-
-
-def test_a_place_in_a_traceback_comes_without_its_source(check, tmp_path):
-    (finding,) = check("int('x', base='pa55word' and 10)", app="shop:app").findings
-    assert finding.detail == f"{tmp_path}/shop.py:1 in <module>"
-
-
-def test_an_application_that_hangs(check, monkeypatch):
-    monkeypatch.setattr("pyroscope_otel.tools.doctor.application_check._SECONDS", 1.0)
-    (finding,) = check("import time\nprint('starting')\ntime.sleep(60)", app="shop:app").findings
-    assert "it took more than 1 s and was stopped" in finding.summary
-
-
-@pytest.mark.parametrize(
-    ("middleware", "code"),
-    [
-        (BUILT_BY_STARLETTE, "app-start-up-failed!"),
-        (MIDDLEWARE.replace("application_name", "aplication_name"), "settings-refused!"),
-    ],
-)
-def test_settings_that_stop_the_start_up(check, middleware, code):
-    (finding,) = check(PLAIN, middleware).findings
-    assert codes([finding]) == [code]
-    assert "aplication_name is not a setting" in finding.detail
-
-
-def test_a_request_that_fails(check):
-    findings = check(PLAIN, MIDDLEWARE, "def work(path): 1 / 0", path="/bad").findings
-    assert the("app-request-failed", findings).detail == "ZeroDivisionError: division by zero"
-
-
-def test_an_agent_that_refuses_to_start(check):
-    refused = BY_HAND.replace(
-        '"http://localhost:4040"', '"http://localhost:4040", cpu_enabled=False'
-    )
-    findings = check(PROVIDER, GLOBAL, refused, PLAIN, CONTRIB).findings
-    assert the("app-agent-refused", findings).detail == "pyroscope.configure returned False"
+    assert "Courier" in the_finding("traces-exporter-unknown", findings).summary

@@ -1,4 +1,4 @@
-"""The cause of what an application lacks is told, and not what follows from it."""
+"""Findings about an application name the cause and leave out its consequences."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tests.tools.doctor.applications import GLOBAL, MIDDLEWARE, PLAIN, PROVIDER
 from tests.tools.doctor.judging import codes
 
 
-def test_the_sdk_is_switched_off_in_the_code(check):
+def test_sdk_is_switched_off_in_the_code(check):
     off = "import os\nos.environ['OTEL_SDK_DISABLED'] = 'true'"
     assert codes(check(off, PROVIDER, GLOBAL, PLAIN, MIDDLEWARE).findings) == ["sdk-disabled!"]
 
 
 @pytest.mark.parametrize("off", ["argument enabled", "environment variable PYROSCOPE_ENABLED"])
-def test_the_package_is_switched_off(check, monkeypatch, off):
+def test_package_is_switched_off(check, monkeypatch, off):
     middleware = MIDDLEWARE
     if off.startswith("argument"):
         middleware = MIDDLEWARE.replace('"shop"', '"shop", enabled=False')
@@ -26,15 +26,15 @@ def test_the_package_is_switched_off(check, monkeypatch, off):
     assert checked.sources["enabled"] == off
 
 
-def test_no_provider_makes_spans(check):
+def test_noop_provider(check):
     off = GLOBAL.replace("provider)", "trace.NoOpTracerProvider())")
     found = check("from opentelemetry import trace", off, PLAIN, MIDDLEWARE).findings
     assert codes(found) == ["provider-without-spans!"]
 
 
 @pytest.mark.usefixtures("zero_code")
-def test_opentelemetry_instrument_misses_the_exporter(check, monkeypatch):
-    """As with opentelemetry-distro and no variable at all: it then wants OTLP over gRPC."""
+def test_opentelemetry_instrument_without_the_exporter(check, monkeypatch):
+    """opentelemetry-distro defaults to OTLP over gRPC."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp_proto_grpc")
     flask = "from flask import Flask\napp = Flask('shop')"
     (finding,) = check(flask).findings
@@ -50,7 +50,7 @@ def test_opentelemetry_instrument_misses_the_exporter(check, monkeypatch):
         ("def app(environ, start_response): ...", "asgi", "wsgi"),
     ],
 )
-def test_the_middleware_of_the_other_protocol(check, app, middleware, needed):
+def test_middleware_of_the_other_protocol(check, app, middleware, needed):
     (finding,) = check(app, MIDDLEWARE.replace("asgi", middleware)).findings
     assert codes([finding]) == ["app-not-loaded!"]
     assert f"It needs pyroscope_otel.{needed}.PyroscopeMiddleware" in finding.summary

@@ -1,4 +1,4 @@
-"""A Django project: by its directory, by its settings module, and as `module:app`."""
+"""A Django project, given by directory, by settings module, or as `module:app`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from pyroscope_otel.setup.findings.finding import Level
 from pyroscope_otel.tools.doctor.application_check import check_application
-from tests.tools.doctor.judging import codes, the
+from tests.tools.doctor.judging import codes, the_finding
 
 SETTINGS = """
-    SECRET_KEY = "nobody's"
+    SECRET_KEY = "none"
     ALLOWED_HOSTS = [".shop.example"]
     ROOT_URLCONF = "site_urls"
     INSTALLED_APPS = ["pyroscope_otel_django"]
@@ -40,7 +40,7 @@ FILES = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Return the directory of a project; the working directory is the one above it."""
+    """Return the directory of a project, inside the working directory."""
     folder = tmp_path / "project"
     folder.mkdir()
     for name, content in FILES.items():
@@ -49,8 +49,8 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def assert_well(checked):
-    assert the("app-one-local-root", checked.findings).summary == (
+def assert_correct(checked):
+    assert the_finding("app-one-local-root", checked.findings).summary == (
         "GET /cart was answered with 200 and has one local root span, 'GET cart'."
     )
     found = set(codes(checked.findings))
@@ -61,26 +61,26 @@ def assert_well(checked):
 
 @pytest.mark.usefixtures("project")
 def test_by_the_directory_of_manage_py():
-    assert_well(check_application("project", "/cart"))
+    assert_correct(check_application("project", "/cart"))
 
 
 def test_by_the_settings_module(project, monkeypatch):
     monkeypatch.chdir(project)
-    assert_well(check_application("site_settings", "/cart"))
+    assert_correct(check_application("site_settings", "/cart"))
 
 
-def test_as_its_asgi_server_names_it(project, monkeypatch):
+def test_by_the_asgi_application(project, monkeypatch):
     monkeypatch.chdir(project)
-    assert_well(check_application("site_asgi:application", "/cart"))
+    assert_correct(check_application("site_asgi:application", "/cart"))
 
 
-def test_as_its_settings_name_its_application(project):
+def test_with_asgi_application_in_the_settings(project):
     with (project / "site_settings.py").open("a") as settings:
         settings.write('ASGI_APPLICATION = "site_asgi.application"\n')
-    assert_well(check_application("project", "/cart"))
+    assert_correct(check_application("project", "/cart"))
 
 
-def test_a_manage_py_that_names_no_settings(project):
+def test_manage_py_without_a_settings_module(project):
     (project / "manage.py").write_text("")
     (finding,) = check_application("project", "/").findings
     assert codes([finding]) == ["app-not-loaded!"]
@@ -90,7 +90,7 @@ def test_a_manage_py_that_names_no_settings(project):
     )
 
 
-def test_what_manage_py_check_says_is_said_as_well(project):
+def test_messages_of_manage_py_check_are_findings(project):
     without = SETTINGS.replace('"pyroscope_otel_django.middleware.PyroscopeMiddleware"', "")
     (project / "site_settings.py").write_text(textwrap.dedent(without))
     findings = check_application("project", "/cart").findings

@@ -1,4 +1,4 @@
-"""Applications that never come to an end: of their start-up, of an answer, of a body."""
+"""Applications whose start-up, response or body never ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def answer(send, *, ends):
     await send({"type": "http.response.body", "body": b"x", "more_body": not ends})
 
 
-def test_a_start_up_without_an_end_is_one_that_failed(monkeypatch):
+def test_endless_start_up_counts_as_failed(monkeypatch):
     monkeypatch.setattr(calling, "_STARTUP_SECONDS", 0.05)
 
     async def app(scope, receive, send):
@@ -31,7 +31,7 @@ def test_a_start_up_without_an_end_is_one_that_failed(monkeypatch):
     assert call(app) == ([], "it did not come to an end in 0 s")
 
 
-def test_an_application_without_a_start_up():
+def test_application_without_a_lifespan():
     async def app(scope, _receive, send):
         assert scope["type"] == "http"
         await answer(send, ends=True)
@@ -44,7 +44,7 @@ def test_an_application_without_a_start_up():
 @pytest.mark.parametrize(
     ("begins", "status", "error"), [(True, 200, ""), (False, 0, "no answer in 0 s")]
 )
-def test_a_body_without_an_end_is_cut_off_and_no_answer_is_an_error(
+def test_endless_body_is_cut_off_and_a_missing_response_is_an_error(
     monkeypatch, begins, status, error
 ):
     monkeypatch.setattr(calling, "_REQUEST_SECONDS", 0.2)
@@ -64,7 +64,7 @@ def test_a_body_without_an_end_is_cut_off_and_no_answer_is_an_error(
     assert ended == ["/"]
 
 
-def test_what_an_application_raises_is_kept():
+def test_exception_of_the_application_is_kept():
     async def app(scope, _receive, _send):
         assert scope["type"] == "http"
         raise TimeoutError("of its own")

@@ -1,4 +1,4 @@
-"""The command as a whole, and what its documentation claims."""
+"""The command as a whole, and its documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pyroscope_otel.tools.doctor.examination import Examination, examine
 from pyroscope_otel.tools.doctor.masking import Mask
 from pyroscope_otel.tools.doctor.report import as_json, as_text
 from tests.support.machine import clean_environment, unused_port
-from tests.tools.doctor.judging import the
+from tests.tools.doctor.judging import the_finding
 from tests.tools.doctor.pyroscope_server import serving
 
 COMMAND = Path(sys.executable).with_name("pyroscope-otel")
@@ -46,7 +46,7 @@ def documented(pytestconfig):
     return (pytestconfig.rootpath / "docs" / "doctor.md").read_text()
 
 
-def test_a_set_up_with_nothing_wrong(local_server):
+def test_correct_set_up(local_server):
     done = doctor(
         "--json",
         "--server",
@@ -73,7 +73,7 @@ def test_a_set_up_with_nothing_wrong(local_server):
     assert report["versions"]["pyroscope-io"]
 
 
-def test_an_application_with_settings_of_its_own(local_server, tmp_path):
+def test_application_with_its_own_settings(local_server, tmp_path):
     (tmp_path / "shop.py").write_text(f"""
 from fastapi import FastAPI
 from pyroscope_otel.asgi import PyroscopeMiddleware
@@ -90,10 +90,10 @@ app.add_middleware(
     for code in ("app", "app-one-local-root", "server-accepts-push", "end-to-end"):
         assert f"[{code}]" in " ".join(done.stdout.split())
     assert done.stdout.endswith("\nNo problem found.\n")
-    assert done.stderr == ""  # No progress where there is no terminal.
+    assert done.stderr == ""  # Progress is for terminals only.
 
 
-def test_no_secret_comes_out_even_where_a_server_repeats_it(monkeypatch):
+def test_secrets_are_masked_even_if_a_server_repeats_them(monkeypatch):
     def echo(_method, path, headers, _body):
         return 401, f"{path}: what is {headers.get('Authorization')}?"
 
@@ -103,7 +103,7 @@ def test_no_secret_comes_out_even_where_a_server_repeats_it(monkeypatch):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         found = examine(app=None, path="/", server=address, read_from=None, progress=len)
     for write in (as_text, as_json):
-        # Otherwise there would be nothing to mask.
+        # Without the mask the secrets are there.
         assert "of-mine" in write(found, lambda text: text)
         report = write(found, Mask(found.secrets))
         assert "traces-credentials-refused" in report
@@ -112,7 +112,7 @@ def test_no_secret_comes_out_even_where_a_server_repeats_it(monkeypatch):
 
 
 class Run(NamedTuple):
-    """A run of `doctor --json --server` on a terminal, with a server that is not there."""
+    """A run of `doctor --json --server` on a terminal, with an unreachable server."""
 
     server: str
     status: int
@@ -140,7 +140,7 @@ def without_server():
     return Run(server, status, out.getvalue(), err.getvalue(), *found)
 
 
-def test_problems_make_the_exit_status_1(without_server):
+def test_exit_status_is_1_with_problems(without_server):
     assert without_server.status == 1
     report = as_text(without_server.found, Mask([]))
     assert "PROBLEM  The Pyroscope server at" in report
@@ -148,7 +148,7 @@ def test_problems_make_the_exit_status_1(without_server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_ends_the_command_ends_its_processes_too(tmp_path, number):
+def test_signals_also_end_the_processes_of_the_command(tmp_path, number):
     (tmp_path / "shop.py").write_text("""
 import os, pathlib, time
 pathlib.Path("new").write_text(str(os.getpid()))
@@ -158,33 +158,33 @@ time.sleep(60)
     with subprocess.Popen(
         [COMMAND, "doctor", "shop:app"], cwd=tmp_path, stdout=subprocess.DEVNULL
     ) as command:
-        until((tmp_path / "pid").exists)
+        wait_until((tmp_path / "pid").exists)
         loading = int((tmp_path / "pid").read_text())
         command.send_signal(number)
-        assert command.wait(30) == 130  # as at Ctrl-C
+        assert command.wait(30) == 130  # as after Ctrl-C
     with pytest.raises(ProcessLookupError):
         os.kill(loading, 0)
 
 
-def until(condition):
+def wait_until(condition):
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_a_slip_in_the_environment_of_an_application_is_told(monkeypatch):
+def test_misspelt_variable_beside_an_application_is_reported(monkeypatch):
     arguments = {"enabled": False, "application_name": "shop"}
     application = ApplicationCheck([], arguments, dict.fromkeys(arguments, "argument"))
-    # What comes of loading one, has tests of its own.
+    # Loading an application has its own tests.
     monkeypatch.setattr(
         "pyroscope_otel.tools.doctor.examination.check_application", lambda *_: application
     )
     monkeypatch.setenv("PYROSCOPE_SAMPLE_RAET", "10")
-    # The application is configured as it says: what it did not take, is not in force.
+    # The application ignores this variable, so it is not in force.
     monkeypatch.setenv("PYROSCOPE_TENANT_ID", "team")
     found = examine(app="shop:app", path="/", server=None, read_from=None, progress=len)
-    assert "PYROSCOPE_SAMPLE_RAET" in the("settings-near-miss", found.findings).summary
+    assert "PYROSCOPE_SAMPLE_RAET" in the_finding("settings-near-miss", found.findings).summary
     assert found.settings["tenant_id"]["source"] == "default"
 
 
@@ -195,7 +195,7 @@ def test_a_slip_in_the_environment_of_an_application_is_told(monkeypatch):
         ({"PYROSCOPE_UPLOAD_INTERVAL": "0.5s"}, "settings-refused"),
     ],
 )
-def test_settings_that_make_all_else_pointless(monkeypatch, capsys, environment, code):
+def test_settings_that_end_the_examination(monkeypatch, capsys, environment, code):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(["doctor", "--json"]) == 1
@@ -203,7 +203,7 @@ def test_settings_that_make_all_else_pointless(monkeypatch, capsys, environment,
     assert [one["code"] for one in findings] == ["versions-work", code]
 
 
-def test_a_setting_without_which_no_span_has_a_profile(address, monkeypatch, capsys):
+def test_span_labels_without_span_id(address, monkeypatch, capsys):
     monkeypatch.setenv("PYROSCOPE_SPAN_LABELS", "span_name")
     assert main(["doctor", "--json", "--server", address]) == 1
     findings = json.loads(capsys.readouterr().out)["findings"]
@@ -215,7 +215,7 @@ def test_a_setting_without_which_no_span_has_a_profile(address, monkeypatch, cap
     ]
 
 
-def test_the_sdk_is_switched_off(address, monkeypatch, capsys):
+def test_sdk_is_switched_off(address, monkeypatch, capsys):
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     assert main(["doctor", "--json", "--server", address]) == 1
     findings = json.loads(capsys.readouterr().out)["findings"]
@@ -228,7 +228,7 @@ def test_the_sdk_is_switched_off(address, monkeypatch, capsys):
     ]
 
 
-def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
+def test_progress_goes_to_the_terminal_and_not_to_the_report(without_server):
     assert json.loads(without_server.out)["ok"] is False
     assert without_server.err.splitlines() == [
         "Checking the installed packages ...",
@@ -237,27 +237,27 @@ def test_progress_goes_to_the_terminal_and_not_into_the_report(without_server):
     ]
 
 
-def test_the_json_has_the_documented_form(documented, without_server):
+def test_json_has_the_documented_form(documented, without_server):
     (example,) = re.findall(r"```json\n(.*?)```", documented, re.DOTALL)
     assert_same_form(json.loads(example), json.loads(without_server.out))
 
 
 def assert_same_form(example, real):
-    """Compare names and types; where names are data, the form of what they lead to."""
+    """Compare names and types; if the names are data, compare only the values' form."""
     assert type(example) is type(real)
     if isinstance(example, list):
         for one in real:
             assert_same_form(example[0], one)
     elif isinstance(example, dict):
         if set(example) != set(real):
-            # Settings and versions: the example has some of them.
+            # The example has only some of the settings and versions.
             assert set(example) < set(real)
             assert {"application_name", "python"} & set(example)
         for name in example:
             assert_same_form(example[name], real[name])
 
 
-def test_the_documentation_has_every_finding(documented, pytestconfig):
+def test_documentation_has_every_finding(documented, pytestconfig):
     package = pytestconfig.rootpath / "pyroscope_otel"
     sources = [
         *(package / "tools" / "doctor").glob("*.py"),
@@ -270,7 +270,7 @@ def test_the_documentation_has_every_finding(documented, pytestconfig):
     assert {level.value for level in Level} <= set(re.findall(r"`(\w+)`", documented))
 
 
-def test_the_documentation_has_every_option(documented, capsys):
+def test_documentation_has_every_option(documented, capsys):
     with pytest.raises(SystemExit):
         main(["doctor", "--help"])
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}

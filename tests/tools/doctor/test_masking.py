@@ -1,4 +1,4 @@
-"""No secret is printed, in whatever form it comes back."""
+"""Secrets are masked in every form."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ USER_AND_PASSWORD = base64.b64encode(b"me:p/w-long").decode()
             f"p%2Fw-long p/w-long {USER_AND_PASSWORD} key=k3yk3y",
             "*** *** *** ***",
         ),
-        # What is refused is secret as well.
+        # Refused values are also secret.
         ({"auth_token": 12345, "http_headers": "X: abc"}, "12345", "***"),
-        # A short one is no reason to take letters out of words.
+        # A short secret is masked only as a whole word.
         ({"auth_token": "a"}, "a man, 'a'", "*** man, '***'"),
         ({"auth_token": "abcd-x", "tenant_id": "abcd"}, "abcd abcd-x", "abcd ***"),
-        # One that is part of another.
+        # A secret that is part of another.
         *[
             ({"auth_token": one, "basic_auth_password": other}, "long long-er", "*** ***")
             for one, other in [("long", "long-er"), ("long-er", "long")]
@@ -67,5 +67,5 @@ def test_settings(settings, text, expected):
         ({"PYROSCOPE_BASIC_AUTH_PASSWORD": "pw0rd"}, "pw0rd", "***"),
     ],
 )
-def test_the_environment_even_where_its_settings_are_refused(environ, text, expected):
+def test_environment_even_with_refused_settings(environ, text, expected):
     assert Mask(secrets_of_environment(environ))(text) == expected

@@ -1,4 +1,4 @@
-"""The push that is encoded by hand, read by the decoder that is not."""
+"""Decodes the doctor's hand-made push."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pyroscope_otel.pprof.pushes import decode_push
 from pyroscope_otel.tools.doctor.push import push_body
 
 
-def test_it_is_what_an_agent_would_send():
+def test_push_is_like_that_of_an_agent():
     labels = {"service_name": "doctor", "region": "é" * 200}
     before = time.time_ns()
     (profile,) = decode_push(

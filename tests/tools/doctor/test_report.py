@@ -1,4 +1,4 @@
-"""The report for people, where what it shows is hostile."""
+"""The report, with hostile content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINDINGS = [
 ]
 
 
-def test_problems_come_last_and_no_control_character_at_all():
+def test_problems_are_last_and_control_characters_are_replaced():
     text = as_text(Examination(findings=FINDINGS), str)
     assert text.splitlines()[1:] == [
         "",
@@ -34,7 +34,7 @@ def test_problems_come_last_and_no_control_character_at_all():
     ]
 
 
-def test_what_became_of_the_applications_pushes():
+def test_agent_of_the_application():
     examination = Examination(agent={"sampler": "pyspy", "last answer": "401 for s3cret"})
     text = as_text(examination, Mask(["s3cret"]))
     assert text.splitlines()[2:5] == [
@@ -46,14 +46,14 @@ def test_what_became_of_the_applications_pushes():
     assert report["agent"] == {"sampler": "pyspy", "last answer": "401 for ***"}
 
 
-def test_a_secret_with_spaces_is_masked_before_the_lines_are_broken():
+def test_secret_with_spaces_is_masked_before_lines_are_wrapped():
     said = problem("one", f"{'It says so at length. ' * 3}correct horse battery staple", "")
     text = as_text(Examination(findings=[said]), Mask(["correct horse battery staple"]))
     assert "horse" not in text
     assert "length. ***" in " ".join(text.split())
 
 
-def test_for_machines_a_code_stays_where_a_secret_is_a_part_of_it():
+def test_code_in_json_is_not_masked_if_it_contains_a_secret():
     settings = {"tenant_id": {"value": "server", "source": "argument tenant_id"}}
     said = problem("server-needs-tenant", "as server", "not server", "is server")
     examination = Examination(findings=[said], settings=settings)

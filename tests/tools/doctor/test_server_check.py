@@ -1,4 +1,4 @@
-"""The Pyroscope server: each way in which it can be no good, over real HTTP."""
+"""The check of the Pyroscope server: each fault, over real HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tools.doctor.pyroscope_server import PUSH, serving
 TOKEN = {"auth_token": "abc"}
 
 
-def test_a_server_that_takes_a_push_and_separates_trace_ids(address, pyroscope_server):
+def test_server_that_accepts_pushes_and_separates_trace_ids(address, pyroscope_server):
     check = check_server(target(address, tags={"region": "eu"}), uses_trace_id=True)
     assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
     assert check.findings[0].summary == f"{address} takes a push (Pyroscope 2.2.1)."
@@ -34,13 +34,13 @@ def test_a_server_that_takes_a_push_and_separates_trace_ids(address, pyroscope_s
     assert value == 10_000_000
 
 
-def test_the_local_server(local_server):
+def test_local_server(local_server):
     check = check_server(target(local_server.url), uses_trace_id=True)
     assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
     assert "pyroscope-otel serve" in check.findings[0].summary
 
 
-def test_a_server_that_makes_a_series_of_each_trace(address, pyroscope_server):
+def test_server_that_makes_a_series_for_each_trace(address, pyroscope_server):
     pyroscope_server.separates_trace_id = False
     used = check_server(target(address), uses_trace_id=True)
     assert codes(used.findings) == ["server-accepts-push", "trace-id-makes-series!"]
@@ -49,7 +49,7 @@ def test_a_server_that_makes_a_series_of_each_trace(address, pyroscope_server):
 
 
 @pytest.mark.parametrize("reason", ["may not read", "does not arrive"])
-def test_where_it_cannot_be_told_what_becomes_of_trace_ids(address, pyroscope_server, reason):
+def test_unknown_use_of_trace_ids(address, pyroscope_server, reason):
     pyroscope_server.may_read = reason != "may not read"
     pyroscope_server.keeps = lambda _: reason != "does not arrive"
     check = check_server(target(address), uses_trace_id=True)
@@ -64,7 +64,7 @@ def test_where_it_cannot_be_told_what_becomes_of_trace_ids(address, pyroscope_se
     )
 
 
-def test_a_new_server_that_shows_its_first_profile_late(address, pyroscope_server, monkeypatch):
+def test_new_server_that_shows_its_first_profile_late(address, pyroscope_server, monkeypatch):
     monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 0.3)
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
     queries = itertools.count()
@@ -73,10 +73,8 @@ def test_a_new_server_that_shows_its_first_profile_late(address, pyroscope_serve
     assert codes(check.findings) == ["server-accepts-push", "trace-id-separated"]
 
 
-def test_a_new_server_that_shows_nothing_without_more_pushes(
-    address, pyroscope_server, monkeypatch
-):
-    """Pyroscope looks at the age of what it has when another push comes."""
+def test_new_server_that_shows_nothing_without_more_pushes(address, pyroscope_server, monkeypatch):
+    """Pyroscope checks the age of its data when another push arrives."""
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
     monkeypatch.setattr(server_checks, "_PUSH_AGAIN_SECONDS", 0.1)
     pyroscope_server.shows = lambda: len(pyroscope_server.stored) > 2
@@ -85,7 +83,7 @@ def test_a_new_server_that_shows_nothing_without_more_pushes(
     assert {span_id for _, span_id, _ in pyroscope_server.stored} == {pyroscope_server.stored[0][1]}
 
 
-def test_a_server_that_shows_other_profiles_is_not_new(address, pyroscope_server, monkeypatch):
+def test_server_that_shows_other_profiles_is_not_new(address, pyroscope_server, monkeypatch):
     check_server(target(address), uses_trace_id=True)
     pyroscope_server.keeps = lambda _: False
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", math.inf)
@@ -93,7 +91,7 @@ def test_a_server_that_shows_other_profiles_is_not_new(address, pyroscope_server
     assert codes(check.findings) == ["server-accepts-push", "trace-id-unknown"]
 
 
-def test_a_server_to_read_from_that_is_not_the_one_pushed_to(address, pyroscope_server):
+def test_separate_server_for_queries(address, pyroscope_server):
     def pass_on(method, path, headers, body):
         return pyroscope_server.answer(method, path, headers, body) if path == PUSH else (404, "")
 
@@ -104,7 +102,7 @@ def test_a_server_to_read_from_that_is_not_the_one_pushed_to(address, pyroscope_
     assert codes(both.findings) == ["server-accepts-push", "trace-id-separated"]
 
 
-def test_a_server_to_read_from_with_credentials_of_its_own(pyroscope_server):
+def test_separate_server_for_queries_with_its_own_credentials(pyroscope_server):
     def answer(method, path, headers, body):
         pyroscope_server.authorization = "Bearer abc" if path == PUSH else "Basic bWU6cHc="
         return pyroscope_server.answer(method, path, headers, body)
@@ -142,7 +140,7 @@ def test_credentials_in_the_address(address, pyroscope_server):
     assert with_login.shown == address
 
 
-def test_a_tenant(address, pyroscope_server):
+def test_tenant(address, pyroscope_server):
     pyroscope_server.tenant = "team"
     refused = check_server(target(address), uses_trace_id=False)
     assert codes(refused.findings) == ["server-needs-tenant!"]
@@ -160,7 +158,7 @@ def test_a_tenant(address, pyroscope_server):
     ],
 )
 @pytest.mark.parametrize("as_header", [False, True])
-def test_a_tenant_that_is_refused(tenant, status, words, as_header):
+def test_refused_tenant(tenant, status, words, as_header):
     given = {"http_headers": {"x-scope-orgid": tenant}} if as_header else {"tenant_id": tenant}
     with serving(lambda *_: (status, words)) as refusing:
         (finding,) = check_server(target(refusing, **given), uses_trace_id=False).findings
@@ -169,7 +167,7 @@ def test_a_tenant_that_is_refused(tenant, status, words, as_header):
     assert "one tenant" in finding.remedy
 
 
-def test_labels_that_the_server_refuses(address):
+def test_refused_labels(address):
     check = check_server(target(address, tags={"not allowed": "x"}), uses_trace_id=False)
     assert codes(check.findings) == ["server-refuses-labels!"]
     assert "invalid label name" in check.findings[0].detail
@@ -187,7 +185,7 @@ def test_labels_that_the_server_refuses(address):
         ((403, "no"), "server-refuses-credentials!"),
     ],
 )
-def test_an_answer_that_is_no_acceptance(answer, expected):
+def test_refused_push(answer, expected):
     with serving(lambda *_: answer) as address:
         check = check_server(target(address), uses_trace_id=False)
     assert codes(check.findings) == [expected]
@@ -200,19 +198,19 @@ def test_an_answer_that_is_no_acceptance(answer, expected):
 @pytest.mark.parametrize(
     ("status", "content"),
     [
-        # What Pyroscope answers before its parts have found each other.
+        # From Pyroscope, before its components have found each other.
         (500, {"code": "unknown", "message": "rpc error: desc = service is unavailable"}),
         (503, "not ready"),
     ],
 )
-def test_a_server_that_is_still_starting(status, content):
+def test_server_that_is_still_starting(status, content):
     with serving(lambda *_: (status, content)) as address:
         (finding,) = check_server(target(address), uses_trace_id=False).findings
     assert codes([finding]) == ["server-refuses-push!"]
     assert f"wait until {address}/ready says ready" in finding.remedy
 
 
-def test_a_limit_does_not_end_by_waiting():
+def test_remedy_for_a_rate_limit_is_not_to_wait():
     with serving(lambda *_: (429, "rate limit")) as address:
         (finding,) = check_server(target(address), uses_trace_id=False).findings
     assert "ready" not in finding.remedy
@@ -225,21 +223,20 @@ def test_nothing_listens(closed_port):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "127.0.0.2"])
-def test_nothing_listens_on_this_machine(closed_port, host):
-    """In a container that is another one than most mean."""
+def test_remedy_for_localhost_mentions_containers(closed_port, host):
     check = check_server(target(f"http://{host}:{closed_port}"), uses_trace_id=False)
     (finding,) = check.findings
     assert "In a container, localhost is the container itself." in finding.remedy
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "localhost.nowhere.invalid"])
-def test_a_name_that_nobody_has(host):
+def test_unknown_host(host):
     check = check_server(target(f"http://{host}:4040"), uses_trace_id=False)
     assert codes(check.findings) == ["server-unreachable!"]
     assert "container" not in check.findings[0].remedy
 
 
-def test_a_server_that_never_answers(monkeypatch):
+def test_server_that_never_answers(monkeypatch):
     monkeypatch.setattr("pyroscope_otel.tools.doctor.bounded_http._SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -248,7 +245,7 @@ def test_a_server_that_never_answers(monkeypatch):
     assert "answer" in check.findings[0].detail
 
 
-def test_a_server_that_never_comes_to_the_end_of_its_answer(monkeypatch):
+def test_server_whose_answer_never_ends(monkeypatch):
     monkeypatch.setattr("pyroscope_otel.tools.doctor.bounded_http._SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -271,13 +268,13 @@ def test_a_server_that_never_comes_to_the_end_of_its_answer(monkeypatch):
     assert was_dripping
 
 
-def test_plain_http_where_tls_is_asked_for(address):
+def test_https_address_of_an_http_server(address):
     check = check_server(target(address.replace("http:", "https:")), uses_trace_id=False)
     assert codes(check.findings) == ["server-unreachable!"]
     assert "it does not speak TLS" in check.findings[0].detail
 
 
-def test_what_is_no_http_at_all():
+def test_server_that_does_not_speak_http():
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def greet():
@@ -294,7 +291,7 @@ def test_what_is_no_http_at_all():
     assert codes(check.findings) == ["server-unreachable!"]
 
 
-def test_a_query_api_that_answers_nonsense(pyroscope_server):
+def test_query_api_with_a_malformed_answer(pyroscope_server):
     def answer(method, path, headers, body):
         if path == PUSH:
             return pyroscope_server.answer(method, path, headers, body)

@@ -1,4 +1,4 @@
-"""What is watched in the process with the application, and what is none of its business."""
+"""What is observed in the application's process, and what is ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyroscope_otel.tools.doctor.child.exporters import ExporterWatch
 from pyroscope_otel.tools.doctor.child.watching import _Observer
 
 
-def test_a_request_with_many_spans_leaves_room_for_the_root_of_the_next():
+def test_request_with_many_spans_leaves_room_for_the_next_root():
     spans = []
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(_Observer(spans, 0))
@@ -24,7 +24,7 @@ def test_a_request_with_many_spans_leaves_room_for_the_root_of_the_next():
     assert [span.name for _, span in spans] == ["first", "second"]
 
 
-def test_only_what_is_said_of_exporters_is_a_complaint(monkeypatch):
+def test_only_log_lines_of_exporters_are_complaints(monkeypatch):
     said = {
         "opentelemetry.exporter.otlp": "no such host",
         "opentelemetry.attributes": "Invalid type dict for attribute",

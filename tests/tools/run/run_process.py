@@ -1,4 +1,4 @@
-"""`pyroscope-otel run` as a process of its own, as a person starts it."""
+"""Runs `pyroscope-otel run` in a process, as a user starts it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-PATIENCE_SECONDS = 100.0  # on a busy machine it is ten times as slow
+PATIENCE_SECONDS = 100.0  # a busy machine is ten times as slow
 BIN = Path(sys.executable).parent
 
-# What the applications spend their time with: half a second of the thread's own.
+# The work of the applications: half a second of the thread's CPU time.
 WORK = """
 import time
 
@@ -30,7 +30,7 @@ def price_lines():
 
 
 def environment(**more):
-    """Return an environment with nothing of ours in it, and this Python's commands."""
+    """Return an environment without settings, and with the commands of this Python."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -45,7 +45,7 @@ def command(*words, options=("--port", "0")):
 
 
 def finished(folder, *words, options=("--port", "0"), check=None, **more):
-    """Run a command to its end; return what it printed, and the exit status."""
+    """Run a command to its end; return its output and exit status."""
     done = subprocess.run(
         command(*words, options=options),
         cwd=folder,
@@ -62,7 +62,7 @@ def finished(folder, *words, options=("--port", "0"), check=None, **more):
 
 
 class Running:
-    """A command that runs, and what was printed so far."""
+    """A running command, and its output so far."""
 
     def __init__(self, process, log):
         self.process = process
@@ -70,7 +70,7 @@ class Running:
 
     @property
     def printed(self):
-        # Not read(): the command writes where this file's position is.
+        # Not read(): it would move the position at which the command writes.
         return os.pread(self._log.fileno(), 1_000_000, 0).decode()
 
     @property
@@ -78,7 +78,7 @@ class Running:
         return self.wait_for(r"The requests of .* are at (http://\S+)/\n")
 
     def wait_for(self, pattern):
-        """Wait until what matches was printed, and return the first group."""
+        """Wait for output that matches; return its first group, or all of it without groups."""
         found = wait_until(lambda: self._find(pattern), lambda: f"{pattern} in:\n{self.printed}")
         return found[1] if found.groups() else found[0]
 
@@ -89,7 +89,7 @@ class Running:
         return found
 
     def answer(self, port, path):
-        """Return what the application answers, once it does."""
+        """Wait until the application answers, and return the response body."""
 
         def asked():
             assert self.process.poll() is None, self.printed
@@ -100,7 +100,7 @@ class Running:
         return wait_until(asked, lambda: f"an answer; printed:\n{self.printed}")
 
     def profiled(self, route, function="price_lines"):
-        """Wait for a request of a route whose flame graph has a function; return it."""
+        """Wait for a request of a route with a function in its flame graph; return it."""
 
         def found():
             for one in ask(self.url, f"requests?route={quote(route)}")["requests"]:
@@ -118,14 +118,14 @@ class Running:
         return wait_until(found, what)
 
     def end(self, number=signal.SIGTERM):
-        """Send a signal to `run` alone, and return the exit status."""
+        """Send a signal to `run` alone; return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextlib.contextmanager
 def running(folder, *words, options=("--port", "0"), **more):
-    """Run a command while the `with` block does."""
+    """Run a command inside the `with` block."""
     with (folder / "printed").open("w+b") as log:
         process = subprocess.Popen(
             command(*words, options=options),
@@ -148,7 +148,7 @@ def running(folder, *words, options=("--port", "0"), **more):
 
 
 def wait_until(condition, what):
-    """Wait until a condition holds, and return what it returned."""
+    """Wait until a condition holds, and return its value."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert time.monotonic() < give_up_at, f"waited in vain for {what()}"
@@ -162,7 +162,7 @@ def free_port():
 
 
 def get(url):
-    """Return what an address answers, without a proxy."""
+    """Return the response body of an address, without a proxy."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
     try:
@@ -176,12 +176,12 @@ def get(url):
 
 
 def ask(url, what):
-    """Return what the local server's API answers."""
+    """Return the answer of the local server's API."""
     return json.loads(get(f"{url}/api/{what}"))
 
 
 def functions(node):
-    """Return the names of all functions of a flame graph."""
+    """Return the names of all functions in a flame graph."""
     waiting, names = [node], set()
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""The command: its terminal, its signals, its exit status."""
+"""The command's terminal, signals and exit status."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from tests.tools.run.run_process import (
 pytestmark = pytest.mark.timeout(200)
 
 
-def test_the_exit_status_is_the_commands(tmp_path):
+def test_exit_status_is_that_of_the_command(tmp_path):
     finished(tmp_path, "sh", "-c", "exit 7", check=7)
 
 
-def test_that_of_a_signal_is_a_shells(tmp_path):
+def test_exit_status_after_a_signal_is_as_in_a_shell(tmp_path):
     finished(tmp_path, "sh", "-c", "kill -KILL $$", check=128 + signal.SIGKILL)
 
 
-def test_there_is_no_such_command(tmp_path):
+def test_unknown_command(tmp_path):
     done = finished(tmp_path, "no-such-command", check=127)
     assert done.stderr.endswith("pyroscope-otel: there is no command no-such-command\n")
 
 
-def test_a_file_that_is_no_program(tmp_path):
+def test_file_that_is_not_executable(tmp_path):
     (tmp_path / "file").write_text("")
     done = finished(tmp_path, "./file", check=1)
     assert done.stderr.endswith("pyroscope-otel: ./file cannot be run: Permission denied\n")
@@ -48,16 +48,16 @@ def test_without_a_command(tmp_path):
     assert "COMMAND is missing, such as uvicorn shop:app\n" in done.stderr
 
 
-def test_options_behind_the_command_are_the_commands(tmp_path):
+def test_options_after_the_command_are_passed_to_it(tmp_path):
     done = finished(tmp_path, "echo", "--port", "1", "--memory", check=0)
     assert done.stdout == "--port 1 --memory\n"
 
 
-def test_two_dashes_may_stand_before_the_command(tmp_path):
+def test_two_dashes_before_the_command_are_accepted(tmp_path):
     assert finished(tmp_path, "--", "echo", "--open", check=0).stdout == "--open\n"
 
 
-def test_the_options(tmp_path):
+def test_options(tmp_path):
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\necho "$1" > opened\n')
     browser.chmod(0o755)
@@ -68,12 +68,12 @@ def test_the_options(tmp_path):
     assert f"are at {(tmp_path / 'opened').read_text().strip()}/\n" in done.stderr
 
 
-def test_a_sampler_that_there_is_not(tmp_path):
+def test_unknown_sampler(tmp_path):
     done = finished(tmp_path, "true", options=("--sampler", "dtrace"), check=2)
     assert "--sampler: invalid choice: 'dtrace'" in done.stderr
 
 
-def test_standard_input_and_output_are_the_commands(tmp_path):
+def test_command_has_standard_input_and_output(tmp_path):
     done = subprocess.run(
         command("tr", "a-z", "A-Z"),
         cwd=tmp_path,
@@ -87,14 +87,14 @@ def test_standard_input_and_output_are_the_commands(tmp_path):
     assert done.stdout == "SHOP"
 
 
-def test_a_wrong_setting_stops_the_start(tmp_path):
+def test_wrong_setting_stops_start_up(tmp_path):
     done = finished(tmp_path, "touch", "started", check=1, PYROSCOPE_UPLOAD_INTERVAL="soon")
     assert "upload_interval must be" in done.stderr
     assert "PYROSCOPE_UPLOAD_INTERVAL is 'soon'" in done.stderr
     assert not (tmp_path / "started").exists()
 
 
-# It says which signals it gets, and ends after the last of them.
+# Prints each signal that it gets, and ends after the last.
 SIGNALLED = """
 import os, signal, sys
 def say(number, frame):
@@ -112,7 +112,7 @@ while True:
 """
 
 
-def test_signals_are_handed_on(tmp_path):
+def test_signals_are_passed_to_the_command(tmp_path):
     (tmp_path / "signalled.py").write_text(SIGNALLED)
     with running(tmp_path, "python", "signalled.py") as run:
         run.wait_for("ready")
@@ -123,7 +123,7 @@ def test_signals_are_handed_on(tmp_path):
         assert run.printed.count("got SIG") == 5
 
 
-def test_sigusr1_lists_the_slowest(tmp_path):
+def test_sigusr1_lists_the_slowest_requests(tmp_path):
     code = f"""
 {WORK}
 from opentelemetry import trace
@@ -133,14 +133,14 @@ print("done", flush=True)
 input()
 """
     (tmp_path / "job.py").write_text(code)
-    # `tail` never ends its output.
+    # `tail` keeps the standard input of the job open.
     with running(tmp_path, "sh", "-c", "tail -f /dev/null | python job.py") as run:
         run.profiled("order")
         run.process.send_signal(signal.SIGUSR1)
         run.wait_for(r"1 request\. The slowest:\n.* order\n.*price_lines")
 
 
-# Not `pty.fork`: the tests may have threads.
+# Not `pty.fork`: the test process may have threads.
 TAKE_THE_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -149,7 +149,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """A terminal with `run` in the foreground of it."""
+    """A terminal with `run` in the foreground."""
 
     def __init__(self, folder, *words):
         self._descriptor, other = pty.openpty()
@@ -183,7 +183,7 @@ class Terminal:
         wait_until(read, lambda: self.printed)
 
     def end(self):
-        """Return the exit status."""
+        """Read the rest of the output and return the exit status."""
         try:
             while True:
                 self.printed += os.read(self._descriptor, 10_000).decode()
@@ -207,11 +207,11 @@ def test_ctrl_c_reaches_the_command_once(tmp_path):
     terminal.send_signal(signal.SIGUSR2)
     assert terminal.end() == 5
     assert terminal.printed.count("got SIGINT") == 1
-    # It was asked to end: nobody waits for the page.
+    # Ctrl-C came before the end, so `run` does not wait.
     assert "The page stays" not in terminal.printed
 
 
-def test_what_looks_like_ctrl_c_is_the_terminals_to_send(tmp_path):
+def test_sigint_to_run_alone_is_not_passed_on_from_a_terminal(tmp_path):
     (tmp_path / "signalled.py").write_text(SIGNALLED)
     terminal = Terminal(tmp_path, "python", "signalled.py")
     terminal.wait_for("ready")
@@ -221,7 +221,7 @@ def test_what_looks_like_ctrl_c_is_the_terminals_to_send(tmp_path):
     assert "got SIGINT" not in terminal.printed
 
 
-def test_the_page_stays_after_a_script_on_a_terminal(tmp_path):
+def test_page_stays_after_a_script_on_a_terminal(tmp_path):
     (tmp_path / "job.py").write_text("raise SystemExit(3)\n")
     terminal = Terminal(tmp_path, "python", "job.py")
     terminal.wait_for("The page stays until Ctrl-C")

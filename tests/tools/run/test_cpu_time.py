@@ -1,4 +1,4 @@
-"""What the CPU time of a request is, in words."""
+"""How the CPU time of a request is described."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLES = (
         (None, None, "on CPU 0 ms"),
     ],
 )
-def test_cpu_time_is_called_what_it_is(cpu_ns, cpu_from, text):
+def test_clock_time_and_sampled_time_have_different_words(cpu_ns, cpu_from, text):
     assert shown({"cpu_ns": cpu_ns, "cpu_from": cpu_from}) == text
 
 
@@ -35,5 +35,5 @@ def test_cpu_time_is_called_what_it_is(cpu_ns, cpu_from, text):
         ([], []),
     ],
 )
-def test_each_sampler_in_use_is_named_once(cpu_from, sentences):
+def test_each_sampler_is_explained_once(cpu_from, sentences):
     assert methods(cpu_from) == sentences

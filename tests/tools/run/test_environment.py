@@ -1,4 +1,4 @@
-"""What the command's environment is: ours, unless the user has set it."""
+"""The command's environment: our variables, unless the user has set them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def made(users, **options):
     return environment(users, url=ADDRESS, name="shop", notes="/notes", **options)
 
 
-def test_it_sends_everything_to_the_local_server():
+def test_everything_is_sent_to_the_local_server():
     assert OURS.items() <= made({}).items()
     assert made({"HOME": "/home"})["HOME"] == "/home"
 
@@ -36,18 +36,18 @@ def test_it_sends_everything_to_the_local_server():
         *("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_METRICS_EXPORTER"),
     ],
 )
-def test_what_the_user_has_set_stays(variable):
+def test_variables_of_the_user_are_kept(variable):
     assert made({variable: "theirs"})[variable] == "theirs"
-    # An empty one counts as not set.
+    # An empty variable counts as unset.
     assert made({variable: ""})[variable] == made({})[variable]
 
 
-def test_an_endpoint_of_the_users_keeps_its_protocol():
+def test_endpoint_of_the_user_keeps_its_protocol():
     users = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs:4317"}
     assert not {name for name in made(users) if name.startswith("OTEL_EXPORTER_OTLP_TRACES")}
 
 
-def test_a_protocol_of_the_users_is_not_that_of_our_endpoint():
+def test_protocol_of_the_user_does_not_apply_to_our_endpoint():
     users = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     assert made(users)["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
 
@@ -60,22 +60,22 @@ def test_a_protocol_of_the_users_is_not_that_of_our_endpoint():
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=b%6Foks,region=eu"),
     ],
 )
-def test_a_name_of_the_users_is_that_of_traces_and_profiles(variable, value):
+def test_service_name_of_the_user_applies_to_traces_and_profiles(variable, value):
     assert made({variable: value})["OTEL_SERVICE_NAME"] == "books"
 
 
-def test_another_services_name_among_the_attributes_is_not_the_services():
+def test_name_of_a_peer_service_is_ignored():
     users = {"OTEL_RESOURCE_ATTRIBUTES": "peer.service.name=books"}
     assert made(users)["OTEL_SERVICE_NAME"] == "shop"
 
 
-def test_pythonpath_begins_with_ours_and_goes_on_with_the_users():
+def test_pythonpath_of_the_user_follows_ours():
     assert made({"PYTHONPATH": "/a:/b"})["PYTHONPATH"] == f"{STARTUP}:/a:/b"
     # An empty entry would be the working directory.
     assert made({"PYTHONPATH": ""})["PYTHONPATH"] == STARTUP
 
 
-def test_what_the_command_line_says_comes_first():
+def test_options_override_variables_of_the_user():
     users = {"PYROSCOPE_MEM_ENABLED": "false", "PYROSCOPE_CPU_IMPLEMENTATION": "pyspy"}
     asked = made(users, sampler="stack", memory=True)
     assert asked["PYROSCOPE_MEM_ENABLED"] == "true"
@@ -83,7 +83,7 @@ def test_what_the_command_line_says_comes_first():
     assert made(users).items() >= users.items()
 
 
-def test_a_proxy_is_gone_around():
+def test_local_server_is_excluded_from_proxies():
     assert (
         made({"http_proxy": "http://proxy", "NO_PROXY": "intranet"}).items()
         >= {
@@ -94,6 +94,6 @@ def test_a_proxy_is_gone_around():
     assert "no_proxy" not in made({})
 
 
-def test_what_may_keep_requests_from_the_page_is_named():
+def test_variables_that_may_hide_requests_are_listed():
     users = {"OTEL_SDK_DISABLED": "true", "PYROSCOPE_ENABLED": "", "PYROSCOPE_LABELS": "a=b"}
     assert users_own(users) == ["OTEL_SDK_DISABLED"]

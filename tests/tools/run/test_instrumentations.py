@@ -1,4 +1,4 @@
-"""Which instrumentations are applied, and when; what is missing is said."""
+"""Which instrumentations are applied, and when; which missing ones are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(100)
 
 
 def distribution(folder, name, requires=""):
-    """Install an instrumentation in a folder: a real one's metadata, and a module that says it."""
+    """Install an instrumentation in a folder: metadata, and a module that prints its use."""
     module = f"fake_{name.replace('-', '_')}"
     info = folder / f"opentelemetry_instrumentation_{module}-1.0.dist-info"
     info.mkdir(parents=True)
@@ -47,26 +47,26 @@ def run_here(folder, code, **more):
 APPLIED = "{'skip_dep_check': True}\n"
 
 
-def test_one_is_applied_when_its_library_is_imported(tmp_path):
+def test_instrumentation_is_applied_when_its_library_is_imported(tmp_path):
     distribution(tmp_path, "redis")
     library(tmp_path, "redis")
     done = run_here(tmp_path, "print('begins'); import redis; print('goes on'); import redis")
     assert done.stdout == f"begins\nimports redis\napplied redis {APPLIED}goes on\n"
 
 
-def test_one_that_we_do_not_know_is_applied_at_once(tmp_path):
+def test_unknown_instrumentation_is_applied_at_once(tmp_path):
     distribution(tmp_path, "homemade")
     assert run_here(tmp_path, "print('begins')").stdout == f"applied homemade {APPLIED}begins\n"
 
 
-def test_one_for_another_release_is_left_out_and_named(tmp_path):
+def test_instrumentation_for_another_release_is_reported_and_not_applied(tmp_path):
     distribution(tmp_path, "homemade", requires="pytest<1")
     done = run_here(tmp_path, "print('begins')")
     assert done.stdout == "begins\n"
     assert 'only instruments "pytest<1' in done.stderr
 
 
-def test_one_without_its_library_is_left_out_silently(tmp_path):
+def test_instrumentation_without_its_library_is_not_applied_or_reported(tmp_path):
     distribution(tmp_path, "homemade", requires="no-such-library>1")
     done = run_here(tmp_path, "print('begins')")
     assert done.stdout == "begins\n"
@@ -74,13 +74,13 @@ def test_one_without_its_library_is_left_out_silently(tmp_path):
 
 
 @pytest.mark.parametrize("disabled", ["flask, homemade", "*"])
-def test_those_that_are_disabled(tmp_path, disabled):
+def test_disabled_instrumentation_is_not_applied(tmp_path, disabled):
     distribution(tmp_path, "homemade")
     done = run_here(tmp_path, "1", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled)
     assert done.stdout == ""
 
 
-def test_one_that_fails_stops_neither_the_others_nor_the_program(tmp_path):
+def test_failing_instrumentation_stops_no_other_and_not_the_program(tmp_path):
     distribution(tmp_path, "failing")
     (tmp_path / "fake_failing.py").write_text("raise RuntimeError('broken')\n")
     distribution(tmp_path, "homemade")
@@ -89,7 +89,7 @@ def test_one_that_fails_stops_neither_the_others_nor_the_program(tmp_path):
     assert "apply OpenTelemetry's instrumentation failing" in done.stderr
 
 
-def test_a_library_without_its_instrumentation_is_named_in_one_line_at_the_end(tmp_path):
+def test_missing_instrumentations_of_libraries_are_reported_in_one_line_at_the_end(tmp_path):
     for name in ("redis", "asyncpg"):
         library(tmp_path, name)
     done = run_here(tmp_path, "import redis, asyncpg")
@@ -99,7 +99,7 @@ def test_a_library_without_its_instrumentation_is_named_in_one_line_at_the_end(t
     )
 
 
-def test_a_framework_without_its_instrumentation_is_named_at_once(tmp_path):
+def test_missing_instrumentation_of_a_framework_is_reported_at_once(tmp_path):
     library(tmp_path, "falcon")
     done = run_here(tmp_path, "import falcon; import sys; sys.stderr.write('goes on\\n')")
     before = done.stderr.partition("goes on\n")[0]
@@ -107,19 +107,19 @@ def test_a_framework_without_its_instrumentation_is_named_at_once(tmp_path):
     assert "falcon is in use, but its requests get no root spans" in before
 
 
-def test_what_is_installed_and_not_used_is_not_named(tmp_path):
+def test_missing_instrumentation_of_an_unused_library_is_not_reported(tmp_path):
     assert importlib.util.find_spec("requests") is not None  # the exporter needs it
     done = run_here(tmp_path, "from opentelemetry import trace")
     assert "pip install" not in done.stderr
 
 
-def test_starlette_where_fastapi_cannot_be_imported(tmp_path):
+def test_starlette_if_fastapi_cannot_be_imported(tmp_path):
     (tmp_path / "fastapi.py").write_text("raise ImportError('broken')\n")
     code = "from starlette.applications import Starlette; print(Starlette.__module__)"
     assert run_here(tmp_path, code).stdout == "opentelemetry.instrumentation.starlette\n"
 
 
-def test_fastapi_where_starlette_is_imported_first(tmp_path):
+def test_fastapi_if_starlette_is_imported_first(tmp_path):
     code = (
         "from starlette.applications import Starlette\n"
         "from fastapi import FastAPI\n"
@@ -133,7 +133,7 @@ def test_fastapi_where_starlette_is_imported_first(tmp_path):
     ]
 
 
-def test_a_library_that_looks_at_its_own_loader_finds_it(tmp_path):
+def test_library_sees_its_real_loader(tmp_path):
     distribution(tmp_path, "redis")
     (tmp_path / "redis.py").write_text("loader = __loader__\n")
     code = "import redis; print(type(redis.loader).__name__, 'exec_module' in vars(redis.loader))"
@@ -141,7 +141,7 @@ def test_a_library_that_looks_at_its_own_loader_finds_it(tmp_path):
     assert done.stdout.endswith("SourceFileLoader False\n")
 
 
-def test_a_module_that_is_not_there_is_as_ever(tmp_path):
+def test_error_for_a_missing_module_is_unchanged(tmp_path):
     assert "pika" not in sys.modules
     code = "try: import pika\nexcept ModuleNotFoundError as error: print(error)"
     assert run_here(tmp_path, code).stdout == "No module named 'pika'\n"

@@ -1,4 +1,4 @@
-"""Which local server a run uses."""
+"""Which local server `run` uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(100)
 
 @pytest.fixture
 def foreign():
-    """Something else that listens, and speaks HTTP."""
+    """An HTTP server of another kind."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -48,13 +48,13 @@ def port_of(one):
     return int(one.url.rpartition(":")[2])
 
 
-def test_the_one_that_runs_is_used(tmp_path, running):
+def test_running_local_server_is_used(tmp_path, running):
     done = finished(tmp_path, "python", "-c", "1", options=("--port", port_of(running)), check=0)
     assert running.url in done.stderr
     assert [one["route"] for one in ask(running.url, "requests")["requests"]] == ["-c"]
 
 
-def test_requests_from_before_are_not_the_runs(tmp_path, running):
+def test_earlier_requests_are_not_listed(tmp_path, running):
     options = ("--port", port_of(running))
     finished(tmp_path, "python", "-c", "1", options=options, check=0)
     done = finished(tmp_path, "python", "-c", "1", options=options, check=0)
@@ -62,12 +62,12 @@ def test_requests_from_before_are_not_the_runs(tmp_path, running):
     assert "1 request. The slowest:" in done.stderr
 
 
-def test_with_data_to_keep_it_has_its_own(tmp_path, running):
+def test_with_data_a_running_local_server_is_not_used(tmp_path, running):
     with pytest.raises(RunFailed, match="is taken by something else"):
         ExitStack().enter_context(server(port_of(running), str(tmp_path / "kept")))
 
 
-def test_a_port_that_something_else_has(foreign):
+def test_requested_port_is_taken(foreign):
     expected = (
         f"port {foreign} is taken by something else. Choose another with --port; "
         "0 means any free port"
@@ -77,7 +77,7 @@ def test_a_port_that_something_else_has(foreign):
     assert str(raised.value) == expected
 
 
-def test_pyroscopes_port_that_something_else_has(monkeypatch, foreign):
+def test_default_port_is_taken(monkeypatch, foreign):
     monkeypatch.setattr("pyroscope_otel.tools.run.local_server._PORT", foreign)
     with server(None, None) as one:
         assert one.is_ours
@@ -85,7 +85,7 @@ def test_pyroscopes_port_that_something_else_has(monkeypatch, foreign):
         assert ask(one.url, "status")["requests"] == 0
 
 
-def test_pyroscopes_port_that_is_free(monkeypatch):
+def test_default_port_is_free(monkeypatch):
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     monkeypatch.setattr("pyroscope_otel.tools.run.local_server._PORT", port)
@@ -93,7 +93,7 @@ def test_pyroscopes_port_that_is_free(monkeypatch):
         assert one == (f"http://127.0.0.1:{port}", True)
 
 
-def test_data_that_is_no_data(tmp_path):
+def test_data_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"\xff\xd8" * 100)
     options = ("--port", "0", "--data", "holiday.jpg")
     done = finished(tmp_path, "touch", "started", options=options, check=1)

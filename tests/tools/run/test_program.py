@@ -20,7 +20,7 @@ from pyroscope_otel.tools.run.inside.program import program_of
         ("python manage.py import_orders", "manage.py"),
     ],
 )
-def test_a_script(command, name):
+def test_script(command, name):
     program = program_of(command.split())
     assert program.name == name
     assert program.is_script
@@ -43,7 +43,7 @@ def test_a_script(command, name):
         "python -m pytest",
     ],
 )
-def test_no_script(command):
+def test_not_a_script(command):
     assert not program_of(command.split()).is_script
 
 
@@ -55,11 +55,11 @@ def test_pytest(command):
 @pytest.mark.parametrize(
     "command", ["python -m celery -A shop worker", "python /venv/bin/rq worker"]
 )
-def test_a_worker(command):
+def test_worker(command):
     program = program_of(command.split())
     assert program.is_worker
     assert not program.is_script
 
 
-def test_a_server_is_no_worker():
+def test_server_is_not_a_worker():
     assert not program_of(["python", "-m", "uvicorn", "shop:app"]).is_worker

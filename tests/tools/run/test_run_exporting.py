@@ -1,4 +1,4 @@
-"""When the exporter is made, and what it gets."""
+"""When the exporter is made, and which spans it gets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import child
 
 @pytest.fixture
 def exported(monkeypatch):
-    """What is exported. The exporter is made by what the environment would name."""
+    """The exporter, in place of the one that the environment names."""
     exporter = InMemorySpanExporter()
     monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: lambda: exporter)
     return exporter
@@ -37,20 +37,20 @@ def tracer(exporting):
     provider.shutdown()
 
 
-def test_spans_that_end_before_the_exporter_is_made_are_kept(exported, exporting, tracer):
+def test_spans_that_end_before_the_exporter_is_made_are_exported(exported, exporting, tracer):
     for number in range(3):
         tracer.start_span(str(number)).end()
     assert exporting.force_flush()
     assert names(exported) == ["0", "1", "2"]
 
 
-def test_without_a_span_there_is_none(monkeypatch, exporting):
+def test_no_exporter_is_made_without_a_span(monkeypatch, exporting):
     monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: pytest.fail("made"))
     assert exporting.force_flush()
     exporting.shutdown()
 
 
-def test_one_that_is_dropped(exported, exporting, tracer):
+def test_dropped_span(exported, exporting, tracer):
     dropped = tracer.start_span("dropped")
     exporting.drop(dropped.get_span_context().span_id)
     dropped.end()
@@ -59,20 +59,20 @@ def test_one_that_is_dropped(exported, exporting, tracer):
     assert names(exported) == ["kept"]
 
 
-def test_it_is_made_at_once_where_it_is_asked_to(exported, exporting, tracer):
+def test_exporter_can_be_made_at_once(exported, exporting, tracer):
     exporting.make()
     tracer.start_span("kept").end()
     exporting.force_flush()
     assert names(exported) == ["kept"]
 
 
-def test_without_an_exporter_spans_go_nowhere(monkeypatch, exporting, tracer):
+def test_spans_without_an_exporter_are_discarded(monkeypatch, exporting, tracer):
     monkeypatch.setattr(exporting_module, "exporter_asked_for", lambda: None)
     tracer.start_span("lost").end()
     assert exporting.force_flush()
 
 
-def test_an_unsampled_span_is_not_exported(exported, exporting):
+def test_unsampled_span_is_not_exported(exported, exporting):
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     provider.add_span_processor(exporting)
     provider.get_tracer("tests").start_span("unsampled").end()
@@ -80,8 +80,8 @@ def test_an_unsampled_span_is_not_exported(exported, exporting):
     assert names(exported) == []
 
 
-def test_a_forked_child_makes_its_own():
-    # As if the thread that makes it had not come to its end: the child has no such thread.
+def test_forked_child_makes_its_own_exporter():
+    # The fork happens while a thread makes the exporter. The child lacks that thread.
     lines = child.run(
         """
 from opentelemetry.sdk.trace import TracerProvider

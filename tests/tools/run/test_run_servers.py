@@ -1,4 +1,4 @@
-"""Servers as a person starts them, none of them prepared: the flame graph of a request."""
+"""Applications without tracing, under common servers: each request has a flame graph."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_uvicorn(tmp_path, port, options):
         assert request["kind"] == "server"
 
 
-def test_a_plain_starlette_application(tmp_path, port):
+def test_starlette(tmp_path, port):
     (tmp_path / "shop.py").write_text(STARLETTE)
     with running(tmp_path, "uvicorn", "--port", port, "shop:app") as run:
         run.answer(port, "/invoice/7")
@@ -86,11 +86,11 @@ def test_fastapi_is_traced_once(tmp_path, port):
         request = run.profiled(FASTAPI_ROUTE)
         spans = ask(run.url, f"requests/{request['profile_id']}")["spans"]
         assert [one["name"] for one in spans].count(FASTAPI_ROUTE) == 1
-        assert run.end() == 143  # uvicorn ends by the signal that it got
+        assert run.end() == 143  # uvicorn raises the signal again
         assert "1 request. The slowest:" in run.printed
 
 
-def test_the_sampler_of_requests_is_named(tmp_path, port):
+def test_output_names_the_sampler(tmp_path, port):
     (tmp_path / "shop.py").write_text(FASTAPI)
     with running(tmp_path, "uvicorn", "--port", port, "shop:app") as run:
         run.answer(port, "/invoice/7")
@@ -107,16 +107,16 @@ def test_gunicorn_with_two_workers(tmp_path, port, options):
     words = ("gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", *options, "shop:app")
     with running(tmp_path, *words) as run:
         run.answer(port, "/process")
-        before = asked_until_both_have_served(run, port)
+        before = requests_until_both_workers_served(run, port)
         assert run.answer(port, "/invoice/7") == b"paid"
         run.profiled(FLASK_ROUTE)
         assert run.end() == 0
-        # What each had was exported at its end.
+        # Each worker exports its spans when it ends.
         assert f"{before + 2} requests. The slowest:" in run.printed
 
 
-def asked_until_both_have_served(run, port):
-    """Ask for the process until two have answered, and return how often."""
+def requests_until_both_workers_served(run, port):
+    """Make requests until two processes have answered, and return their number."""
     serving, times = set(), 0
     while len(serving) < 2:
         with ThreadPoolExecutor(4) as clients:
@@ -126,20 +126,20 @@ def asked_until_both_have_served(run, port):
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)], ids=str)
-def test_flasks_own_server(tmp_path, port, options):
+def test_flask_run(tmp_path, port, options):
     (tmp_path / "shop.py").write_text(FLASK)
     with running(tmp_path, "flask", "--app", "shop", "run", "-p", port, *options) as run:
         run.answer(port, "/invoice/7")
         assert run.profiled(FLASK_ROUTE)["service"] == "shop"
 
 
-def test_a_script_that_serves(tmp_path, port):
+def test_script_that_serves(tmp_path, port):
     (tmp_path / "serve.py").write_text(f"{FLASK}\napp.run(port={port})\n")
     with running(tmp_path, "python", "serve.py") as run:
         run.answer(port, "/invoice/7")
         run.profiled(FLASK_ROUTE)
         run.end()
-        assert "1 request. The slowest:" in run.printed  # no whole run besides
+        assert "1 request. The slowest:" in run.printed  # the script is no request itself
 
 
 DJANGO = {
@@ -181,8 +181,8 @@ def test_runserver_with_its_reloader(tmp_path, port):
         assert request["service"] == tmp_path.name
 
 
-def test_djangos_wsgi_module(tmp_path, port):
-    """It imports Django's handlers before it says which settings there are."""
+def test_wsgi_module_of_django(tmp_path, port):
+    """It imports Django's handlers before it sets DJANGO_SETTINGS_MODULE."""
     for name, code in DJANGO.items():
         (tmp_path / name).write_text(code)
     (tmp_path / "wsgi.py").write_text(
@@ -218,7 +218,7 @@ def invoice(number):
 
 @pytest.fixture
 def celery(tmp_path):
-    """A folder with the application and its queue, and what sends a task and awaits it."""
+    """A folder with the application and its queue, and a function that sends a task and waits."""
     (tmp_path / "shop.py").write_text(CELERY)
     for name in ("queue", "results", "control"):
         (tmp_path / name).mkdir()
@@ -244,9 +244,9 @@ def test_celery(celery):
         assert request["kind"] == "consumer"
 
 
-def test_the_last_samples_of_celerys_processes(celery):
+def test_celery_uploads_the_last_samples(celery):
     folder, send = celery
-    # All that arrives was sent at the end.
+    # Longer than the test: everything is sent at the end.
     seldom = {"PYROSCOPE_UPLOAD_INTERVAL": "600s", "OTEL_BSP_SCHEDULE_DELAY": "600000"}
     with running(folder, *WORKER, **seldom) as run:
         run.wait_for("celery@")
@@ -255,7 +255,7 @@ def test_the_last_samples_of_celerys_processes(celery):
         assert re.search(r"1 request\. The slowest:\n.* run/invoice\n.*price_lines", run.printed)
 
 
-def test_below_opentelemetrys_own_command(tmp_path, port):
+def test_with_opentelemetry_instrument(tmp_path, port):
     (tmp_path / "shop.py").write_text(FASTAPI)
     words = ("opentelemetry-instrument", "uvicorn", "--port", port, "shop:app")
     with running(tmp_path, *words) as run:
@@ -263,7 +263,7 @@ def test_below_opentelemetrys_own_command(tmp_path, port):
         run.profiled(FASTAPI_ROUTE)
 
 
-def test_with_a_tracer_provider_of_its_own(tmp_path, port):
+def test_application_with_its_own_tracer_provider(tmp_path, port):
     own = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -287,7 +287,7 @@ def own():
 """
     (tmp_path / "shop.py").write_text(own + FLASK + more)
     words = ("flask", "--app", "shop", "run", "-p", port)
-    # Stack counts a root span inside a request, made current by hand, as the request's.
+    # Stack attributes a root span that is made current by hand to the request around it.
     with running(tmp_path, *words, options=("--port", "0", "--sampler", "pyspy")) as run:
         run.answer(port, "/invoice/7")
         run.profiled(FLASK_ROUTE)

@@ -1,4 +1,4 @@
-"""Programs that serve nobody: a script, and pytest."""
+"""Programs that serve no requests: scripts and pytest."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.tools.run.run_process import BIN, WORK, ask, finished, running
 
 pytestmark = pytest.mark.timeout(200)
 
-# A command that goes on, so that what was kept can be asked for.
+# Runs on, so that the test can query the stored requests.
 LONG = ("sleep", "1000")
 
 
 def listed(done):
-    """Return the routes that were listed, each with its hottest functions."""
+    """Return the listed routes, each with its hottest functions."""
     return re.findall(r"(?:on CPU|sampled) \d+ ms  (.*)\npyroscope-otel: +(.*)\n", done.stderr)
 
 
-def test_a_script_is_one_request(tmp_path):
+def test_script_is_one_request(tmp_path):
     (tmp_path / "job.py").write_text(f"{WORK}\nprice_lines()\nprint('priced')\n")
     done = finished(tmp_path, "python", "job.py", check=0)
     assert done.stdout == "priced\n"
@@ -30,7 +30,7 @@ def test_a_script_is_one_request(tmp_path):
 
 
 @pytest.mark.parametrize("words", [("-m", "job"), ("-Wdefault", "-X", "utf8", "job.py")], ids=str)
-def test_it_is_called_after_the_script(tmp_path, words):
+def test_request_has_the_name_of_the_script(tmp_path, words):
     (tmp_path / "job.py").write_text(f"{WORK}\nprice_lines()\n")
     done = finished(tmp_path, "python", *words, check=0)
     ((route, _),) = listed(done)
@@ -52,7 +52,7 @@ price_lines()
 """
 
 
-def test_a_script_with_root_spans_is_those(tmp_path):
+def test_root_spans_of_a_script_replace_its_request(tmp_path):
     (tmp_path / "job.py").write_text(OWN_ROOTS)
     data = tmp_path / "kept"
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=0)
@@ -61,14 +61,14 @@ def test_a_script_with_root_spans_is_those(tmp_path):
     with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
         orders = ask(run.url, "requests?route=order")["requests"]
         spans = [ask(run.url, f"requests/{one['profile_id']}")["spans"] for one in orders]
-    # Each is a trace of its own, with nothing above it.
+    # Each is its own trace and has no parent.
     assert [sorted(one["name"] for one in trace) for trace in spans] == [["line", "order"]] * 2
     assert [
         [one["parent_span_id"] for one in trace if one["name"] == "order"] for trace in spans
     ] == [[None], [None]]
 
 
-def test_what_a_script_asks_for_is_part_of_it(tmp_path):
+def test_client_spans_of_a_script_are_in_its_request(tmp_path):
     code = """
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -83,7 +83,7 @@ with trace.get_tracer("opentelemetry.instrumentation.sqlite3").start_as_current_
     assert [route for route, _ in listed(done)] == ["job.py"]
 
 
-def test_a_script_that_fails(tmp_path):
+def test_script_that_fails(tmp_path):
     (tmp_path / "job.py").write_text("1 / 0\n")
     data = tmp_path / "kept"
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=1)
@@ -93,7 +93,7 @@ def test_a_script_that_fails(tmp_path):
     assert request["route"] == "job.py"
 
 
-def test_a_child_of_a_script_is_no_script(tmp_path):
+def test_child_process_of_a_script_is_no_request(tmp_path):
     (tmp_path / "child.py").write_text("pass\n")
     (tmp_path / "job.py").write_text(
         "import subprocess, sys\nsubprocess.run([sys.executable, 'child.py'], check=True)\n"
@@ -102,7 +102,7 @@ def test_a_child_of_a_script_is_no_script(tmp_path):
     assert [route for route, _ in listed(done)] == ["job.py"]
 
 
-def test_a_forked_child_does_not_end_the_whole_run(tmp_path):
+def test_forked_child_does_not_end_the_request(tmp_path):
     (tmp_path / "job.py").write_text(
         f"import os, sys\n{WORK}\n"
         "child = os.fork()\n"
@@ -120,7 +120,7 @@ def test_a_forked_child_does_not_end_the_whole_run(tmp_path):
         assert ask(run.url, "status")["trace_exports"] == 1
 
 
-def test_a_script_for_which_warnings_are_errors(tmp_path):
+def test_script_with_warnings_as_errors(tmp_path):
     (tmp_path / "job.py").write_text(f"{WORK}\nprice_lines()\n")
     done = finished(tmp_path, "python", "-W", "error", "job.py", check=0)
     assert [route for route, _ in listed(done)] == ["job.py"]
@@ -139,7 +139,7 @@ def test_that_fails():
 
 
 @pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["one process", "xdist"])
-def test_pytest_has_one_request_a_test(tmp_path, more):
+def test_each_pytest_test_is_one_request(tmp_path, more):
     (tmp_path / "test_shop.py").write_text(TESTS)
     data = tmp_path / "kept"
     words = ("pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error", *more)
@@ -158,7 +158,8 @@ def test_pytest_has_one_request_a_test(tmp_path, more):
 @pytest.mark.parametrize(
     ("options", "sampler"), [((), "pyspy"), (("--sampler", "auto"), "auto")], ids=str
 )
-def test_the_sampler_of_tests_sees_spans_that_are_made_current_by_hand(tmp_path, options, sampler):
+def test_sampler_of_pytest_is_pyspy_unless_given(tmp_path, options, sampler):
+    """PySpy also sees root spans that are made current by hand."""
     (tmp_path / "test_shop.py").write_text(
         "import os\n\n"
         "def test_sampler():\n"
@@ -168,7 +169,7 @@ def test_the_sampler_of_tests_sees_spans_that_are_made_current_by_hand(tmp_path,
     finished(tmp_path, *words, options=("--port", "0", *options), check=0)
 
 
-def test_pytest_by_itself_has_no_plugin_of_ours(tmp_path):
+def test_pytest_without_run_has_no_plugin(tmp_path):
     (tmp_path / "test_shop.py").write_text("def test_nothing(): pass\n")
     done = subprocess.run(
         [BIN / "pytest", "--trace-config", "-p", "no:cacheprovider"],

@@ -1,4 +1,4 @@
-"""What a command's service is called."""
+"""The service name of a command."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ from pyroscope_otel.tools.run.service_name import service_name
         ("make", "make"),
     ],
 )
-def test_it_is_called_after_what_is_run(command, name):
+def test_service_name_comes_from_the_command(command, name):
     assert service_name(command.split(), "/home/me/project-folder") == name

@@ -1,4 +1,4 @@
-"""The slowest requests of a run, as a terminal shows them."""
+"""The list of the slowest requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def server():
 
 
 def listed(server, *, sampled_ms):
-    """Send a request with a sample, and return what is listed of it."""
+    """Send a request with a sample; return the list and the link to the request."""
     client = Client(server.url)
     one = span("GET /invoice", ms=300)
     client.add(one)
@@ -32,16 +32,20 @@ def listed(server, *, sampled_ms):
     ("sampled_ms", "time", "hottest"),
     [
         (40, "sampled 40 ms", "price_lines 100%"),
-        (42.4, "on CPU 42 ms", "price_lines 100%"),  # no whole periods: the sampler Stack
+        (
+            42.4,
+            "on CPU 42 ms",
+            "price_lines 100%",
+        ),  # no multiple of the period: the sampler is Stack
         (0, "on CPU 0 ms", "hardly any CPU time: no sample hit it"),
     ],
 )
-def test_a_request_has_its_cpu_time_and_its_hottest_functions(server, sampled_ms, time, hottest):
+def test_request_with_its_cpu_time_and_hottest_functions(server, sampled_ms, time, hottest):
     lines, link = listed(server, sampled_ms=sampled_ms)
     words = [line.strip() for line in lines]
     assert words[0] == "1 request. The slowest:"
     assert words[1:4] == [f"300 ms, {time}  GET /invoice", hottest, link]
 
 
-def test_there_is_nothing_to_list_without_a_request(server):
+def test_list_is_empty_without_requests(server):
     assert slowest_requests(server.url, 1e15) == []

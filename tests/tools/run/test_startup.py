@@ -1,4 +1,4 @@
-"""How a Python below `run` sets itself up: whatever environment it is of."""
+"""How a Python under `run` is set up, in any virtual environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STARTUP = Path(pyroscope_otel.__file__).parent / "tools" / "run" / "startup"
 
 
 def new_environment(folder):
-    """Return the Python of a new environment, with nothing in it."""
+    """Return the Python of a new, empty virtual environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     return folder / "bin" / "python"
 
@@ -28,7 +28,7 @@ def other_python(tmp_path_factory):
     return new_environment(tmp_path_factory.mktemp("other"))
 
 
-def test_an_environment_without_the_package_says_what_to_install_once(tmp_path, other_python):
+def test_missing_package_is_reported_once(tmp_path, other_python):
     words = f"{other_python} -c 'print(1)'; {other_python} -c 'print(2)'"
     done = finished(tmp_path, "sh", "-c", words, check=0)
     assert done.stdout == "1\n2\n"
@@ -40,9 +40,7 @@ def test_an_environment_without_the_package_says_what_to_install_once(tmp_path, 
     assert done.stderr.endswith("pyroscope-otel: No requests: see the messages above.\n")
 
 
-def test_it_takes_back_a_plugin_that_another_environments_pytest_could_not_import(
-    tmp_path, other_python
-):
+def test_other_environment_does_not_get_the_pytest_plugin(tmp_path, other_python):
     code = (
         "import os, subprocess, sys\n"
         "print(os.environ['PYTEST_PLUGINS'])\n"
@@ -56,7 +54,7 @@ def test_it_takes_back_a_plugin_that_another_environments_pytest_could_not_impor
     assert others == "theirs"
 
 
-def test_a_package_that_fails_to_load_is_named(tmp_path):
+def test_package_that_fails_to_load_is_reported(tmp_path):
     python = new_environment(tmp_path / "other")
     (packages,) = (tmp_path / "other").glob("lib/python*/site-packages")
     (packages / "pyroscope_otel").mkdir()
@@ -78,7 +76,7 @@ sys.meta_path.insert(0, Hidden)
 """
 
 
-def test_an_environment_without_an_exporter_says_what_to_install_once(tmp_path):
+def test_missing_exporter_is_reported_once(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(NO_EXPORTER)
     words = ("sh", "-c", "python -c 'print(1)'; python -c 'print(2)'")
     done = finished(tmp_path, *words, check=0, PYTHONPATH=str(tmp_path))
@@ -90,7 +88,7 @@ def test_an_environment_without_an_exporter_says_what_to_install_once(tmp_path):
     assert needed not in done.stderr
 
 
-def test_a_sitecustomize_behind_ours_runs(tmp_path):
+def test_sitecustomize_after_ours_runs(tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "sitecustomize.py").write_text("import sys\nsys.from_theirs = 1\n")
@@ -104,20 +102,20 @@ def test_a_sitecustomize_behind_ours_runs(tmp_path):
     assert "-c" in done.stderr.partition("The slowest")[2]
 
 
-def test_one_behind_ours_that_fails_costs_nothing_of_ours(tmp_path):
+def test_failing_sitecustomize_after_ours_is_ignored(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('theirs')\n")
     done = finished(tmp_path, "python", "-c", "print(1)", check=0, PYTHONPATH=str(tmp_path))
     assert done.stdout == "1\n"
     assert "1 request. The slowest:" in done.stderr
 
 
-def test_a_python_that_reads_no_pythonpath(tmp_path):
+def test_python_that_ignores_pythonpath(tmp_path):
     done = finished(tmp_path, "python", "-I", "-c", "print(1)", check=0)
     assert done.stdout == "1\n"
     assert done.stderr.endswith("(python -I, -E or -S).\n")
 
 
-def test_without_run_it_does_nothing(tmp_path):
+def test_sitecustomize_does_nothing_without_run(tmp_path):
     shutil.copy(STARTUP / "sitecustomize.py", tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", "import sys; print('pyroscope_otel' in sys.modules)"],
@@ -129,7 +127,7 @@ def test_without_run_it_does_nothing(tmp_path):
     assert done.stdout == "False\n"
 
 
-def test_what_is_not_used_is_not_imported(tmp_path):
+def test_unused_frameworks_are_not_imported(tmp_path):
     code = (
         "import sys; print(*[one for one in ('django', 'flask', 'celery') if one in sys.modules])"
     )

@@ -1,4 +1,4 @@
-"""Local servers, and a client."""
+"""Shared fixtures: a local server and a client."""
 
 import sqlite3
 
@@ -21,11 +21,11 @@ def shared_server(shared_file):
 
 @pytest.fixture
 def client(shared_server, shared_file):
-    """A client of a server that has nothing stored."""
+    """A client of a server whose data is deleted first."""
     connection = sqlite3.connect(shared_file, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     for table in ("spans", "requests", "samples", "stacks", "frames", "services"):
-        connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- ours
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608  fixed names
     connection.execute(
         "UPDATE totals SET pushes = 0, trace_exports = 0, last_push = NULL, last_trace = NULL"
     )

@@ -1,4 +1,4 @@
-"""OTLP trace exports as exporters build them, pushes with span labels, and a client."""
+"""Builds OTLP exports and pushes, and has a client of the local server."""
 
 import contextlib
 import http.client
@@ -20,13 +20,13 @@ MS = 1_000_000
 
 
 def attributes(values):
-    """Return attributes as the protobuf message wants them."""
+    """Return attributes in the form of the protobuf message."""
     kinds = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
     return [{"key": key, "value": {kinds[type(value)]: value}} for key, value in values.items()]
 
 
 def span(name="GET /cart", *, profile=True, start_ms=None, ms=50, **changes):
-    """Return a span; with `profile`, a local root that carries its own profile id."""
+    """Return a span; with `profile`, a local root span with its profile id."""
     start = time.time_ns() if start_ms is None else start_ms * MS
     span_id = changes.pop("span_id", None) or os.urandom(8)
     values = changes.pop("values", {})
@@ -55,7 +55,7 @@ def export(*spans, service="shop"):
 def memory_push(samples, *, service="shop"):
     """Return the body of a push of a memory profile.
 
-    A sample is (profile id or None, stack, objects and bytes allocated, objects and bytes live).
+    A sample is a profile id or None, a stack, and objects and bytes allocated and live.
     """
     kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
     strings = ["", *kinds, "count", "bytes", "span_id"]
@@ -82,7 +82,7 @@ def memory_push(samples, *, service="shop"):
 
 
 def push(samples, *, service="shop", period=10 * MS, time_nanos=0):
-    """Return the body of a push: (profile id or None, [(function, file, line)...], ms) each."""
+    """Return the body of a push; a sample is a profile id or None, a stack, and milliseconds."""
     strings = ["", "cpu", "nanoseconds", "span_id", "span_name", "GET /cart"]
     types = [{"type": 1, "unit": 2}]
     profile = PprofProfile(sample_type=types, period=period, time_nanos=time_nanos)
@@ -110,14 +110,14 @@ def push(samples, *, service="shop", period=10 * MS, time_nanos=0):
 
 
 class Client:
-    """Talks to a local server."""
+    """A client of a local server."""
 
     def __init__(self, url, otlp_url=None):
         self.url = url
         self.otlp_url = otlp_url
 
     def request(self, method, path, body=None, headers=None):
-        """Return the status, the headers and the body of the answer."""
+        """Return the status, headers and body of the response."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
@@ -125,14 +125,14 @@ class Client:
             return response.status, response.headers, response.read()
 
     def get(self, path, **query):
-        """Return the JSON of an answer that is good."""
+        """Return the JSON of a successful response."""
         status, headers, body = self.request("GET", f"{path}?{urlencode(query)}")
         assert status == 200, (status, body)
         assert headers["Content-Type"] == "application/json"
         return json.loads(body)
 
     def refused(self, path, **query):
-        """Return the status and the reason of an answer that is an error."""
+        """Return the status and the reason of an error response."""
         status, headers, body = self.request("GET", f"{path}?{urlencode(query)}")
         assert status >= 400, body
         assert headers["Content-Type"] == "application/json"

@@ -1,4 +1,4 @@
-"""Reading bodies within bounds, without a server."""
+"""The limits for reading bodies, without a server."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from pyroscope_otel.tools.serve.refusal import Refused
 
 
 def request(*chunks, length=None, pause=0.0):
-    """Return a request whose body comes in these chunks, after a pause each."""
+    """Return a request whose body arrives in chunks, each after a pause."""
     rest = list(chunks)
 
     async def receive():
@@ -48,7 +48,7 @@ def test_announced_length_over_the_limit(length):
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "1.5", "1e3", "²"])
-def test_announced_length_that_is_none(length):
+def test_announced_length_that_is_not_a_number(length):
     bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
     headers = [(b"content-length", length.encode("latin-1"))]
     wanted = Request({"type": "http", "method": "POST", "headers": headers})
@@ -63,14 +63,14 @@ def test_more_than_announced():
         asyncio.run(read(bodies, request(b"0123456789", b"0", length=1)))
 
 
-def test_body_byte_by_byte_has_one_deadline():
+def test_slow_body_has_one_deadline():
     bodies = Bodies(most_bytes=1000, most_bytes_together=1000, seconds=0.2)
     with pytest.raises(Refused, match=r"^the body arrived too slowly$") as refused:
         asyncio.run(read(bodies, request(*[b"x"] * 1000, pause=0.05)))
     assert refused.value.status == 408
 
 
-def test_no_room_in_time():
+def test_timeout_while_waiting_for_room():
     async def both():
         bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=0.1)
         holder = asyncio.create_task(read(bodies, request(b"first"), hold=30))
@@ -86,7 +86,7 @@ def test_no_room_in_time():
     assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
 
 
-def test_room_is_given_back_whatever_happens():
+def test_room_is_released_after_every_failure():
     async def many():
         bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
         for _ in range(5):
@@ -102,7 +102,7 @@ def test_room_is_given_back_whatever_happens():
     assert asyncio.run(asyncio.wait_for(many(), 30)) == b"0123456789"
 
 
-def test_never_more_in_memory_than_is_allowed():
+def test_bodies_in_memory_stay_within_the_limit():
     held, most = 0, 0
 
     async def hold(bodies):

@@ -1,4 +1,4 @@
-"""What the doctor sends is nobody's request."""
+"""The doctor's spans and profiles are not listed as requests."""
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -6,14 +6,14 @@ from pyroscope_otel.setup.findings.names import DOCTOR_ATTRIBUTE, DOCTOR_SERVICE
 from tests.tools.serve.exports import MS, export, span
 
 
-def test_the_doctors_own_spans_are_taken_and_not_kept(client):
+def test_spans_of_the_doctor_are_accepted_and_not_stored(client):
     client.add(span(), service=DOCTOR_SERVICE)
     status = client.get("/api/status")
     assert (status["spans"], status["requests"], status["trace_exports"]) == (0, 0, 0)
     assert status["services"] == []
 
 
-def test_spans_of_the_doctors_requests_to_an_application_are_not_kept(client):
+def test_spans_of_its_requests_to_an_application_are_not_stored(client):
     request = ExportTraceServiceRequest.FromString(export(span()))
     request.resource_spans[0].resource.attributes.add(
         key=DOCTOR_ATTRIBUTE, value={"string_value": "true"}
@@ -24,7 +24,7 @@ def test_spans_of_the_doctors_requests_to_an_application_are_not_kept(client):
     assert found["profile_id"] == kept.span_id.hex()
 
 
-def test_the_doctors_profile_is_read_back_and_not_counted(client):
+def test_profile_of_the_doctor_can_be_read_and_is_not_counted(client):
     client.add_samples(("00000000000000ab", [("f", "f.py", 1)], 20), service=DOCTOR_SERVICE)
     assert client.get("/api/flamegraph", profile_id="00000000000000ab")["total_ns"] == 20 * MS
     status = client.get("/api/status")

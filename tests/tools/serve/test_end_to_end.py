@@ -1,4 +1,4 @@
-"""A real application, the real agent and the SDK's exporter, with the server's address alone."""
+"""A real application with the real agent and the SDK's exporter, given only addresses."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ pyroscope_otel.shutdown()
 
 @pytest.fixture
 def shop(client, shared_server):
-    """The requests of a program that has run, by their route."""
+    """Run the program and return its requests by route."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYROSCOPE_"))}
     addresses = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": shared_server.otlp_url,
@@ -100,7 +100,7 @@ def test_go_reads_the_download(shop, client, tmp_path):
     (price_cart,) = [line for line in lines if line[-1:] == ["price_cart"]]
     flat, cumulative = price_cart[0], price_cart[3]
     assert flat == "0"
-    # Not the request's whole CPU time: a sample may be of what is around it.
+    # Not the CPU time of the whole request: a sample may be outside of price_cart.
     graph = client.get("/api/flamegraph", profile_id=request["profile_id"])
     spent = sum(node["total_ns"] for node in nodes(graph) if node["name"] == "price_cart")
     assert cumulative in (f"{spent / 1e6:g}ms", f"{spent / 1e9:g}s")

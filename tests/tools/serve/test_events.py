@@ -1,4 +1,4 @@
-"""What open pages are told."""
+"""The events that open pages receive."""
 
 import contextlib
 import http.client
@@ -15,7 +15,7 @@ from tests.tools.serve.exports import Client, span
 
 @contextlib.contextmanager
 def following(url):
-    """Follow the changes: a file of lines."""
+    """Yield the response of the event stream."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", "/api/events")
@@ -32,7 +32,7 @@ def next_event(response):
     return json.loads(lines[1].removeprefix("data: "))
 
 
-def test_changes_are_told(client):
+def test_changes_are_sent(client):
     with following(client.url) as response:
         assert next_event(response) == {"requests": 0, "profiles": 0}
         root = span()
@@ -42,7 +42,7 @@ def test_changes_are_told(client):
         assert next_event(response) == {"requests": 1, "profiles": 1}
 
 
-def test_many_changes_are_told_together(client):
+def test_many_changes_are_sent_together(client):
     with following(client.url) as response:
         next_event(response)
         begun = time.monotonic()
@@ -51,7 +51,7 @@ def test_many_changes_are_told_together(client):
         told = 0
         while next_event(response)["requests"] < 50:
             told += 1
-        # A change is told at once, further ones after the pause of a second.
+        # The first change is sent at once, later ones at most once a second.
         assert told <= time.monotonic() - begun + 1
 
 
@@ -68,27 +68,27 @@ def test_heartbeat(monkeypatch):
         assert line == b"event: change\n"
 
 
-def test_followers_do_not_hold_up_the_end(caplog):
+def test_open_event_streams_do_not_delay_the_shutdown(caplog):
     with LocalServer(port=0, otlp_port=None) as server, following(server.url) as response:
         next_event(response)
         server.__exit__(None, None, None)
-        assert response.read() == b""  # a whole answer: it ended, and was not cut off
+        assert response.read() == b""  # a complete response, not a broken connection
         server.__enter__()
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_so_many_followers_and_no_more(monkeypatch):
+def test_event_streams_have_a_limit(monkeypatch):
     monkeypatch.setattr(api, "_MOST_FOLLOWERS", 1)
     with LocalServer(port=0, otlp_port=None) as server:
         client = Client(server.url)
         with following(server.url) as response:
             next_event(response)
             assert client.refused("/api/events") == (503, "too many pages follow the changes")
-        for _ in range(600):  # until the server has seen that the page is gone
+        for _ in range(600):  # until the server notices that the page has left
             client.add(span())
             with contextlib.suppress(AssertionError), following(server.url) as response:
                 next_event(response)
                 break
             time.sleep(0.05)
         else:
-            pytest.fail("the place was never given back")
+            pytest.fail("the place was never released")

@@ -1,7 +1,7 @@
-"""Whatever comes in at the two ways in: taken or refused, never a failure of ours.
+"""Random input to the server: it is accepted or refused, and never causes a failure.
 
-By default a few seconds' worth. `FUZZ_TIMES=100` in the environment tries a hundred
-times as many examples; do so after a change to what is decoded.
+By default this takes a few seconds. After a change to the decoders, set `FUZZ_TIMES=100` in
+the environment for a hundred times as many examples.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from tests.tools.serve.test_receiving import json_export
 OPTIONS = {
     "deadline": None,
     "database": None,
-    # The client is emptied once for all examples, which is meant.
+    # The data is deleted once for all examples, on purpose.
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
-EXAMPLES = settings(max_examples=10 * TIMES, **OPTIONS)  # of what goes over HTTP
+EXAMPLES = settings(max_examples=10 * TIMES, **OPTIONS)  # over HTTP
 MORE_EXAMPLES = settings(max_examples=100 * TIMES, **OPTIONS)
-TAKEN_OR_REFUSED = {200, 400, 413}
+ACCEPTED_OR_REFUSED = {200, 400, 413}
 
 GOOD_TRACES = export(
     span(values={"a": "b", "n": 1}, events=[{"name": "e"}], status={"code": 2, "message": "m"}),
@@ -42,7 +42,7 @@ GOOD_PUSH = push([("00000000000000ab", [("f", "f.py", 1), ("g", "g.py", 2)], 20)
 
 @st.composite
 def damaged(draw, good):
-    """A good body with some bytes changed, cut out or put in."""
+    """Return a good body with some bytes changed, removed or inserted."""
     body = bytearray(good)
     for _ in range(draw(st.integers(1, 8))):
         where = draw(st.integers(0, max(0, len(body) - 1)))
@@ -52,11 +52,11 @@ def damaged(draw, good):
 
 
 def answers(client, send, body, headers):
-    """Send a body as it is and gzipped; fail unless each is taken or refused."""
+    """Send a body plain and gzipped; fail unless each is accepted or refused."""
     for content, more in ((body, {}), (gzip.compress(body, 1), {"Content-Encoding": "gzip"})):
         status, _, answer = send(content, {**headers, **more})
-        assert status in TAKEN_OR_REFUSED, (status, answer)
-    # What was taken can be shown.
+        assert status in ACCEPTED_OR_REFUSED, (status, answer)
+    # What was accepted can be shown.
     for request in client.get("/api/requests", limit=2)["requests"]:
         client.get(f"/api/requests/{request['profile_id']}")
         client.get("/api/flamegraph", profile_id=request["profile_id"])
@@ -165,7 +165,7 @@ def test_traces_in_json_are_stored_or_malformed(store, body):
     ),
     name=st.text(max_size=20).filter(lambda text: "/" not in text),
 )
-def test_what_is_asked(client, path, query, name):
+def test_queries(client, path, query, name):
     quoted = quote(name.encode("utf-8", "replace"), safe="")
     encoded = urlencode(query, errors="replace")
     status, headers, answer = client.request("GET", f"/api/{path.format(quoted)}?{encoded}")
@@ -177,7 +177,7 @@ def test_what_is_asked(client, path, query, name):
 @pytest.mark.parametrize(
     "good", [(GOOD_TRACES, "send_traces"), (GOOD_PUSH, "send_push"), (push_body(), "send_push")]
 )
-def test_the_bodies_that_are_damaged_are_good(client, good):
+def test_bodies_are_good_before_the_damage(client, good):
     body, send = good
     headers = {**PROTOBUF, "Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else PROTOBUF
     assert getattr(client, send)(body, headers)[0] == 200

@@ -1,4 +1,4 @@
-"""The thread that writes."""
+"""The thread that writes to the database."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ def names(store):
 
 
 def ingesting(store, steps, on_commit=lambda: None):
-    """Run `await steps(ingest)` on a loop, and end the ingest."""
+    """Run `await steps(ingest)` on a loop, then close the ingest."""
 
     async def run():
         ingest = Ingest(store, on_commit)
@@ -42,7 +42,7 @@ def ingesting(store, steps, on_commit=lambda: None):
 
 
 class Blocking:
-    """A job that keeps the thread busy until it is told to go on."""
+    """A job that blocks the thread until `go_on`."""
 
     def __init__(self):
         self._entered, self._go_on = threading.Event(), threading.Event()
@@ -58,7 +58,7 @@ class Blocking:
         self._go_on.set()
 
 
-def test_answer_comes_after_the_commit(store):
+def test_result_comes_after_the_commit(store):
     async def steps(ingest):
         result = await ingest.run(lambda: insert(store, "a") or "done")
         return result, names(store)
@@ -66,7 +66,7 @@ def test_answer_comes_after_the_commit(store):
     assert ingesting(store, steps) == ("done", ["a"])
 
 
-def test_what_waits_goes_into_one_transaction(store):
+def test_waiting_jobs_share_one_transaction(store):
     commits = []
 
     async def steps(ingest):
@@ -83,7 +83,7 @@ def test_what_waits_goes_into_one_transaction(store):
     assert commits == [[], ["0", "1", "2", "3", "4"]]
 
 
-def test_job_that_fails_fails_alone(store):
+def test_failing_job_does_not_affect_others(store):
     def lost():
         insert(store, "lost")
         raise ZeroDivisionError
@@ -97,14 +97,14 @@ def test_job_that_fails_fails_alone(store):
     assert names(store) == ["a", "b"]
 
 
-def test_file_that_cannot_be_written_is_said_to_all_and_logged(store, caplog):
+def test_write_error_is_raised_in_all_jobs_and_logged(store, caplog):
     def fail():
         raise sqlite3.OperationalError("database or disk is full")
 
     async def steps(ingest):
         jobs = (lambda: insert(store, "a"), fail)
         results = await asyncio.gather(*map(ingest.run, jobs), return_exceptions=True)
-        await ingest.run(lambda: insert(store, "b"))  # it goes on
+        await ingest.run(lambda: insert(store, "b"))  # the thread continues
         return results
 
     results = ingesting(store, steps)
@@ -115,7 +115,7 @@ def test_file_that_cannot_be_written_is_said_to_all_and_logged(store, caplog):
     assert record.message == "Received data could not be stored"
 
 
-def test_job_given_up_before_its_turn_is_not_run(store):
+def test_cancelled_waiting_job_is_not_run(store):
     async def steps(ingest):
         busy = Blocking()
         first = asyncio.ensure_future(ingest.run(busy))
@@ -131,7 +131,7 @@ def test_job_given_up_before_its_turn_is_not_run(store):
     assert names(store) == []
 
 
-def test_job_given_up_during_its_turn_harms_nobody_of_the_same_transaction(store):
+def test_cancelled_running_job_does_not_affect_others(store):
     async def steps(ingest):
         busy = Blocking()
         given_up = asyncio.ensure_future(ingest.run(busy))
@@ -146,19 +146,19 @@ def test_job_given_up_during_its_turn_harms_nobody_of_the_same_transaction(store
     assert names(store) == ["a"]
 
 
-def test_close_stores_what_was_submitted(store):
+def test_close_runs_all_submitted_jobs(store):
     async def steps(ingest):
         together = asyncio.gather(
             *[ingest.run(lambda n=n: insert(store, f"{n:04}")) for n in range(1200)]
         )
         await asyncio.sleep(0)
-        return together  # not awaited: the ingest is closed before
+        return together  # not awaited, so that the ingest is closed first
 
     ingesting(store, steps)
     assert len(names(store)) == 1200
 
 
-def test_it_prunes_without_being_asked(store, monkeypatch):
+def test_prunes_periodically(store, monkeypatch):
     monkeypatch.setattr(ingest_module, "_PRUNE_SECONDS", 0.05)
 
     async def steps(_ingest):

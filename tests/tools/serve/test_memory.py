@@ -1,4 +1,4 @@
-"""Memory profiles: what is kept of them, and how the API shows it beside CPU time."""
+"""Memory profiles: what is stored, and how the API shows it."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ def children(graph, field):
     return {child["name"]: child[field] for child in main["children"]}
 
 
-def test_a_request_has_what_it_allocated(client, root):
+def test_request_has_its_allocated_memory(client, root):
     (request,) = client.get("/api/requests")["requests"]
     assert (request["alloc_bytes"], request["alloc_objects"]) == (300, 3)
     assert (request["cpu_ns"], request["samples"]) == (20 * MS, 2)
@@ -46,12 +46,12 @@ def test_memory_of_several_pushes_adds_up(client, root):
     assert children(graph, "total_bytes") == {"cart": 150, "load": 200}
 
 
-def test_what_is_only_live_is_not_a_requests(client):
+def test_live_memory_alone_is_not_stored(client):
     client.add_memory(("00000000000000ab", [MAIN], [0, 0, 5, 500]))
     assert client.refused("/api/flamegraph", profile_id="00000000000000ab")[0] == 404
 
 
-def test_memory_alone_is_no_cpu_time(client):
+def test_memory_is_not_cpu_time(client):
     root = span()
     client.add(root)
     client.add_memory((root.span_id.hex(), [MAIN], [1, 100, 0, 0]))
@@ -62,7 +62,7 @@ def test_memory_alone_is_no_cpu_time(client):
     assert (graph["total_ns"], graph["root"]["children"]) == (0, [])
 
 
-def test_memory_without_a_request_is_no_sample_without_one(client):
+def test_memory_without_a_request_is_not_counted_as_samples(client):
     client.add_memory((None, [MAIN], [1, 100, 0, 0]))
     assert client.get("/api/status")["samples_without_request"] == 0
 
@@ -81,7 +81,7 @@ def test_flame_graphs_of_each_type(client, root):
         assert children(graph, f"self_{unit}") == values
 
 
-def test_a_routes_memory(client, root):
+def test_memory_of_a_route(client, root):
     client.add(other := span())
     client.add_memory((other.span_id.hex(), [MAIN, LOAD], [1, 1000, 0, 0]))
     graph = client.get("/api/flamegraph", service="shop", route="GET /cart", type="alloc_space")
@@ -92,7 +92,7 @@ def test_a_routes_memory(client, root):
     assert root.span_id != other.span_id
 
 
-def test_a_difference_of_memory(client, root):
+def test_difference_of_memory(client, root):
     client.add(other := span())
     client.add_memory((other.span_id.hex(), [MAIN, LOAD], [1, 500, 0, 0]))
     sides = {"profile_id": root.span_id.hex(), "type": "alloc_space"}
@@ -124,7 +124,7 @@ def test_memory_as_pprof(client, root):
     assert sorted(list(sample.value) for sample in profile.sample) == [[1, 100], [2, 200]]
 
 
-def test_a_trace_says_whether_memory_is_profiled(client):
+def test_trace_tells_whether_memory_is_profiled(client):
     client.add(root := span())
     path = f"/api/requests/{root.span_id.hex()}"
     assert client.get(path)["profiler"] == {"memory": False, "cpu_from": None}
@@ -146,26 +146,26 @@ def test_malformed_memory(client, values, reason):
     assert client.get("/api/status")["profiles"] == 0
 
 
-# What tells the samplers apart
+# How samplers are told apart
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "says"),
     [((10, 30), "samples"), ((10, 31), "clock"), ((9.697,), "clock")],
 )
-def test_cpu_time_says_where_it_is_from(client, milliseconds, says):
-    """PySpy's values are samples times their period; Stack's are read from a clock."""
+def test_source_of_cpu_time(client, milliseconds, says):
+    """PySpy's values are multiples of the period; Stack's come from a clock."""
     client.add(root := span())
     client.add_samples(*((root.span_id.hex(), [MAIN], ms) for ms in milliseconds))
     (request,) = client.get("/api/requests")["requests"]
     assert request["cpu_from"] == says
-    # A clock does not tell how many samples there were.
+    # Clock times do not show the number of samples.
     assert request["samples"] == (sum(milliseconds) // 10 if says == "samples" else 0)
     answer = client.get(f"/api/requests/{root.span_id.hex()}")
     assert answer["profiler"] == {"memory": False, "cpu_from": says}
 
 
-def test_a_request_without_samples_has_its_services_sampler(client):
+def test_request_without_samples_has_the_sampler_of_its_service(client):
     client.add(root := span())
     client.add_samples((None, [MAIN], 11))
     answer = client.get(f"/api/requests/{root.span_id.hex()}")

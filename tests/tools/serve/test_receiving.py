@@ -1,4 +1,4 @@
-"""The two ways in: what is taken, what is refused, and how that is said."""
+"""Traces and pushes that the server receives: accepted, refused, and the error messages."""
 
 import gzip
 import json
@@ -118,7 +118,7 @@ def test_service_without_a_name(client):
     assert client.get("/api/status")["services"] == ["unknown_service"]
 
 
-def test_request_without_a_name_has_one_to_click_on(client):
+def test_request_without_a_name_gets_one(client):
     client.add(span(name=""))
     (route,) = client.get("/api/routes")["routes"]
     assert route["route"] == "(no name)"
@@ -140,7 +140,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), REJECTED.values(), ids=REJECTED.keys())
-def test_span_that_cannot_be_kept_costs_only_itself(client, changes, reason):
+def test_malformed_span_does_not_affect_others(client, changes, reason):
     status, _, body = client.send_traces(export(span(), span(**changes), span()))
     answer = ExportTraceServiceResponse.FromString(body)
     assert status == 200
@@ -192,7 +192,7 @@ def test_attribute_of_every_kind(client):
     }
 
 
-def test_text_is_shortened_and_made_fit(client):
+def test_text_is_shortened_and_sanitised(client):
     content = json.dumps(json_export(name="a" * 2000, status={"message": "b" * 20_000}))
     client.send_traces(content, JSON)
     (found,) = client.get("/api/requests/eee19b7ec3c1b174")["spans"]
@@ -207,14 +207,14 @@ def test_span_that_ends_before_it_starts_takes_no_time(client):
 
 
 @pytest.mark.parametrize("wrong", ["", "zz" * 8, "0" * 15, "0" * 17, "0011 2233 4455  "])
-def test_profile_id_that_is_none(client, wrong):
+def test_malformed_profile_id(client, wrong):
     client.add(span(profile=False, values={"pyroscope.profile.id": wrong}))
     status = client.get("/api/status")
     assert (status["spans"], status["requests"]) == (1, 0)
 
 
 @pytest.mark.parametrize("wrong", [99, 600, "200", 200.0, True])
-def test_http_status_that_is_none(client, wrong):
+def test_malformed_http_status(client, wrong):
     client.add(span(values={"http.response.status_code": wrong}))
     assert client.get("/api/requests")["requests"][0]["http_status"] is None
 
@@ -314,7 +314,7 @@ def test_push(client, media):
     assert client.get("/api/status")["profiles"] == 1
 
 
-def test_push_of_another_type_than_cpu_is_left_aside(client):
+def test_push_of_another_profile_type_is_ignored(client):
     """Such as the agent's memory profiles."""
     content = push([("00000000000000ab", [("f", "f.py", 1)], 20)])
     assert client.send_push(content.replace(b"\x32\x03cpu", b"\x32\x03mem"))[0] == 200
@@ -365,7 +365,7 @@ PATHS = pytest.mark.parametrize("path", [PUSH_PATH, TRACES_PATH])
 @pytest.mark.parametrize(
     "media", ["text/plain", "", "application/octet-stream", "application/jsonx"]
 )
-def test_content_type_that_is_not_taken(client, path, media):
+def test_unsupported_content_type(client, path, media):
     status, _, body = client.request("POST", path, b"", {"Content-Type": media})
     assert status == 415
     assert b"Content-Type must be application/" in body
@@ -373,7 +373,7 @@ def test_content_type_that_is_not_taken(client, path, media):
 
 @PATHS
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd"])
-def test_encoding_that_is_not_taken(client, path, encoding):
+def test_unsupported_encoding(client, path, encoding):
     headers = {**PROTOBUF, "Content-Encoding": encoding}
     status, _, body = client.request("POST", path, b"", headers)
     assert status == 415
@@ -388,7 +388,7 @@ def test_content_type_with_parameters(client, path):
 
 @PATHS
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_only_post(client, path, method):
+def test_other_methods_are_refused(client, path, method):
     status, headers, body = client.request(method, path)
     assert (status, headers["Allow"]) == (405, "POST")
     assert json.loads(body) == {"error": f"{method} {path}: Method Not Allowed"}

@@ -1,4 +1,4 @@
-"""The list of requests: its filters, its order, its pages."""
+"""The list of requests: filters, order and pages."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_orders_page_by_page(client, sort, found):
     assert names == found
 
 
-def test_equal_values_are_on_one_page_each(client):
+def test_rows_with_equal_values_are_on_one_page_each(client):
     client.add(*(span(f"r{number}", ms=5) for number in range(7)))
     first = client.get("/api/requests", sort="duration", limit=4)
     second = client.get("/api/requests", sort="duration", limit=4, before=first["next"])
@@ -93,7 +93,7 @@ def test_equal_values_are_on_one_page_each(client):
         ({"until_ms": "1e300"}, "until_ms must be a number from 0 up"),
     ],
 )
-def test_questions_that_are_none(client, query, reason):
+def test_bad_query(client, query, reason):
     assert client.refused("/api/requests", **query) == (400, reason)
 
 
@@ -109,13 +109,13 @@ def test_questions_that_are_none(client, query, reason):
         ({}, None),
     ],
 )
-def test_the_path_of_a_request_by_any_convention(client, attributes, target):
+def test_target_by_each_semantic_convention(client, attributes, target):
     client.add(span(values=attributes))
     assert client.get("/api/requests")["requests"][0]["target"] == target
 
 
-def test_a_bound_in_milliseconds_is_exact_to_the_nanosecond(client):
-    nanoseconds = 125_008  # as a float, 0.125008 times a million is more
+def test_bounds_in_milliseconds_are_exact_to_the_nanosecond(client):
+    nanoseconds = 125_008  # as floats, 0.125008 times a million is more
     client.add(span("a", start_ms=1000, end_time_unix_nano=1000 * MS + nanoseconds))
     bounds = {"min_ms": nanoseconds / 1e6, "max_ms": (nanoseconds + 1) / 1e6}
     assert listed(client, **bounds) == ["a"]

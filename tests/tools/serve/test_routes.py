@@ -1,4 +1,4 @@
-"""Routes, and how their durations are spread."""
+"""Routes, and the distribution of their durations."""
 
 import itertools
 
@@ -56,7 +56,7 @@ def test_routes(client):
     ]
 
 
-def test_names_of_routes_alone(client):
+def test_only_names_of_routes(client):
     client.add(span("b"), span("a"), span("a"))
     client.add(span("a"), service="other")
     names = client.get("/api/routes", names="1")["routes"]
@@ -75,7 +75,7 @@ def test_percentiles(client):
     assert (route["p50_duration_ns"], route["p95_duration_ns"]) == (50 * MS, 95 * MS)
 
 
-def test_how_durations_are_spread(client):
+def test_distribution_of_durations(client):
     values = [1, 1, 2, 40, 900]
     client.add(*(span("a", ms=ms) for ms in values), slowest := span("a", ms=1000, **ERROR))
     client.add(span("b", ms=7))
@@ -90,7 +90,7 @@ def test_how_durations_are_spread(client):
     assert all(left["to_ns"] == right["from_ns"] for left, right in itertools.pairwise(bars))
 
 
-def test_durations_come_with_what_is_known_of_the_profiler(client):
+def test_durations_come_with_the_kind_of_profiler(client):
     client.add(one := span("a"))
     found = client.get("/api/durations", service="shop", route="a")
     assert found["profiler"] == {"memory": False, "cpu_from": None}
@@ -103,7 +103,7 @@ def test_durations_come_with_what_is_known_of_the_profiler(client):
 @pytest.mark.parametrize(
     "values", [[5], [5, 5, 5], [10, 11], [0], [0, 1], [1, 3_600_000], [60_000, 60_001]]
 )
-def test_each_bar_leads_to_its_requests(client, values):
+def test_bounds_of_each_bar_select_its_requests(client, values):
     client.add(*(span("a", ms=ms) for ms in values))
     bars = client.get("/api/durations", service="shop", route="a")["bars"]
     for bar in bars:
@@ -113,7 +113,7 @@ def test_each_bar_leads_to_its_requests(client, values):
     assert sum(bar["requests"] for bar in bars) == len(values)
 
 
-def test_durations_of_no_route(client):
+def test_durations_without_or_with_an_unknown_route(client):
     assert client.refused("/api/durations") == (400, "durations need a service and a route")
     status, reason = client.refused("/api/durations", service="shop", route="a")
     assert (status, reason) == (404, "no request of a of shop is stored")

@@ -1,4 +1,4 @@
-"""Source lines: with what was measured on each, and of which files for whom."""
+"""Source lines: which files are shown, to which clients, and the times of each line."""
 
 import http.client
 import os
@@ -34,14 +34,14 @@ def file(folder):
     return file
 
 
-# Which files
+# Files
 
 
 def read(sources, file, before_ns=NOW):
     return sources.read(str(file), before_ns=before_ns, last_line=1, by_local=True)
 
 
-def test_a_file_under_the_folder(sources, file):
+def test_file_under_the_folder(sources, file):
     path, lines = read(sources, file)
     assert path == str(file)
     assert lines[:3] == ["def outer():", "    inner()", "    return 1"]
@@ -57,57 +57,57 @@ def refusal(sources, file, before_ns=NOW):
 NOT_UNDER = "only files under the server's working directory and installed packages are shown"
 
 
-def test_a_file_elsewhere(sources, folder):
+def test_file_elsewhere(sources, folder):
     (folder.parent / "secret.py").write_text("x")
     assert refusal(sources, folder.parent / "secret.py") == NOT_UNDER
     assert refusal(sources, "../secret.py") == NOT_UNDER
     assert refusal(sources, f"{folder}/../secret.py") == NOT_UNDER
 
 
-def test_a_folder_whose_name_only_begins_alike(sources, folder):
+def test_folder_whose_name_starts_the_same(sources, folder):
     (folder.parent / "workshop").mkdir()
     (folder.parent / "workshop" / "a.py").write_text("x")
     assert refusal(sources, folder.parent / "workshop" / "a.py") == NOT_UNDER
 
 
-def test_a_link_that_leads_out(sources, folder):
+def test_link_to_a_file_elsewhere(sources, folder):
     (folder.parent / "secret.py").write_text("x")
     (folder / "link.py").symlink_to(folder.parent / "secret.py")
     assert refusal(sources, folder / "link.py") == NOT_UNDER
 
 
-def test_a_link_to_what_is_no_python(sources, folder):
+def test_link_to_a_file_that_is_not_python(sources, folder):
     (folder / ".env").write_text("PASSWORD=1")
     (folder / "link.py").symlink_to(folder / ".env")
     assert refusal(sources, folder / "link.py") == NOT_UNDER
 
 
-def test_what_is_no_python(sources, folder):
+def test_file_that_is_not_python(sources, folder):
     (folder / ".env").write_text("PASSWORD=1")
     assert refusal(sources, folder / ".env") == "it is not a Python file"
     assert refusal(sources, "<string>") == "it is not a Python file"
 
 
 @pytest.mark.parametrize("name", ["gone.py", "\0.py", "a/" * 3000 + "b.py", "app.py/x.py"])
-def test_what_is_not_there(sources, file, name):
+def test_missing_file(sources, file, name):
     assert file.exists()
     assert refusal(sources, name) == "there is no such file on this machine"
 
 
-def test_what_is_no_file(sources, folder):
+def test_not_a_regular_file(sources, folder):
     (folder / "folder.py").mkdir()
     assert refusal(sources, "folder.py") == "it is not a regular file"
     os.mkfifo(folder / "pipe.py")
     assert refusal(sources, "pipe.py") == "it is not a regular file"
 
 
-def test_what_is_too_large(sources, folder):
+def test_too_large_file(sources, folder):
     with (folder / "large.py").open("w") as large:
         large.truncate(2 * 1024 * 1024 + 1)
     assert refusal(sources, "large.py") == "the file is larger than 2097152 bytes"
 
 
-def test_a_file_that_has_changed_since_is_not_the_one_that_ran(sources, file):
+def test_file_changed_after_the_profile(sources, file):
     os.utime(file, ns=(0, 5000))
     assert read(sources, file, 5000)[0] == str(file)
     reason = "the file has changed since it ran"
@@ -123,12 +123,12 @@ def test_a_file_that_has_changed_since_is_not_the_one_that_ran(sources, file):
         (b"a\x0cb\n\xe2\x80\xa8c", ["a\x0cb", "\N{LINE SEPARATOR}c"]),
     ],
 )
-def test_lines_are_as_python_counts_them(sources, folder, content, lines):
+def test_lines_are_split_as_python_does(sources, folder, content, lines):
     (folder / "a.py").write_bytes(content)
     assert read(sources, "a.py")[1] == lines
 
 
-# For whom
+# Clients
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_lines_are_as_python_counts_them(sources, folder, content, lines):
         ("127.0.0.1", {"forwarded": "for=1.2.3.4"}, False),
     ],
 )
-def test_readers_on_this_machine(host, headers, local):
+def test_clients_on_this_machine(host, headers, local):
     client = types.SimpleNamespace(host=host)
     assert is_local(types.SimpleNamespace(client=client, headers=headers)) is local
 
@@ -164,7 +164,7 @@ def profile(client, *samples, ago=0):
     return root.span_id.hex()
 
 
-def test_lines_with_their_times(served, file):
+def test_lines_have_their_times(served, file):
     outer, inner = (("outer", str(file), 2), ("inner", str(file), 7))
     again = [outer, ("outer", str(file), 2), ("outer", str(file), 3)]
     of = profile(served, ([outer, inner], 30), ([outer], 10), (again, 20))
@@ -175,14 +175,14 @@ def test_lines_with_their_times(served, file):
     assert lines[2]["text"] == "    inner()"
     assert (lines[2]["self_ns"], lines[2]["total_ns"]) == (10 * MS, 60 * MS)
     assert (lines[3]["self_ns"], lines[3]["total_ns"]) == (20 * MS, 20 * MS)
-    assert max(lines) == 9  # six after the last
+    assert max(lines) == 9  # six after the last measured line
     route = served.get(
         "/api/source", function="outer", file=str(file), service="shop", route="GET /cart"
     )
     assert route == found
 
 
-def test_a_file_that_no_profile_names_is_not_read(served, file, folder):
+def test_file_without_samples_is_not_read(served, file, folder):
     (folder / "other.py").write_text("secret = 1")
     of = profile(served, ([("outer", str(file), 2)], 30))
     for function, name in (("outer", str(folder / "other.py")), ("inner", str(file))):
@@ -190,7 +190,7 @@ def test_a_file_that_no_profile_names_is_not_read(served, file, folder):
         assert (status, reason) == (404, f"no sample has {function} of {name}")
 
 
-def test_a_changed_file_leaves_the_times(served, file):
+def test_changed_file_shows_only_the_times(served, file):
     of = profile(served, ([("outer", str(file), 2)], 30), ago=60_000)
     file.write_text(TEXT)
     found = served.get("/api/source", function="outer", file=str(file), profile_id=of)
@@ -200,7 +200,7 @@ def test_a_changed_file_leaves_the_times(served, file):
     assert found["lines"] == [{"number": 2, "text": None, **times}]
 
 
-def test_a_file_with_fewer_lines_is_another_one(served, file):
+def test_file_with_too_few_lines(served, file):
     of = profile(served, ([("outer", str(file), 99)], 30))
     found = served.get("/api/source", function="outer", file=str(file), profile_id=of)
     assert found["reason"] == "the file has fewer lines than were measured: it is another file"
@@ -217,7 +217,7 @@ def test_lines_of_a_long_function_are_bounded(served, folder):
     assert 4000 in numbers
 
 
-def test_another_machine_gets_the_times_alone(served, file):
+def test_other_machines_get_only_the_times(served, file):
     of = profile(served, ([("outer", str(file), 2)], 30))
     connection = http.client.HTTPConnection(served.url.partition("//")[2])
     path = f"/api/source?function=outer&file={file}&profile_id={of}"
@@ -236,5 +236,5 @@ def test_another_machine_gets_the_times_alone(served, file):
         ({"function": "f", "file": "f"}, "source needs a profile_id, or a service and a route"),
     ],
 )
-def test_questions_that_are_none(client, query, reason):
+def test_bad_query(client, query, reason):
     assert client.refused("/api/source", **query) == (400, reason)

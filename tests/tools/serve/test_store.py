@@ -1,4 +1,4 @@
-"""The file: whose it may be, and what goes when it is too much."""
+"""The database file: which files are accepted, transactions, and what is pruned."""
 
 import contextlib
 import itertools
@@ -47,10 +47,10 @@ def counts(stored):
         }
 
 
-# Whose file it may be
+# Accepted files
 
 
-def test_temporary_file_is_gone_afterwards():
+def test_temporary_file_is_deleted_at_the_end():
     stored = Store(None, **PLENTY)
     folder = stored.path.parent
     add(stored, span())
@@ -59,7 +59,7 @@ def test_temporary_file_is_gone_afterwards():
     assert not folder.exists()
 
 
-def test_file_is_kept_and_nobody_else_may_read_it(tmp_path):
+def test_file_is_kept_and_readable_only_by_its_owner(tmp_path):
     path = tmp_path / "data"
     stored = Store(path, **PLENTY)
     add(stored, span(), samples=[("00000000000000ab", STACK, 10)])
@@ -82,12 +82,12 @@ def test_file_in_use_is_refused(tmp_path):
     stored = Store(path, **PLENTY)
     with pytest.raises(ForeignFile, match=f"^{path} is in use by another local server$"):
         Store(path, **PLENTY)
-    add(stored, span())  # and goes on
+    add(stored, span())  # and continues
     stored.close()
     Store(path, **PLENTY).close()
 
 
-def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+def test_file_that_is_not_a_database_is_refused_unchanged(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)
     message = f"^{path} is not an SQLite file, so the local server did not make it$"
@@ -97,7 +97,7 @@ def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_database_of_others_is_refused_and_left_alone(tmp_path):
+def test_database_of_another_program_is_refused_unchanged(tmp_path):
     path = tmp_path / "data"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE precious (x)")
@@ -123,13 +123,13 @@ def test_file_of_another_version_is_refused(tmp_path):
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 2")
     connection.close()
-    Store(path, **PLENTY).close()  # nothing of the refused attempt holds it
+    Store(path, **PLENTY).close()  # the refused attempt left no lock
 
 
-def test_file_that_another_program_has_locked(tmp_path, monkeypatch):
+def test_file_locked_by_another_program(tmp_path, monkeypatch):
     path = tmp_path / "data"
     Store(path, **PLENTY).close()
-    impatient(monkeypatch)
+    without_waiting_for_locks(monkeypatch)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
@@ -140,16 +140,16 @@ def test_file_that_another_program_has_locked(tmp_path, monkeypatch):
 
 def test_new_file_that_cannot_be_written(tmp_path, monkeypatch):
     path = tmp_path / "data"
-    impatient(monkeypatch)
+    without_waiting_for_locks(monkeypatch)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # it may be read, and is empty
+        other.execute("BEGIN IMMEDIATE")  # readable, and empty
         with pytest.raises(OSError, match=f"^{path} cannot be used: database is locked$"):
             Store(path, **PLENTY)
     Store(path, **PLENTY).close()
 
 
-def impatient(monkeypatch):
-    """Do not wait until somebody else's lock is gone."""
+def without_waiting_for_locks(monkeypatch):
+    """Fail at once if another program has a lock."""
 
     def connect(path, **options):
         connection = schema.connect(path, **options)
@@ -159,13 +159,13 @@ def impatient(monkeypatch):
     monkeypatch.setattr(store, "connect", connect)
 
 
-def test_folder_that_is_not_there(tmp_path):
+def test_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         Store(tmp_path / "missing" / "data", **PLENTY)
 
 
-def test_acknowledged_is_on_the_disk_where_the_file_is_kept(tmp_path):
-    """FULL: a power cut loses nothing. NORMAL would lose the last commits."""
+def test_commits_to_a_kept_file_are_durable(tmp_path):
+    """With FULL, a power cut loses nothing. With NORMAL it would lose the last commits."""
     kept = Store(tmp_path / "data", **PLENTY)
     temporary = Store(None, **PLENTY)
     levels = [s._writer.execute("PRAGMA synchronous").fetchone()[0] for s in (kept, temporary)]
@@ -177,7 +177,7 @@ def test_acknowledged_is_on_the_disk_where_the_file_is_kept(tmp_path):
 # Transactions
 
 
-def test_part_that_fails_leaves_nothing_and_the_rest_stays():
+def test_failing_part_leaves_nothing_and_the_rest_is_stored():
     stored = Store(None, **PLENTY)
     with stored.writing():
         with contextlib.suppress(ZeroDivisionError), stored.part():
@@ -190,8 +190,8 @@ def test_part_that_fails_leaves_nothing_and_the_rest_stays():
     stored.close()
 
 
-def test_full_disk_is_called_so():
-    """SQLite then undoes the whole transaction, and the part's savepoint with it."""
+def test_full_disk_is_reported_as_such():
+    """SQLite rolls back the whole transaction, with the savepoint of the part."""
     stored = Store(None, **PLENTY)
     (pages,) = stored._writer.execute("PRAGMA page_count").fetchone()
     stored._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -202,7 +202,7 @@ def test_full_disk_is_called_so():
     ):
         _add_in_place(stored, *(span(values={"filler": "x" * 16_000}) for _ in range(10)))
     stored._writer.execute("PRAGMA max_page_count = 1000000")
-    add(stored, span())  # and goes on
+    add(stored, span())  # and continues
     assert counts(stored)["spans"] == 1
     stored.close()
 
@@ -211,7 +211,7 @@ def _add_in_place(stored, *spans):
     stored.add_traces(decode_traces(export(*spans), max_bytes=2**30, gzipped=False, as_json=False))
 
 
-def test_transaction_that_fails_leaves_nothing():
+def test_failing_transaction_leaves_nothing():
     stored = Store(None, **PLENTY)
     with contextlib.suppress(ZeroDivisionError), stored.writing():
         _add_in_place(stored, span())
@@ -222,10 +222,10 @@ def test_transaction_that_fails_leaves_nothing():
     stored.close()
 
 
-# What goes
+# Pruning
 
 
-def test_what_is_too_old_goes(clock):
+def test_old_data_is_pruned(clock):
     stored = Store(None, keep_seconds=60, max_bytes=2**30)
     add(stored, span("old"), samples=[("00000000000000ab", STACK, 10)], service="then")
     clock.now += 60_000
@@ -242,7 +242,7 @@ def test_what_is_too_old_goes(clock):
     stored.close()
 
 
-def test_what_is_not_too_old_stays(clock):
+def test_newer_data_is_not_pruned(clock):
     stored = Store(None, keep_seconds=60, max_bytes=2**30)
     add(stored, span(), samples=[("00000000000000ab", STACK, 10)])
     before = counts(stored)
@@ -252,7 +252,7 @@ def test_what_is_not_too_old_stays(clock):
     stored.close()
 
 
-def test_oldest_goes_first_while_the_file_is_too_large(clock):
+def test_oldest_data_is_pruned_while_the_file_is_too_large(clock):
     stored = Store(None, keep_seconds=10**6, max_bytes=2**20)
     for number in range(100):
         clock.now += 1
@@ -273,7 +273,7 @@ def test_oldest_goes_first_while_the_file_is_too_large(clock):
     stored.close()
 
 
-def test_oldest_goes_although_the_clock_was_set_back(clock):
+def test_oldest_data_is_pruned_even_if_the_clock_was_set_back(clock):
     stored = Store(None, keep_seconds=10**6, max_bytes=2**20)
     for number in range(100):
         clock.now -= 1
@@ -288,15 +288,15 @@ def test_oldest_goes_although_the_clock_was_set_back(clock):
 
 
 def prune_within_bounds(stored):
-    """Prune; raise OperationalError rather than go on for ever."""
+    """Prune; raise OperationalError instead of running forever."""
     steps = itertools.count()
     stored._writer.set_progress_handler(lambda: next(steps) > 10_000, 1000)
     stored.prune()
     stored._writer.set_progress_handler(None, 0)
 
 
-def test_file_that_is_too_large_with_nothing_in_it_is_left():
-    """Smaller than empty tables is not possible: it must not try for ever."""
+def test_pruning_ends_if_the_empty_file_is_too_large():
+    """The file cannot be smaller than its empty tables."""
     stored = Store(None, keep_seconds=60, max_bytes=1)
     add(stored, span())
     stored.prune()
@@ -304,7 +304,7 @@ def test_file_that_is_too_large_with_nothing_in_it_is_left():
     stored.close()
 
 
-def test_stacks_are_kept_once():
+def test_stacks_are_stored_once():
     stored = Store(None, **PLENTY)
     deeper = [*STACK, ("leaf", "/srv/app.py", 3)]
     add(stored, samples=[("00000000000000ab", STACK, 10), ("00000000000000cd", STACK, 10)])
@@ -314,8 +314,8 @@ def test_stacks_are_kept_once():
     stored.close()
 
 
-def test_sums_stay_at_the_largest_value():
-    """Above it a browser would round them, and far above it SQLite would fail."""
+def test_sums_are_limited_to_the_largest_value():
+    """Above it, browsers would round sums; far above it, SQLite would fail."""
     stored = Store(None, **PLENTY)
     for _ in range(2):
         for profile_id in ("00000000000000ab", None):
