@@ -4,7 +4,9 @@ import gc
 import time
 
 import pytest
+from opentelemetry import context as otel_context
 
+from pyroscope_otel import following
 from pyroscope_otel.link.marks import MARKS
 
 
@@ -32,6 +34,36 @@ def case(recorder, provider, exporter, attribution):
         gc.collect()
         time.sleep(0.02)
     assert in_use() <= before
+
+
+@pytest.fixture
+def nothing_stays_attached(recorder):
+    """Detach what the test leaves attached, before the invariants are checked."""
+    outside = otel_context.attach(otel_context.set_value("outside", value=True))
+    yield
+    otel_context.detach(outside)
+    assert recorder.now() == {}
+
+
+@pytest.fixture
+def removed(recorder):
+    """Remove all hooks, and install them again after the test."""
+    assert recorder.left_behind() == {}
+    following.remove()
+    yield
+    following.remove()
+    following.install()
+
+
+@pytest.fixture
+def no_trace_function(recorder):
+    """Remove the thread's trace function: a thread gets it when it first gets labels."""
+    import greenlet
+
+    assert recorder.now() == {}
+    before = greenlet.settrace(None)
+    yield
+    greenlet.settrace(before)
 
 
 def in_use():

@@ -1,4 +1,6 @@
-"""Following OpenTelemetry's own switch points: attach, detach, and a new name."""
+"""Following OpenTelemetry's attach and detach."""
+
+from __future__ import annotations
 
 import contextvars
 import logging
@@ -7,28 +9,15 @@ import threading
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import Span
 
-from pyroscope_otel import following
-from pyroscope_otel.following.otel_context import ContextSwitches, Renames
 from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
 from tests.support.span_profiles import profile_of_span
+
+pytestmark = pytest.mark.usefixtures("nothing_stays_attached")
 
 
 def attach(span):
     return otel_context.attach(trace.set_span_in_context(span))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_attached(recorder):
-    """What a test leaves attached is not the next one's, and is gone before the invariants."""
-    outside = otel_context.attach(otel_context.set_value("outside", value=True))
-    yield
-    otel_context.detach(outside)
-    assert recorder.now() == {}
-
-
-# Attach and detach
 
 
 def test_nested_spans(tracer, now):
@@ -231,80 +220,6 @@ def test_a_root_that_ends_on_another_thread(tracer, now):
     assert now() is None
 
 
-# New names
-
-
-def test_a_renamed_root(tracer, now, recorder):
-    """Scenario 32: the id stays; what is removed is what was put there."""
-    with tracer.start_as_current_span("GET") as root:
-        before = recorder.now()
-        root.update_name("GET /users/{id}")
-        assert now() == "GET /users/{id}"
-        assert recorder.now()["span_id"] == before["span_id"]
-        with tracer.start_as_current_span("child"):
-            root.update_name("GET /items/{id}")
-            assert now() == "GET /items/{id}"
-        assert now() == "GET /items/{id}"
-    assert now() is None
-
-
-def test_renamed_to_what_it_was(tracer, now):
-    with tracer.start_as_current_span("root") as root:
-        root.update_name("root")
-        assert now() == "root"
-    assert now() is None
-
-
-def test_a_renamed_child(tracer, now):
-    """Scenario 32: the name is the root's."""
-    with tracer.start_as_current_span("root"), tracer.start_as_current_span("child") as child:
-        child.update_name("renamed")
-        assert now() == "root"
-
-
-def test_renamed_while_another_root_is_current(tracer, now):
-    """Scenario 32: from its next switch on."""
-    one = tracer.start_span("one")
-    with tracer.start_as_current_span("two", otel_context.Context()):
-        one.update_name("renamed")
-        assert now() == "two"
-    with trace.use_span(one, end_on_exit=True):
-        assert now() == "renamed"
-
-
-def test_renamed_on_another_thread(tracer, now, attribution):
-    """Scenario 32: a sample has its root's last name, whoever gave it that."""
-    with tracer.start_as_current_span("root") as root:
-        thread = threading.Thread(target=root.update_name, args=("renamed",))
-        thread.start()
-        thread.join()
-        # A label changes at the thread's next switch.
-        assert now() == ("renamed" if attribution == "stack" else "root")
-        with tracer.start_as_current_span("child"):
-            assert now() == "renamed"
-    assert now() is None
-
-
-def test_renamed_after_its_end(tracer, now):
-    """OpenTelemetry warns of it, and the name stays."""
-    root = tracer.start_span("root")
-    root.end()
-    root.update_name("late")
-    with trace.use_span(root):
-        assert now() is None
-
-
-def test_renamed_to_a_raw_path(tracer, now):
-    """Choice 7: each value is a series of its own on the server."""
-    attributes = {"url.path": "/users/7", "http.request.method": "GET"}
-    with tracer.start_as_current_span("GET", attributes=attributes) as root:
-        root.update_name("GET /users/7")
-        assert now() == "GET"
-        root.set_attribute("http.route", "/users/{id}")
-        root.update_name("GET /users/{id}")
-        assert now() == "GET /users/{id}"
-
-
 # Spans that are not ours
 
 
@@ -370,110 +285,3 @@ def test_our_attribute_of_the_object_is_not_exported(tracer, exporter):
     assert not hasattr(root, "_pyroscope_owner")
     assert not hasattr(child, "_pyroscope_owner")
     assert list(root.attributes) == [PROFILE_ID_ATTRIBUTE]
-
-
-# Put in and taken out
-
-
-@pytest.fixture
-def removed(recorder):
-    """Following is not installed, and is again after the test."""
-    assert recorder.left_behind() == {}
-    following.remove()
-    yield
-    following.remove()
-    following.install()
-
-
-@pytest.mark.usefixtures("removed")
-@pytest.mark.parametrize("hook_class", [ContextSwitches, Renames])
-def test_taken_out_without_a_trace(hook_class):
-    """Scenario 51: what was there is there again, the very same."""
-
-    def attributes():
-        context = otel_context._RUNTIME_CONTEXT
-        return dict(vars(context)), context.attach.__func__, dict(vars(Span))
-
-    before = attributes()
-    hook = hook_class()
-    hook.install()
-    installed = vars(otel_context._RUNTIME_CONTEXT), dict(vars(Span))
-    assert installed != (before[0], before[2])
-    hook.install()
-    hook.remove()
-    assert attributes() == before
-    hook.remove()
-    assert attributes() == before
-
-
-@pytest.mark.usefixtures("removed")
-def test_nothing_is_followed_once_it_is_taken_out(tracer, now):
-    """The tracer fixture's processor has put everything in; it comes out again."""
-    following.remove()
-    with tracer.start_as_current_span("root") as root:
-        assert root.attributes[PROFILE_ID_ATTRIBUTE]
-        assert now() is None
-        root.update_name("renamed")
-        assert now() is None
-
-
-@pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_ours(tracer, now):
-    """Scenario 51: taken out of order, it stays, and ours does nothing."""
-
-    def theirs(context):
-        calls.append(context)
-        return ours(context)
-
-    calls = []
-    following.install()
-    runtime_context = otel_context._RUNTIME_CONTEXT
-    ours = runtime_context.attach
-    runtime_context.attach = theirs
-    try:
-        following.remove()
-        assert runtime_context.attach is theirs
-        with tracer.start_as_current_span("root"):
-            assert now() is None
-        assert calls
-        # Put in once more, ours goes around theirs.
-        following.install()
-        with tracer.start_as_current_span("root"):
-            assert now() == "root"
-        assert now() is None
-        following.remove()
-        assert runtime_context.attach is theirs
-    finally:
-        del runtime_context.attach
-
-
-@pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_our_detach(tracer, now):
-    """Scenario 51: what it calls does nothing once ours is taken out."""
-
-    def theirs(token):
-        calls.append(token)
-        ours(token)
-
-    calls = []
-    following.install()
-    runtime_context = otel_context._RUNTIME_CONTEXT
-    ours = runtime_context.detach
-    runtime_context.detach = theirs
-    try:
-        with tracer.start_as_current_span("root"):
-            token = otel_context.attach(otel_context.Context())
-            assert now() is None
-            following.remove()
-            otel_context.detach(token)
-            assert calls == [token]
-            # The root is current again, and nobody follows.
-            assert now() is None
-            following.install()
-            with tracer.start_as_current_span("child"):
-                assert now() == "root"
-        assert now() is None
-        following.remove()
-        assert runtime_context.detach is theirs
-    finally:
-        del runtime_context.detach

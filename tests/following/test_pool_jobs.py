@@ -1,4 +1,4 @@
-"""Jobs in thread pools: the standard library's, and asgiref's of the waiting thread."""
+"""Jobs in the standard library's thread pools."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
-from pyroscope_otel.link.marks import LABEL
 from tests.support.event_loops import each_loop, run
 from tests.support.garbage import collected_by_hand
-from tests.support.threads import in_threads
-
-asgiref = pytest.importorskip("asgiref.sync")
+from tests.support.spans import attach_and_leave
 
 
 @pytest.fixture
@@ -41,16 +38,6 @@ def _each_setup(request):
     ThreadingInstrumentor().instrument()
     yield
     ThreadingInstrumentor().uninstrument()
-
-
-def attach_and_leave(tracer, name):
-    """Make a new root current, for nobody to detach it."""
-    span = tracer.start_span(name, context=Context())
-    otel_context.attach(trace.set_span_in_context(span))
-    return span
-
-
-# Jobs
 
 
 @each_loop
@@ -259,219 +246,6 @@ def test_a_submitters_job_after_one_that_left_something_attached(tracer, now):
             assert pool.submit(now).result() == "A"
         span.end()
         assert pool.submit(now).result() is None
-
-
-# asgiref's two bridges
-
-
-@each_loop
-@pytest.mark.parametrize("thread_sensitive", [True, False])
-def test_sync_to_async(thread_sensitive, new_loop, tracer, now, recorder):
-    """Scenario 21: two requests, the one shared worker; its idle thread is empty."""
-
-    async def request(name):
-        job = asgiref.sync_to_async(now, thread_sensitive=thread_sensitive)
-        with tracer.start_as_current_span(name):
-            for _ in range(3):
-                assert await job() == name
-                assert now() == name
-
-    async def main():
-        await asyncio.gather(request("A"), request("B"))
-        assert recorder.left_behind() == {}
-        assert await asgiref.sync_to_async(now, thread_sensitive=thread_sensitive)() is None
-
-    run(main, new_loop)
-
-
-@each_loop
-def test_what_a_thread_sensitive_job_leaves_attached(new_loop, tracer, now, recorder):
-    """Scenario 21: the next job on the shared worker is its own request's."""
-    spans = []
-
-    def leave():
-        spans.append(attach_and_leave(tracer, "left"))
-
-    async def first():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(leave)()
-            await asyncio.sleep(0)
-            # asgiref hands the context back: it is current here, too.
-            assert now() == "left"
-
-    async def second():
-        with tracer.start_as_current_span("B"):
-            assert await asgiref.sync_to_async(now)() == "B"
-            assert now() == "B"
-
-    async def main():
-        task = asyncio.ensure_future(first())
-        await asyncio.wait([task])
-        task.result()
-        assert recorder.left_behind() == {}
-        await asyncio.ensure_future(second())
-        assert await asgiref.sync_to_async(now)() is None
-        spans[0].end()
-
-    run(main, new_loop)
-
-
-@each_loop
-def test_async_to_sync_below_sync_to_async(new_loop, tracer, now):
-    """Scenario 22: its first step, before any await."""
-    seen = []
-
-    async def innermost():
-        seen.append(now())
-        await asyncio.sleep(0)
-        seen.append(now())
-        with tracer.start_as_current_span("B", context=Context()):
-            seen.append(now())
-            await asyncio.sleep(0)
-            seen.append(now())
-        seen.append(now())
-
-    def sync():
-        seen.append(now())
-        asgiref.async_to_sync(innermost)()
-        seen.append(now())
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(sync)()
-            assert now() == "A"
-
-    run(main, new_loop)
-    assert seen == ["A", "A", "A", "B", "B", "A", "A"]
-
-
-def test_async_to_sync_in_a_loop_of_its_own(tracer, now):
-    """Scenario 22: its first step, and the waiting thread afterwards."""
-    seen = []
-
-    async def innermost():
-        seen.append(now())
-        await asyncio.sleep(0)
-        seen.append(now())
-
-    asgiref.async_to_sync(innermost)()
-    with tracer.start_as_current_span("A"):
-        asgiref.async_to_sync(innermost)()
-        assert now() == "A"
-    assert now() is None
-    asgiref.async_to_sync(innermost)()
-    assert seen == [None, None, "A", "A", None, None]
-
-
-def test_async_to_sync_leaves_nothing_with_its_caller(tracer, now):
-    """Scenario 22: asgiref hands the inner context back; what it inherited is over."""
-
-    async def innermost():
-        await asyncio.sleep(0)
-
-    span = tracer.start_span("A")
-
-    def caller():
-        with trace.use_span(span):
-            asgiref.async_to_sync(innermost)()
-            assert now() == "A"
-        # The request is open, but no longer this thread's work.
-        assert now() is None
-        with tracer.start_as_current_span("B", context=Context()):
-            assert now() == "B"
-        assert now() is None
-
-    in_threads(caller)
-    span.end()
-
-
-@each_loop
-def test_code_after_sync_to_async(new_loop, tracer, now):
-    """Scenario 22: the request's, before the first await."""
-
-    def child():
-        with tracer.start_as_current_span("child"):
-            assert now() == "A"
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(child)()
-            assert now() == "A"
-            await asyncio.sleep(0)
-            assert now() == "A"
-        assert now() is None
-
-    run(main, new_loop)
-
-
-@each_loop
-@pytest.mark.xfail(
-    reason="asgiref sets the context variables of the awaiting task without an attach, and asks "
-    "not to be patched"
-)
-def test_code_after_a_sync_to_async_that_changed_the_root(new_loop, tracer, now):
-    """Scenario 22: before the first await, the task still has its old labels."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            span = await asgiref.sync_to_async(attach_and_leave)(tracer, "left")
-            at_once = now()
-            await asyncio.sleep(0)
-            later = now()
-            span.end()
-            assert later == "left"
-            assert at_once == "left"
-
-    run(main, new_loop)
-
-
-def test_a_sync_job_in_the_thread_that_waits(tracer, now):
-    """Scenario 23: the root of the asynchronous part, then the waiting thread's."""
-    seen = []
-    waiting = threading.get_ident()
-
-    def sync():
-        assert threading.get_ident() == waiting
-        seen.append(now())
-        with tracer.start_as_current_span("child"):
-            seen.append(now())
-        seen.append(now())
-
-    async def asynchronous():
-        await asgiref.sync_to_async(sync)()
-        with tracer.start_as_current_span("inner", context=Context()):
-            await asgiref.sync_to_async(sync)()
-            assert now() == "inner"
-        await asgiref.sync_to_async(sync)()
-
-    with tracer.start_as_current_span("outer"):
-        asgiref.async_to_sync(asynchronous)()
-        assert now() == "outer"
-    assert seen == ["outer"] * 3 + ["inner"] * 3 + ["outer"] * 3
-    del seen[:]
-    asgiref.async_to_sync(asynchronous)()
-    assert seen == [None, "child", None] + ["inner"] * 3 + [None, "child", None]
-    assert now() is None
-
-
-def test_between_jobs_the_waiting_thread_has_its_own(tracer, now, recorder, attribution):
-    """Scenario 23: while it waits, it carries what the caller did."""
-    waiting = threading.get_ident()
-    seen = []
-
-    async def asynchronous():
-        with tracer.start_as_current_span("inner", context=Context()):
-            await asgiref.sync_to_async(now)()
-        # Yet another job: the one before is over, as far as its thread goes.
-        await asgiref.sync_to_async(int)()
-        # Waiting, it has neither a job's frame on its stack nor a label but the caller's.
-        seen.append({key for key, _ in recorder.on_thread.get(waiting, ())})
-
-    with tracer.start_as_current_span("outer"):
-        asgiref.async_to_sync(asynchronous)()
-        assert now() == "outer"
-    asgiref.async_to_sync(asynchronous)()
-    assert seen == [{LABEL} if attribution == "stack" else {"span_id", "span_name"}, set()]
 
 
 @each_loop

@@ -12,40 +12,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 
-from pyroscope_otel import following
+from tests.following.trio_turns import Turns, steps
 from tests.support.garbage import collected_by_hand
 from tests.support.threads import in_threads
 
 trio = pytest.importorskip("trio")
 pytest.importorskip("trio.testing")
-
-HOOK = following.named("TrioSteps")
-
-
-class Turns:
-    """Has tasks take their steps in turn; trio's own order is random."""
-
-    def __init__(self, *names):
-        self._names = list(names)
-        self._next = trio.Condition()
-        self.log = []
-
-    async def take(self, name):
-        async with self._next:
-            while self._names[0] != name:
-                await self._next.wait()
-            self._names.append(self._names.pop(0))
-            self.log.append(name)
-            self._next.notify_all()
-
-
-async def steps(now, name, turns, turn, count=4):
-    """Take a few steps, in each of which samples must carry `name`."""
-    for _ in range(count):
-        await turns.take(turn)
-        assert now() == name
-        await trio.lowlevel.checkpoint()
-        assert now() == name
 
 
 def test_interleaved_tasks_each_carry_their_own_root(tracer, now):
@@ -341,75 +313,6 @@ def test_worker_threads(tracer, now, recorder):
         assert await trio.to_thread.run_sync(now, limiter=limiter) is None
 
     trio.run(main)
-
-
-def test_installed_while_a_run_is_under_way(tracer, now):
-    """Nothing needs to be there when the run starts."""
-
-    async def main():
-        HOOK.install()
-        turns = Turns("A", "untraced")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(steps, now, None, turns, "untraced")
-            with tracer.start_as_current_span("A"):
-                await steps(now, "A", turns, "A")
-
-    HOOK.remove()
-    try:
-        trio.run(main)
-    finally:
-        HOOK.install()
-
-
-def test_removed_while_a_run_is_under_way(tracer, now, recorder):
-    """From then on it is inert, also in a run on another thread."""
-    running, removed = threading.Event(), threading.Event()
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await trio.lowlevel.checkpoint()
-            assert now() == "A"
-            token = otel_context.attach(Context())
-            assert now() is None
-            running.set()
-            removed.wait()
-            del recorder.log[:]
-            otel_context.detach(token)
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
-            assert recorder.log == []
-
-    def remove():
-        running.wait()
-        following.remove()
-        removed.set()
-
-    try:
-        in_threads(lambda: trio.run(main), remove)
-    finally:
-        following.install()
-
-
-def test_each_run_is_instrumented_once(tracer, now):
-    """A second root in the same run adds nothing."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await trio.lowlevel.checkpoint()
-        HOOK.remove()
-        HOOK.install()
-        with tracer.start_as_current_span("B"):
-            await trio.lowlevel.checkpoint()
-            assert now() == "B"
-        HOOK.remove()
-        # trio raises where an instrument is not there.
-        with pytest.raises(KeyError):
-            trio.lowlevel.remove_instrument(HOOK._steps)
-
-    try:
-        trio.run(main)
-    finally:
-        HOOK.install()
 
 
 def test_steps_make_no_garbage(tracer, now):

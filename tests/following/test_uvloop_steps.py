@@ -1,12 +1,11 @@
 """What is uvloop's own: its methods are wrapped one by one, its handles are compiled.
 
-What it has in common with asyncio's loop is in `test_asyncio_steps`.
+What it has in common with asyncio's loop is in `test_asyncio_*.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 import os
@@ -302,62 +301,6 @@ def test_a_refused_nested_run_changes_nothing(tracer, now):
         assert now() == "outside"
 
 
-@contextlib.contextmanager
-def hook_removed():
-    HOOK.remove()
-    try:
-        yield
-    finally:
-        HOOK.install()
-
-
-def test_removed_inside_a_callback(tracer, now):
-    """What was handed over before is followed to its end: nothing stays on the thread."""
-    seen = []
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        called = asyncio.Event()
-
-        def callback():
-            seen.append(now())
-            HOOK.remove()
-
-        def later():
-            seen.append(now())
-            called.set()
-
-        with tracer.start_as_current_span("A"):
-            loop.call_soon(callback)
-            loop.call_soon(later)
-            await called.wait()
-
-    try:
-        run(main)
-    finally:
-        HOOK.install()
-    assert seen == ["A", "A"]
-    assert now() is None
-
-
-def test_installed_while_a_loop_runs(tracer, now):
-    """What is scheduled from then on is followed."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            HOOK.install()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert now() == "A"
-            await asyncio.sleep(0)
-            assert now() == "A"
-        await asyncio.sleep(0)
-        assert now() is None
-
-    with hook_removed():
-        run(main)
-
-
 def test_a_run_started_on_another_thread(tracer, now):
     """What is outside is known for each thread."""
 
@@ -391,20 +334,3 @@ def test_a_loop_that_runs_twice(tracer, now):
                 assert now() == name
             loop.run_until_complete(main(None))
             assert now() is None
-
-
-@pytest.mark.parametrize("debugs", [False, True])
-def test_in_debug_mode_the_loop_can_name_the_callback(monkeypatch, debugs):
-    """Its messages about slow callbacks and exceptions name what it was given."""
-
-    def mine():
-        pass
-
-    async def main():
-        return repr(asyncio.get_running_loop().call_soon(mine))
-
-    monkeypatch.setattr(HOOK, "debugs", False)
-    following.install()
-    with closing_loop(uvloop.Loop) as loop:
-        loop.set_debug(debugs)
-        assert ("mine" in loop.run_until_complete(main())) is debugs

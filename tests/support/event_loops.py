@@ -50,3 +50,12 @@ def closing_loop(new_loop):
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
+
+
+async def turns(now, name, log, count=4):
+    """Take a few steps, in each of which samples must carry `name`."""
+    for _ in range(count):
+        log.append(name)
+        assert now() == name
+        await asyncio.sleep(0)
+        assert now() == name
