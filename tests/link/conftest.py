@@ -1,4 +1,4 @@
-"""What the tests of several files share: tracers that sample, and a thread without labels."""
+"""Fixtures for several files: tracers that sample, and a thread without labels."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ByName(Sampler):
 
 @pytest.fixture
 def by_name():
-    """A sampler that drops and only records spans by their names."""
+    """Return a sampler that drops spans, or only records them, by their names."""
     return ByName()
 
 
 @pytest.fixture
 def make_tracer(recorder):
-    """Make a tracer of a provider of its own."""
+    """Return a function that makes a tracer with its own provider."""
 
     def make(*processors, **options):
         provider = TracerProvider(shutdown_on_exit=False, **options)
@@ -53,7 +53,7 @@ def make_tracer(recorder):
 
 @pytest.fixture
 def choosy(make_tracer, by_name):
-    """A tracer that drops spans by their names."""
+    """Return a tracer that drops spans by their names."""
     return make_tracer(PyroscopeSpanProcessor(), sampler=by_name)
 
 
@@ -71,7 +71,7 @@ def clean_thread(recorder):
 
 @pytest.fixture
 def without_garbage_collector():
-    """Objects go by their reference counts alone."""
+    """Disable the garbage collector: objects go by their reference counts alone."""
     gc.disable()
     yield
     gc.enable()

@@ -1,4 +1,4 @@
-"""What an application does while our code fails, and what it must get."""
+"""Small applications that run while our code fails. Their results must not change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.held import held
 
 
 class OursError(Exception):
-    """What is injected into our code."""
+    """The error that tests inject into our code."""
 
 
 def fail(*_args, **_kwargs):
@@ -25,7 +25,7 @@ def fail(*_args, **_kwargs):
 
 
 class Unhashable:
-    """A key that cannot be looked up."""
+    """A key that raises when it is looked up."""
 
     def __hash__(self):
         raise OursError

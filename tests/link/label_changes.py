@@ -1,4 +1,4 @@
-"""Changing the labels of a thread, by hand, in both modes."""
+"""Changes a thread's labels by hand, in both modes."""
 
 from __future__ import annotations
 

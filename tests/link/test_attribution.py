@@ -1,4 +1,4 @@
-"""Which profile code belongs to: what it inherits, and the rule wherever it is written out."""
+"""Which profile code belongs to: its own span's, or the one that it inherits."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def empty_over_root(tracer):
 
 
 def leave():
-    """Leave nothing on the thread: that a context is left, nobody tells us."""
+    """Attach an empty context, since leaving a context calls no hook."""
     otel_context.attach(otel_context.Context())
 
 
@@ -102,8 +102,8 @@ def leave():
 )
 @pytest.mark.parametrize("holds", [False, True], ids=["alone", "inherits"])
 @pytest.mark.parametrize("attribution", ["stack", "thread"])
-def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, PLR0917
-    """Scenarios 30, 38: the same answer in all places, also from outside the context."""
+def test_every_function_gives_the_same_owner(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, PLR0917
+    """Scenarios 30, 38: the answer is the same inside and outside the context."""
     submitted = tracer.start_span("submitted", otel_context.Context())
     right = own
     if holds and inherits:
@@ -136,7 +136,7 @@ def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, P
     context.run(leave)
 
 
-def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
+def test_runtime_context_without_a_context_variable_is_refused(monkeypatch):
     class Elsewhere:
         def attach(self, context):
             self.context = context
@@ -149,8 +149,8 @@ def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
 # What a job inherits: more of it in `test_guests`
 
 
-def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
-    """The root has ended, the span below it that submitted the job has not."""
+def test_guest_is_open_while_its_span_is(tracer, now):
+    """The root span has ended. The child span that submitted the job has not."""
     root = tracer.start_span("root")
     child = tracer.start_span("child", trace.set_span_in_context(root))
     with trace.use_span(child):
@@ -164,7 +164,7 @@ def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_a_guest_is_welcome_while_its_root_is_open(tracer):
+def test_guest_is_open_while_its_root_is(tracer):
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("child"):
             guest = guest_of_the_running_code()
@@ -174,8 +174,8 @@ def test_a_guest_is_welcome_while_its_root_is_open(tracer):
 
 
 @pytest.mark.usefixtures("recorder", "without_garbage_collector")
-def test_a_guest_keeps_no_request_alive(tracer):
-    """A job that runs for ever must not keep a finished request, nor an unfinished one."""
+def test_guest_keeps_no_span_alive(tracer):
+    """A long job must not keep a request's spans, ended or not."""
     root = tracer.start_span("root")
     with trace.use_span(root):
         child = tracer.start_span("child")
@@ -190,7 +190,7 @@ def test_a_guest_keeps_no_request_alive(tracer):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
+def test_job_of_a_job_inherits_the_same_request(tracer):
     with tracer.start_as_current_span("root") as root:
         outer = guest_of_the_running_code()
 

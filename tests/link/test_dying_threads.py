@@ -1,4 +1,4 @@
-"""A thread that ends takes its labels along."""
+"""A thread removes its labels when it ends."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.usefixtures("clean_thread")
 
 @pytest.fixture
 def tracer(silent_tracer):
-    """Nobody helps by switching once more."""
+    """Return a tracer without an exporter, whose own switches would hide a missing one."""
     return silent_tracer
 
 
-def test_a_dying_thread_takes_its_labels_along(recorder):
-    """Scenario 27: its successor with the same ident would inherit them."""
+def test_dying_thread_removes_its_labels(recorder):
+    """Scenario 27: otherwise the next thread with the same ident would inherit them."""
     run_in_thread(lambda: carry(ONE))
     assert recorder.left_behind() == {}
     assert recorder.log[-3:] == [
@@ -39,7 +39,7 @@ def test_a_dying_thread_takes_its_labels_along(recorder):
     ]
 
 
-def test_a_successor_with_the_same_ident_has_none(recorder):
+def test_next_thread_with_the_same_ident_has_no_labels(recorder):
     """Scenario 27: idents are reused at once."""
 
     def die_tagged():
@@ -54,8 +54,8 @@ def test_a_successor_with_the_same_ident_has_none(recorder):
 
 
 @each_mode
-def test_a_thread_that_dies_inside_a_request(tracer, recorder, now):
-    """Scenario 27: as an application does it."""
+def test_thread_that_dies_inside_a_request(tracer, recorder, now):
+    """Scenario 27: the labels come from an attached span."""
 
     def die_tagged():
         otel_context.attach(trace.set_span_in_context(root))
@@ -69,7 +69,7 @@ def test_a_thread_that_dies_inside_a_request(tracer, recorder, now):
     root.end()
 
 
-def test_a_dying_thread_does_not_depend_on_the_garbage_collector(recorder):
+def test_dying_thread_needs_no_garbage_collector(recorder):
     """Scenario 27."""
     gc.disable()
     try:
@@ -79,8 +79,8 @@ def test_a_dying_thread_does_not_depend_on_the_garbage_collector(recorder):
         gc.enable()
 
 
-def test_a_dying_thread_that_a_traceback_refers_to(recorder):
-    """Scenario 27: our frames know the thread, and somebody keeps an exception."""
+def test_dying_thread_that_a_traceback_refers_to(recorder):
+    """Scenario 27: our frames refer to the thread, and the application keeps an exception."""
     kept = []
 
     def die_tagged():
@@ -92,8 +92,8 @@ def test_a_dying_thread_that_a_traceback_refers_to(recorder):
 
 
 @pytest.mark.parametrize("made", ["Thread", "_Farewell"])
-def test_a_finaliser_while_a_thread_becomes_known(tracer, now, recorder, monkeypatch, made):
-    """Scenarios 27 and 50: it follows on the thread of which nothing is known yet."""
+def test_finalizer_runs_while_a_thread_is_registered(tracer, now, recorder, monkeypatch, made):
+    """Scenarios 27 and 50: the finalizer switches on a thread that is not registered yet."""
 
     class Interrupted(getattr(thread_labels, made)):
         __slots__ = ()
@@ -120,7 +120,7 @@ def test_a_finaliser_while_a_thread_becomes_known(tracer, now, recorder, monkeyp
 
 
 @each_mode
-def test_a_finaliser_that_follows_on_a_dying_thread(tracer, recorder, monkeypatch):
+def test_finalizer_switches_on_a_dying_thread(tracer, recorder, monkeypatch):
     """Scenarios 27 and 50: while the labels are removed, their span is still current."""
 
     def remove(key, value):
@@ -140,8 +140,8 @@ def test_a_finaliser_that_follows_on_a_dying_thread(tracer, recorder, monkeypatc
     root.end()
 
 
-def test_what_dies_on_another_thread_leaves_that_thread_s_labels_alone(recorder):
-    """As in a forked child, where the other threads' values die on the one that is left."""
+def test_thread_state_freed_on_another_thread_keeps_that_thread_labels(recorder):
+    """In a forked child, the state of the other threads is freed on the thread that is left."""
 
     def other():
         carry(ONE)

@@ -1,4 +1,4 @@
-"""Our own failures: the application never notices, and the log has each once."""
+"""Our own failures: the application does not notice them, and the log has each once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _logged_not_raised(monkeypatch):
 
 @pytest.fixture
 def log(caplog, _logged_not_raised):
-    """Return the places that were logged, each with its traceback."""
+    """Return a function that lists the places logged, each with its traceback."""
 
     def places():
         for record in caplog.records:
@@ -118,7 +118,7 @@ def injections(attribution):
 
 @pytest.fixture
 def broken(monkeypatch, recorder, injections):
-    """Break one place of our code, for a while. Labels may stay: until the next switch."""
+    """Break one place in our code for a while. Labels may stay until the next switch."""
 
     @contextlib.contextmanager
     def break_(injection):
@@ -150,8 +150,8 @@ each_injection = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("application", APPLICATIONS)
 @each_injection
-def test_the_application_does_not_notice(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
-    """Whatever fails in our code, wherever it is called from."""
+def test_application_notices_nothing(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
+    """Whichever part of our code fails, and wherever it is called from."""
     right = application(tracer)
     with broken(injection):
         assert application(tracer) == right
@@ -195,8 +195,8 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         ("thread", "_labels", spans),
     ],
 )
-def test_the_failure_is_logged(injection, application, tracer, log, broken):
-    """That it arrives, and is logged where it belongs."""
+def test_failure_is_logged(injection, application, tracer, log, broken):
+    """Each injected failure happens, and is logged at its place."""
     with broken(injection):
         application(tracer)
     assert log()
@@ -209,8 +209,8 @@ def test_the_failure_is_logged(injection, application, tracer, log, broken):
         ("thread", labels_only, "carry", "follow a job"),
     ],
 )
-def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
-    """Its result arrives, and so does its exception."""
+def test_job_runs_though_it_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
+    """Its result and its exception arrive."""
 
     def job():
         raise LookupError
@@ -229,8 +229,7 @@ def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, wh
     assert where in log()
 
 
-def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
-    """It runs all the same."""
+def test_job_runs_though_it_gets_no_number(tracer, monkeypatch, log):
     with (
         monkeypatch.context() as broken,
         ThreadPoolExecutor(1) as pool,
@@ -241,14 +240,14 @@ def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
     assert "follow a job" in log()
 
 
-def test_what_the_application_raises_is_not_ours(tracer, log):
+def test_error_of_the_application_is_not_logged(tracer, log):
     with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("root"):
         assert isinstance(pool.submit(fail).exception(), OursError)
     assert log() == []
 
 
-def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log):
-    """The current span may be of anybody's class."""
+def test_span_ends_while_a_span_that_raises_is_current(tracer, log):
+    """The current span can be of any class."""
 
     class Foreign(trace.NonRecordingSpan):
         def is_recording(self):
@@ -262,8 +261,8 @@ def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log)
     assert log() == ["look at the current span"]
 
 
-def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
-    """It is no `Exception`: whoever pressed Ctrl-C means the application."""
+def test_keyboard_interrupt_is_not_swallowed(tracer, log, monkeypatch):
+    """It is not an `Exception`: Ctrl-C is meant for the application."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -277,8 +276,8 @@ def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
     assert log() == []
 
 
-def test_a_dying_thread_whose_labels_stay(tracer, log, broken):
-    """It is too late for logging there, which would bring the thread back into `threading`."""
+def test_dying_thread_that_cannot_remove_its_labels_logs_nothing(tracer, log, broken):
+    """Logging would register the dying thread with `threading` again."""
 
     def die_labelled():
         otel_context.attach(trace.set_span_in_context(root))
@@ -298,7 +297,7 @@ def test_a_dying_thread_whose_labels_stay(tracer, log, broken):
 
 
 class Broken(Hook):
-    """A hook into a library that is not what it was."""
+    """A hook whose library has changed."""
 
     module = "library_that_changed"
 
@@ -306,14 +305,13 @@ class Broken(Hook):
         raise OursError
 
 
-def test_a_hook_that_cannot_be_put_in(log, monkeypatch):
+def test_hook_that_cannot_be_installed_is_logged(log, monkeypatch):
     monkeypatch.setitem(sys.modules, "library_that_changed", types.ModuleType("library"))
     arrival.when_imported("library_that_changed", Broken().install)
     assert log() == ["hook into library_that_changed"]
 
 
-def test_a_hook_that_cannot_be_put_in_when_its_library_arrives(log, monkeypatch, tmp_path):
-    """The import goes through."""
+def test_import_succeeds_though_the_hook_cannot_be_installed(log, monkeypatch, tmp_path):
     (tmp_path / "library_that_changed.py").write_text("answer = 42\n")
     monkeypatch.syspath_prepend(tmp_path)
     arrival.when_imported("library_that_changed", Broken().install)
@@ -339,7 +337,7 @@ def report(error, where):
 
 
 @pytest.mark.usefixtures("_logged_not_raised")
-def test_logged_once_for_each_place_and_type(caplog):
+def test_failure_is_logged_once_for_each_place_and_type(caplog):
     for error in (LookupError, ValueError, LookupError, ValueError):
         for where in ("be here", "be there"):
             report(error, where)
@@ -352,8 +350,8 @@ def test_logged_once_for_each_place_and_type(caplog):
     assert "Traceback" in caplog.text
 
 
-def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
-    """As OpenTelemetry's, which asks for the current span: no recursion."""
+def test_log_handler_that_causes_the_same_failure_does_not_recurse(tracer, log, monkeypatch):
+    """OpenTelemetry's log handler asks for the current span."""
 
     class Handler(logging.Handler):
         def emit(self, record):
@@ -373,6 +371,6 @@ def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
     assert emitted == log() == [FOLLOW]
 
 
-def test_raised_in_tests():
+def test_failure_is_raised_in_tests():
     with pytest.raises(OursError):
         report(OursError, "be here")

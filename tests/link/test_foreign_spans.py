@@ -9,7 +9,7 @@ from tests.support.spans import own_id, profile_id
 
 
 class Wrapper(trace.Span):
-    """A span in an object of another class, as some libraries hand it out."""
+    """A span wrapped in an object of another class, as some libraries return it."""
 
     def __init__(self, span):
         self._span = span
@@ -42,7 +42,7 @@ class Wrapper(trace.Span):
         self._span.record_exception(*args, **kwargs)
 
 
-def test_a_wrapped_span_is_its_root_s(tracer, now):
+def test_wrapped_span_belongs_to_its_root(tracer, now):
     """Scenario 37."""
     with tracer.start_as_current_span("root"):
         wrapped = Wrapper(tracer.start_span("child"))
@@ -56,7 +56,7 @@ def test_a_wrapped_span_is_its_root_s(tracer, now):
     assert now() is None
 
 
-def test_a_foreign_provider_s_span_is_its_root_s(tracer, make_tracer, now):
+def test_span_of_another_provider_belongs_to_the_root_around_it(tracer, make_tracer, now):
     """Scenario 37."""
     foreign = make_tracer()
     with tracer.start_as_current_span("root"):
@@ -69,8 +69,8 @@ def test_a_foreign_provider_s_span_is_its_root_s(tracer, make_tracer, now):
     assert now() is None
 
 
-def test_a_foreign_provider_s_root_has_no_samples(tracer, make_tracer, now):
-    """A span in another trace is not part of the enclosing profile."""
+def test_root_of_another_provider_has_no_samples(tracer, make_tracer, now):
+    """A span of another trace is not part of the profile around it."""
     foreign = make_tracer()
     with tracer.start_as_current_span("root"):
         with foreign.start_as_current_span("foreign", otel_context.Context()):
@@ -81,8 +81,8 @@ def test_a_foreign_provider_s_root_has_no_samples(tracer, make_tracer, now):
     assert now() is None
 
 
-def test_a_child_of_a_foreign_root_is_not_the_enclosing_one_s(tracer, make_tracer, now):
-    """The foreign root is in another trace, and was never current."""
+def test_child_of_a_root_of_another_provider_is_a_root(tracer, make_tracer, now):
+    """The other root span is in another trace, and was never current."""
     foreign = make_tracer().start_span("foreign", otel_context.Context())
     with tracer.start_as_current_span("root"):
         with tracer.start_as_current_span("child", trace.set_span_in_context(foreign)) as child:
@@ -92,8 +92,8 @@ def test_a_child_of_a_foreign_root_is_not_the_enclosing_one_s(tracer, make_trace
     foreign.end()
 
 
-def test_a_span_without_a_provider_is_its_root_s(tracer, now):
-    """Scenario 37: OpenTelemetry's own tracer that does nothing."""
+def test_no_op_span_belongs_to_the_root_around_it(tracer, now):
+    """Scenario 37: OpenTelemetry's `NoOpTracer`."""
     with tracer.start_as_current_span("root"):
         with trace.NoOpTracer().start_as_current_span("nothing"):
             assert now() == "root"

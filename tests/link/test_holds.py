@@ -1,4 +1,4 @@
-"""A request that a middleware holds open."""
+"""A request that a middleware holds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.usefixtures("no_empty_context")
 
 @pytest.fixture
 def request_hold():
-    """A request, as a middleware opens it."""
+    """Hold a request, as a middleware does."""
     hold = hold_request({})
     with held(hold):
         yield hold
     release(hold)
 
 
-def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
+def test_hold_takes_the_first_root_in_the_request(tracer, now, request_hold):
     assert request_hold.profile_id is None
     assert request_hold.profile is None
     assert now() is None
@@ -47,8 +47,8 @@ def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
     assert now() is None
 
 
-def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, request_hold):
-    """Scenario 33: a message's span inside a request's."""
+def test_root_inside_the_request_root_does_not_take_the_hold(tracer, now, request_hold):
+    """Scenario 33: a message's span inside a request's span."""
     with (
         tracer.start_as_current_span("request") as request,
         tracer.start_as_current_span("message", otel_context.Context()),
@@ -58,8 +58,8 @@ def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, req
     assert now() == "request"
 
 
-def test_a_request_inside_a_span_is_that_one_s(tracer, now):
-    """Its root had started before the middleware was reached."""
+def test_request_held_inside_a_root_belongs_to_that_root(tracer, now):
+    """The root span started before the middleware was reached."""
     with tracer.start_as_current_span("request", end_on_exit=False) as request:
         hold = hold_request({})
         request.end()
@@ -69,8 +69,8 @@ def test_a_request_inside_a_span_is_that_one_s(tracer, now):
         assert now() is None
 
 
-def test_closing_twice_is_closing_once(tracer, now):
-    """The profile may be held by others."""
+def test_closing_twice_releases_the_profile_once(tracer, now):
+    """Other holds may keep the profile open."""
     with tracer.start_as_current_span("root") as root:
         one, other = hold_request({}), hold_request({})
     one.close()
@@ -81,7 +81,7 @@ def test_closing_twice_is_closing_once(tracer, now):
     assert now() is None
 
 
-def test_a_closed_hold_takes_nothing(tracer, now, request_hold):
+def test_closed_hold_takes_no_root(tracer, now, request_hold):
     release(request_hold)
     with tracer.start_as_current_span("late") as late:
         assert now() == "late"
@@ -90,8 +90,8 @@ def test_a_closed_hold_takes_nothing(tracer, now, request_hold):
     assert now() is None
 
 
-def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
-    """Scenario 30: contrib ASGI ends the span at the last body and leaves it current."""
+def test_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
+    """Scenario 30: contrib's ASGI middleware leaves the ended span current."""
     with tracer.start_as_current_span("request", end_on_exit=False) as request:
         request.end()
         assert now() == "request"
@@ -107,7 +107,7 @@ def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
         assert now() is None
 
 
-def test_a_guest_of_a_held_request_is_welcome_while_it_is_held(tracer, now, request_hold):
+def test_guest_of_a_held_request_is_open_while_it_is_held(tracer, now, request_hold):
     with tracer.start_as_current_span("request") as request:
         pass
     guest = guest_of_the_running_code()
@@ -119,7 +119,7 @@ def test_a_guest_of_a_held_request_is_welcome_while_it_is_held(tracer, now, requ
 
 
 @pytest.mark.usefixtures("recorder", "without_garbage_collector")
-def test_a_hold_keeps_no_span_alive(tracer, request_hold):
+def test_hold_keeps_no_span_alive(tracer, request_hold):
     root = tracer.start_span("root")
     gone = weakref.ref(root)
     root.end()
@@ -130,7 +130,7 @@ def test_a_hold_keeps_no_span_alive(tracer, request_hold):
 
 
 def start_response(tracer, now, chunks):
-    """Django's and Flask's instrumentations end the span before the body."""
+    """Serve a body after its root span, as under the instrumentations of Django and Flask."""
 
     def application(_environ, _start_response):
         with tracer.start_as_current_span("request"):
@@ -140,8 +140,8 @@ def start_response(tracer, now, chunks):
     return serve_held(application, {}, None)
 
 
-def test_wsgi_streaming(tracer, now):
-    """Scenario 41: the root in each chunk, none before the first or after close."""
+def test_streaming_body_belongs_to_its_request(tracer, now):
+    """Scenario 41: in each chunk the request, between chunks and after close none."""
 
     def chunks():
         for _ in range(3):
@@ -161,8 +161,8 @@ def test_wsgi_streaming(tracer, now):
     assert now() is None
 
 
-def test_a_streaming_body_closed_on_another_thread(tracer, now):
-    """Scenario 41: what the closing thread had stays, and the first has nothing."""
+def test_streaming_body_closed_on_another_thread(tracer, now):
+    """Scenario 41: the closing thread keeps its own labels, and the first thread has none."""
 
     def chunks():
         while True:
@@ -184,8 +184,8 @@ def test_a_streaming_body_closed_on_another_thread(tracer, now):
     assert now() is None
 
 
-def test_a_streaming_body_that_raises(tracer, now):
-    """Scenario 41: the error arrives, and nothing is left."""
+def test_streaming_body_that_raises(tracer, now):
+    """Scenario 41: the error arrives, and no label stays."""
 
     def chunks():
         yield b"chunk"

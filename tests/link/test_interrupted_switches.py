@@ -1,4 +1,4 @@
-"""A span that ends, or a context that changes, while the thread's labels change."""
+"""A span ends, or the context changes, while the thread's labels change."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.usefixtures("clean_thread")
 
 @pytest.fixture
 def tracer(silent_tracer):
-    """Nobody helps by switching once more."""
+    """Return a tracer without an exporter, whose own switches would hide a missing one."""
     return silent_tracer
 
 
 @pytest.fixture
 def interrupt(monkeypatch, attribution):
-    """Do something the next time that labels were decided on, before they change."""
+    """Return a function that sets what happens after labels are chosen and before they change."""
 
     def change(*decided):
         if actions:
@@ -49,8 +49,8 @@ def end_elsewhere(span):
 
 
 @each_mode
-def test_a_root_that_ends_while_its_labels_are_put_on(tracer, recorder, now):
-    """Scenario 26: between the liveness check and the add."""
+def test_root_ends_while_its_labels_are_added(tracer, recorder, now):
+    """Scenario 26: after the check that it is open, before the label is added."""
 
     def end_root(_key, _value):
         recorder.before_add = None
@@ -63,8 +63,8 @@ def test_a_root_that_ends_while_its_labels_are_put_on(tracer, recorder, now):
 
 
 @each_label
-def test_a_root_that_ends_between_two_labels(tracer, recorder, now, key):
-    """Scenario 26: whichever of the labels it is."""
+def test_root_ends_before_each_label(tracer, recorder, now, key):
+    """Scenario 26: whichever label it is."""
 
     def end_root(added, _value):
         if added == key:
@@ -78,8 +78,8 @@ def test_a_root_that_ends_between_two_labels(tracer, recorder, now, key):
 
 
 @each_mode
-def test_a_root_that_ends_just_before_its_labels_are_put_on(tracer, now, interrupt):
-    """Scenario 26: after the liveness check, before the change has begun."""
+def test_root_ends_just_before_its_labels_are_added(tracer, now, interrupt):
+    """Scenario 26: after the check that it is open, before the change begins."""
     root = tracer.start_span("root")
     interrupt(lambda: end_elsewhere(root))
     with trace.use_span(root):
@@ -88,10 +88,9 @@ def test_a_root_that_ends_just_before_its_labels_are_put_on(tracer, now, interru
 
 @pytest.fixture
 def suspended(tracer):
-    """Make a generator that is suspended inside a span of its own.
+    """Return a function that makes a generator suspended inside a span.
 
-    Closing it detaches, as its finaliser does, wherever the garbage collector
-    happens to run.
+    Closing it detaches the span, as its finalizer does wherever the garbage collector runs.
     """
 
     def generator():
@@ -107,8 +106,8 @@ def suspended(tracer):
 
 
 @each_label
-def test_a_finaliser_that_detaches_inside_the_hook(tracer, recorder, now, suspended, key):
-    """Scenario 50: it detaches while its own context is being followed."""
+def test_finalizer_detaches_inside_the_hook(tracer, recorder, now, suspended, key):
+    """Scenario 50: it detaches while the hook follows its context."""
 
     def finalise(added, _value):
         if added == key:
@@ -130,8 +129,8 @@ def test_a_finaliser_that_detaches_inside_the_hook(tracer, recorder, now, suspen
 
 
 @each_mode
-def test_a_finaliser_that_detaches_before_the_labels_are_put_on(tracer, now, suspended, interrupt):
-    """Scenario 50: after the context was read, before the change has begun."""
+def test_finalizer_detaches_before_the_labels_are_added(tracer, now, suspended, interrupt):
+    """Scenario 50: after the context was read, before the change begins."""
     generator = suspended()
     root = tracer.start_span("root", otel_context.Context())
     interrupt(generator.close)
@@ -142,8 +141,8 @@ def test_a_finaliser_that_detaches_before_the_labels_are_put_on(tracer, now, sus
 
 
 @each_mode
-def test_a_finaliser_that_only_detaches(tracer, now, interrupt):
-    """Scenario 50: no span ends, and the context is another all the same."""
+def test_finalizer_detaches_and_ends_no_span(tracer, now, interrupt):
+    """Scenario 50: no span ends, but the context changes."""
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
     token = otel_context.attach(trace.set_span_in_context(one))
@@ -156,8 +155,8 @@ def test_a_finaliser_that_only_detaches(tracer, now, interrupt):
 
 
 @each_mode
-def test_a_signal_handler_that_attaches_what_is_being_left(tracer, now, interrupt):
-    """Scenario 50: what the handler wants is there already, and is about to go."""
+def test_signal_handler_attaches_the_context_that_is_being_left(tracer, now, interrupt):
+    """Scenario 50: the labels it needs are there, and are about to be removed."""
     root = tracer.start_span("root")
     context = trace.set_span_in_context(root)
     token = otel_context.attach(context)
@@ -169,8 +168,8 @@ def test_a_signal_handler_that_attaches_what_is_being_left(tracer, now, interrup
 
 
 @each_mode
-def test_a_finaliser_that_renames(tracer, now, interrupt):
-    """Scenario 50: the labels that were decided on are no longer the profile's."""
+def test_finalizer_renames_the_root(tracer, now, interrupt):
+    """Scenario 50: the chosen labels are no longer the profile's."""
     root = tracer.start_span("root")
     interrupt(lambda: root.update_name("renamed"))
     with trace.use_span(root, end_on_exit=True):
@@ -192,16 +191,16 @@ def hold(tracer):
 
 
 @each_mode
-def test_a_finaliser_that_lets_go_of_a_request(hold, now, interrupt):
-    """Scenario 50: a body that nobody has read to its end is destroyed."""
+def test_finalizer_releases_a_held_request(hold, now, interrupt):
+    """Scenario 50: a body that was not read to its end is destroyed."""
     interrupt(lambda: release(hold))
     with held(hold):
         assert now() is None
 
 
 @each_mode
-def test_a_finaliser_that_leaves_a_request(tracer, hold, now, interrupt):
-    """Scenario 50: the body's context is the one that is being followed."""
+def test_finalizer_leaves_a_held_request(tracer, hold, now, interrupt):
+    """Scenario 50: the hook follows the body's context."""
     request = held(hold)
     request.__enter__()
     root = tracer.start_span("root")
@@ -214,8 +213,8 @@ def test_a_finaliser_that_leaves_a_request(tracer, hold, now, interrupt):
 
 
 @each_mode
-def test_a_signal_handler_that_enters_a_request(tracer, hold, now, interrupt):
-    """Scenario 50: and is not at its end yet when it returns."""
+def test_signal_handler_enters_a_held_request(tracer, hold, now, interrupt):
+    """Scenario 50: the request goes on when the handler returns."""
     request = held(hold)
     root = tracer.start_span("root")
     token = otel_context.attach(trace.set_span_in_context(root))
@@ -229,7 +228,7 @@ def test_a_signal_handler_that_enters_a_request(tracer, hold, now, interrupt):
 
 @pytest.fixture
 def on_signal():
-    """Set what a signal handler does."""
+    """Return a function that sets what a signal handler does."""
     previous = signal.getsignal(signal.SIGUSR1)
 
     def set_handler(handler):
@@ -240,8 +239,8 @@ def on_signal():
 
 
 @each_label
-def test_a_signal_handler_that_attaches_inside_the_hook(tracer, recorder, now, on_signal, key):
-    """Scenario 50: and leaves it attached."""
+def test_signal_handler_attaches_inside_the_hook(tracer, recorder, now, on_signal, key):
+    """Scenario 50: the span stays attached."""
 
     def interrupt(added, _value):
         if added == key:
@@ -262,7 +261,7 @@ def test_a_signal_handler_that_attaches_inside_the_hook(tracer, recorder, now, o
 
 
 @each_label
-def test_a_signal_handler_with_a_span_of_its_own(tracer, recorder, now, on_signal, key):
+def test_signal_handler_with_its_own_span(tracer, recorder, now, on_signal, key):
     """Scenario 50: it leaves the context as it was."""
 
     def interrupt(added, _value):
@@ -284,8 +283,8 @@ def test_a_signal_handler_with_a_span_of_its_own(tracer, recorder, now, on_signa
 
 
 @each_label
-def test_a_signal_handler_that_raises_inside_the_hook(tracer, recorder, now, on_signal, key):
-    """Scenario 50: the exception is the application's; nothing stays behind."""
+def test_signal_handler_raises_inside_the_hook(tracer, recorder, now, on_signal, key):
+    """Scenario 50: the application gets the exception, and no label stays."""
 
     def interrupt(added, _value):
         if added == key:

@@ -1,4 +1,4 @@
-"""Which spans are local roots, and what becomes of the spans below them."""
+"""Which spans are local root spans, and which root span others belong to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
 from tests.support.spans import own_id, profile_id, remote_parent
 
 
-def test_a_span_without_a_parent_is_a_root(tracer, recorder, now):
+def test_span_without_a_parent_is_a_root(tracer, recorder, now):
     with tracer.start_as_current_span("root") as root:
         assert now() == "root"
         assert profile_id(root) == own_id(root) == recorder.now()["span_id"]
     assert now() is None
 
 
-def test_a_child_is_its_root_s(tracer, now):
+def test_child_span_belongs_to_its_root(tracer, now):
     with tracer.start_as_current_span("root"):
         with tracer.start_as_current_span("child") as child:
             assert now() == "root"
@@ -33,8 +33,8 @@ def test_a_child_is_its_root_s(tracer, now):
     assert now() is None
 
 
-def test_a_remote_parent_makes_a_root(tracer, now):
-    """Scenario 34: it is this process's entry."""
+def test_span_with_a_remote_parent_is_a_root(tracer, now):
+    """Scenario 34: the request enters this process there."""
     token = otel_context.attach(remote_parent())
     assert now() is None
     with tracer.start_as_current_span("root") as root:
@@ -45,7 +45,7 @@ def test_a_remote_parent_makes_a_root(tracer, now):
     otel_context.detach(token)
 
 
-def test_a_remote_parent_inside_a_root_makes_a_root(tracer, now):
+def test_span_with_a_current_remote_parent_inside_a_root_is_a_root(tracer, now):
     """Scenario 35: a process that calls itself, without a network in between."""
     with tracer.start_as_current_span("client") as client:
         context = trace.SpanContext(
@@ -66,8 +66,8 @@ def test_a_remote_parent_inside_a_root_makes_a_root(tracer, now):
         assert now() == "client"
 
 
-def test_a_remote_parent_that_is_passed_on_inside_a_root(tracer, now):
-    """Scenario 35: the same, where the parent is not made current."""
+def test_span_with_a_remote_parent_given_inside_a_root_is_a_root(tracer, now):
+    """Scenario 35: the same, and the parent is not current."""
     with tracer.start_as_current_span("client") as client:
         context = trace.SpanContext(
             client.context.trace_id,
@@ -83,8 +83,8 @@ def test_a_remote_parent_that_is_passed_on_inside_a_root(tracer, now):
     assert now() is None
 
 
-def test_two_roots_of_one_trace(tracer, now):
-    """Scenario 35: both open at once, with the same remote parent."""
+def test_two_roots_of_one_trace_are_separate(tracer, now):
+    """Scenario 35: both are open at once, with the same remote parent."""
     one = tracer.start_span("one", remote_parent())
     two = tracer.start_span("two", remote_parent())
     assert one.context.trace_id == two.context.trace_id
@@ -101,8 +101,8 @@ def test_two_roots_of_one_trace(tracer, now):
     assert now() is None
 
 
-def test_a_child_of_an_ended_root_is_a_root(tracer, now):
-    """Scenario 10: a keep-alive connection hands on the span of the request before."""
+def test_child_of_an_ended_root_is_a_root(tracer, now):
+    """Scenario 10: a keep-alive connection passes on the span of the previous request."""
     with tracer.start_as_current_span("first", end_on_exit=False) as first:
         first.end()
         assert now() is None
@@ -113,8 +113,8 @@ def test_a_child_of_an_ended_root_is_a_root(tracer, now):
         assert now() is None
 
 
-def test_a_child_of_an_ended_child_is_the_open_root_s(tracer, now):
-    """Scenario 30, converse: a child of it has not lost its root."""
+def test_child_of_an_ended_child_belongs_to_the_open_root(tracer, now):
+    """Scenario 30: the grandchild still has its root span."""
     with tracer.start_as_current_span("root"):
         with tracer.start_as_current_span("child", end_on_exit=False) as child:
             child.end()
@@ -126,8 +126,8 @@ def test_a_child_of_an_ended_child_is_the_open_root_s(tracer, now):
     assert now() is None
 
 
-def test_a_child_of_an_open_child_is_the_ended_root_s(tracer, now):
-    """Choice 1: what a request left running belongs to it while its own span is open."""
+def test_child_of_an_open_child_belongs_to_the_ended_root(tracer, now):
+    """Choice 1: work that a request left running belongs to it while its own span is open."""
     root = tracer.start_span("root")
     with tracer.start_as_current_span("child", trace.set_span_in_context(root)):
         root.end()
@@ -139,8 +139,7 @@ def test_a_child_of_an_open_child_is_the_ended_root_s(tracer, now):
     assert now() is None
 
 
-def test_a_parent_that_is_passed_on_and_not_current(tracer, now):
-    """The parent is the one in the given context, whatever is current."""
+def test_given_parent_counts_and_not_the_current_span(tracer, now):
     one = tracer.start_span("one")
     with tracer.start_as_current_span("two"):
         child = tracer.start_span("child", trace.set_span_in_context(one))
@@ -154,8 +153,8 @@ def test_a_parent_that_is_passed_on_and_not_current(tracer, now):
     assert now() is None
 
 
-def test_a_root_that_is_not_current_has_no_samples(tracer, now):
-    """Scenario 29: it has its attribute, and no code runs under it."""
+def test_root_that_is_not_current_has_no_samples(tracer, now):
+    """Scenario 29: it has the attribute, and no code runs under it."""
     root = tracer.start_span("root")
     assert profile_id(root) == own_id(root)
     assert now() is None
@@ -163,7 +162,7 @@ def test_a_root_that_is_not_current_has_no_samples(tracer, now):
     assert now() is None
 
 
-def test_an_ended_root_that_is_still_current_has_no_samples(tracer, now):
+def test_ended_root_that_is_still_current_has_no_samples(tracer, now):
     """Scenario 30: a background task after the response."""
     with tracer.start_as_current_span("root", end_on_exit=False) as root:
         assert now() == "root"
@@ -174,16 +173,16 @@ def test_an_ended_root_that_is_still_current_has_no_samples(tracer, now):
             assert now() is None
 
 
-def test_an_ended_root_without_another_processor(make_tracer, now):
-    """Scenario 30: an exporter's own switches are not there to help."""
+def test_ended_root_has_no_samples_without_another_processor(make_tracer, now):
+    """Scenario 30: an exporter's own switches would hide a missing one."""
     tracer = make_tracer(PyroscopeSpanProcessor())
     with tracer.start_as_current_span("root", end_on_exit=False) as root:
         root.end()
         assert now() is None
 
 
-def test_a_consumer_s_root_inside_another(tracer, now):
-    """Scenario 33: a message handled inside a span is its own, and links to it."""
+def test_consumer_root_inside_another_root(tracer, now):
+    """Scenario 33: a message handled inside a span has its own root span, which links to it."""
     with tracer.start_as_current_span("poll") as poll:
         with tracer.start_as_current_span(
             "message",
@@ -197,7 +196,7 @@ def test_a_consumer_s_root_inside_another(tracer, now):
     assert now() is None
 
 
-def test_the_attribute_is_exported(tracer, exporter):
+def test_attribute_is_exported(tracer, exporter):
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         pass
     child, root = exporter.get_finished_spans()
@@ -208,7 +207,7 @@ def test_the_attribute_is_exported(tracer, exporter):
 # More than one provider or processor
 
 
-def test_two_providers_make_one_root(make_tracer, now):
+def test_two_providers_share_one_root(make_tracer, now):
     one, two = make_tracer(PyroscopeSpanProcessor()), make_tracer(PyroscopeSpanProcessor())
     with one.start_as_current_span("one"):
         with two.start_as_current_span("two") as child:
@@ -222,8 +221,7 @@ def test_two_providers_make_one_root(make_tracer, now):
 
 
 @pytest.mark.usefixtures("labels_only")
-def test_two_processors_are_one(make_tracer, recorder, now):
-    """The first one decides."""
+def test_second_processor_changes_nothing(make_tracer, recorder, now):
     tracer = make_tracer(PyroscopeSpanProcessor(), PyroscopeSpanProcessor(["span_id"], "all"))
     recorder.log.clear()
     with tracer.start_as_current_span("root") as root:
@@ -263,8 +261,10 @@ def test_processors_that_run_in_a_thread_pool(make_tracer, now):
     ],
 )
 @pytest.mark.parametrize("attribution", ["stack", "thread"])
-def test_the_labels_that_were_chosen(make_tracer, recorder, span_labels, keys, attribution):
-    """Scenario 49: with `span_id` last, whatever the order."""
+def test_chosen_span_labels_are_on_the_sample(
+    make_tracer, recorder, span_labels, keys, attribution
+):
+    """Scenario 49: `span_id` comes last, whatever the order."""
     tracer = make_tracer(PyroscopeSpanProcessor(copy.copy(span_labels)))
     recorder.log.clear()
     with tracer.start_as_current_span("root") as root:
@@ -278,7 +278,7 @@ def test_the_labels_that_were_chosen(make_tracer, recorder, span_labels, keys, a
             assert recorder.log == [("add", key, values[key]) for key in keys]
 
 
-def test_every_span_its_own(make_tracer, now):
+def test_scope_all_gives_each_span_its_own_profile(make_tracer, now):
     tracer = make_tracer(PyroscopeSpanProcessor(scope="all"))
     with tracer.start_as_current_span("root") as root:
         assert now() == "root"
@@ -291,7 +291,7 @@ def test_every_span_its_own(make_tracer, now):
     assert now() is None
 
 
-def test_every_span_its_own_of_those_that_are_sampled(make_tracer, by_name, now):
+def test_scope_all_skips_unsampled_spans(make_tracer, by_name, now):
     tracer = make_tracer(PyroscopeSpanProcessor(scope="all"), sampler=by_name)
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         for name in ("dropped", "record only"):
@@ -302,11 +302,11 @@ def test_every_span_its_own_of_those_that_are_sampled(make_tracer, by_name, now)
 @pytest.mark.parametrize(
     "span_labels", [(), ["span_id", "profile_id"], "span_id", "", [""]], ids=repr
 )
-def test_labels_that_do_not_exist(span_labels):
+def test_unknown_span_labels_are_refused(span_labels):
     with pytest.raises(ValueError, match="expected one or more of span_id, span_name, trace_id"):
         PyroscopeSpanProcessor(span_labels)
 
 
-def test_a_scope_that_does_not_exist():
+def test_unknown_scope_is_refused():
     with pytest.raises(ValueError, match="scope='ALL': expected 'root' or 'all'"):
         PyroscopeSpanProcessor(scope="ALL")

@@ -1,4 +1,4 @@
-"""The processor keeps nothing of spans that are gone."""
+"""The processor keeps no memory of spans that are gone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from tests.support.garbage import collected_by_hand
 
 
-def test_spans_that_never_end(tracer, recorder, now):
-    """Scenario 31: labelled until detached, and gone with what refers to them."""
+def test_spans_that_never_end_are_not_kept(tracer, recorder, now):
+    """Scenario 31: labelled until detached, and freed with the last reference."""
 
     def request():
         with tracer.start_as_current_span("root", end_on_exit=False):
@@ -32,8 +32,8 @@ def test_spans_that_never_end(tracer, recorder, now):
         assert gc.collect() == 0
 
 
-def test_nothing_grows(make_tracer, recorder, now):
-    """Scenarios 27, 31, 32: 100,000 roots, renamed, on a thousand threads that die labelled."""
+def test_memory_does_not_grow(make_tracer, recorder, now):
+    """Scenarios 27, 31, 32: 100,000 renamed root spans on 1,000 threads that die with labels."""
 
     def requests():
         for number in range(100):

@@ -1,4 +1,4 @@
-"""The labels of an OS thread: the order of changes, new agents, gevent."""
+"""The labels of an OS thread: the order of changes, a new agent, gevent."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.usefixtures("clean_thread")
 
 @pytest.fixture
 def tracer(silent_tracer):
-    """Nobody helps by switching once more."""
+    """Return a tracer without an exporter, whose own switches would hide a missing one."""
     return silent_tracer
 
 
 # Changes
 
 
-def test_the_link_comes_last_and_goes_first(recorder):
+def test_span_id_is_added_last_and_removed_first(recorder):
     """Scenario 49: a sample taken in between has no link rather than a wrong one."""
     carry(ONE)
     carry(TWO)
@@ -54,8 +54,8 @@ def test_the_link_comes_last_and_goes_first(recorder):
     ]
 
 
-def test_no_sample_in_between_names_two(recorder):
-    """Scenario 49: at each add, what is there is of one and the same."""
+def test_no_sample_has_labels_of_two_profiles(recorder):
+    """Scenario 49: whenever a label is added, the others are of the same profile."""
     partial = []
     carry(ONE)
     recorder.before_add = lambda _key, _value: partial.append(recorder.now())
@@ -63,7 +63,7 @@ def test_no_sample_in_between_names_two(recorder):
     assert partial == [{}, {"span_name": "two"}]
 
 
-def test_the_same_labels_again_cost_nothing(recorder):
+def test_same_labels_again_call_no_agent(recorder):
     assert carried() is None
     # What the thread has was not known since the agent started.
     carry(None)
@@ -75,7 +75,7 @@ def test_the_same_labels_again_cost_nothing(recorder):
     assert len(recorder.log) == calls
 
 
-def test_each_thread_has_its_own(recorder):
+def test_each_thread_has_its_own_labels(recorder):
     def other():
         assert carried() is None
         carry(TWO)
@@ -89,8 +89,8 @@ def test_each_thread_has_its_own(recorder):
     assert recorder.now() == dict(ONE[0])
 
 
-def test_a_condition_that_says_no_leaves_the_thread_without(recorder):
-    """Scenario 13: an event loop whose steps nobody tells us of."""
+def test_unmet_condition_leaves_the_thread_without_labels(recorder):
+    """Scenario 13: an event loop whose steps no hook follows."""
     asked = []
     conditions = [lambda: asked.append(1) or False, lambda: asked.append(2)]
     carry(ONE)
@@ -105,8 +105,8 @@ def test_a_condition_that_says_no_leaves_the_thread_without(recorder):
 # The agent
 
 
-def test_nothing_is_believed_while_there_is_no_agent(recorder):
-    """Scenario 47: started late."""
+def test_labels_are_added_once_the_agent_starts(recorder):
+    """Scenario 47: the agent starts late."""
     recorder.stop()
     carry(ONE)
     assert carried() is None
@@ -118,8 +118,8 @@ def test_nothing_is_believed_while_there_is_no_agent(recorder):
     assert recorder.now() == dict(ONE[0])
 
 
-def test_an_agent_that_stops_in_the_middle(recorder):
-    """The first label was taken, the second was not."""
+def test_agent_stops_between_two_labels(recorder):
+    """It took the first label and not the second."""
 
     def stop(key, _value):
         if key == "span_id":
@@ -134,15 +134,15 @@ def test_an_agent_that_stops_in_the_middle(recorder):
     assert recorder.now() == dict(TWO[0])
 
 
-def test_whether_the_agent_runs(recorder):
+def test_agent_is_running(recorder):
     assert thread_labels.agent_is_running()
     assert recorder.now() == {}
     recorder.stop()
     assert not thread_labels.agent_is_running()
 
 
-def test_a_new_agent_is_told_anew(recorder):
-    """Scenario 47: every thread, each at its next switch."""
+def test_new_agent_gets_the_labels_again(recorder):
+    """Scenario 47: of each thread, at its next switch."""
 
     def other():
         carry(TWO)
@@ -172,7 +172,7 @@ def test_a_new_agent_is_told_anew(recorder):
     recorder.wrong.clear()
 
 
-def test_an_agent_that_was_there_all_the_time_is_told_anew(recorder):
+def test_agent_that_never_stopped_gets_the_labels_again(recorder):
     """Scenario 47: a second `configure` is refused, and the labels are still there."""
     carry(ONE)
     thread_labels.forget()
@@ -183,8 +183,8 @@ def test_an_agent_that_was_there_all_the_time_is_told_anew(recorder):
 
 
 @each_mode
-def test_a_new_agent_is_told_anew_of_the_context_that_a_step_enters(tracer, recorder, now):
-    """Scenario 47: the labels are those that the thread is believed to have."""
+def test_new_agent_gets_the_labels_of_the_context_that_a_step_enters(tracer, recorder, now):
+    """Scenario 47: the labels are those that we believe the thread has."""
     with tracer.start_as_current_span("root"):
         context = contextvars.copy_context()
         recorder.stop()
@@ -197,13 +197,13 @@ def test_a_new_agent_is_told_anew_of_the_context_that_a_step_enters(tracer, reco
     recorder.wrong.clear()
 
 
-def test_the_agent_is_called_without_what_only_passes_on():
+def test_agent_is_called_without_its_wrapper():
     """For speed: a step of an event loop calls it four times."""
     assert thread_labels._unwrapped(pyroscope.add_thread_tag) is pyroscope.lib.add_thread_tag
     assert thread_labels._unwrapped(pyroscope.remove_thread_tag) is pyroscope.lib.remove_thread_tag
 
 
-def test_a_function_of_the_agent_that_does_more_is_called_itself(recorder):
+def test_wrapper_of_the_agent_that_does_more_is_kept(recorder):
     def add_thread_tag(key, value):
         return pyroscope.lib.add_thread_tag(key.lower(), value)
 
@@ -212,7 +212,7 @@ def test_a_function_of_the_agent_that_does_more_is_called_itself(recorder):
     assert thread_labels._unwrapped(recorder.add) == recorder.add
 
 
-def test_nothing_is_kept_of_a_label_that_is_gone(recorder):
+def test_removed_label_is_not_kept(recorder):
     class Text(str):
         __slots__ = ("__weakref__",)
 
@@ -290,12 +290,12 @@ print(len(recorder.left_behind()), recorder.wrong)
 
 @pytest.mark.parametrize("code", [PATCH + IMPORT, IMPORT + PATCH], ids=["before", "after"])
 def test_labels_are_per_os_thread_under_gevent(code):
-    """Scenario 44: whether gevent's patching comes before or after our import."""
+    """Scenario 44: whether gevent patches before or after our import."""
     assert run(code + UNDER_GEVENT) == ["0 []"]
 
 
-def test_the_recorder_notices():
-    """The invariants of each test are only as good as the recorder."""
+def test_recorder_notices_wrong_changes():
+    """The invariants that follow each test depend on it."""
     recorder = Recorder()
     recorder.add("span_id", "1")
     recorder.add("span_id", "2")

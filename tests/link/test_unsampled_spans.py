@@ -17,7 +17,7 @@ from tests.support.spans import profile_id, remote_parent
 
 
 @pytest.mark.parametrize("name", ["dropped", "record only"])
-def test_an_unsampled_root_has_no_samples(choosy, now, name):
+def test_unsampled_root_has_no_samples(choosy, now, name):
     """Scenario 36."""
     with choosy.start_as_current_span(name) as root:
         assert profile_of_span(root) is None
@@ -27,8 +27,8 @@ def test_an_unsampled_root_has_no_samples(choosy, now, name):
 
 
 @pytest.mark.parametrize("name", ["dropped", "record only"])
-def test_an_unsampled_root_is_not_the_enclosing_one_s(choosy, now, name):
-    """Scenario 36: none, and not the enclosing root."""
+def test_unsampled_root_does_not_belong_to_the_root_around_it(choosy, now, name):
+    """Scenario 36."""
     with choosy.start_as_current_span("root"):
         with choosy.start_as_current_span(name, otel_context.Context()):
             assert now() is None
@@ -37,8 +37,8 @@ def test_an_unsampled_root_is_not_the_enclosing_one_s(choosy, now, name):
 
 
 @pytest.mark.parametrize("name", ["dropped", "record only"])
-def test_an_unsampled_root_of_the_enclosing_one_s_trace(choosy, now, name):
-    """Scenarios 35, 36: a process that calls itself, and samples for itself."""
+def test_unsampled_root_in_the_trace_of_the_root_around_it(choosy, now, name):
+    """Scenarios 35, 36: a process that calls itself, and samples on its own."""
     with choosy.start_as_current_span("client") as client:
         context = trace.SpanContext(client.context.trace_id, client.context.span_id, is_remote=True)
         remote = trace.set_span_in_context(trace.NonRecordingSpan(context))
@@ -51,7 +51,7 @@ def test_an_unsampled_root_of_the_enclosing_one_s_trace(choosy, now, name):
 
 
 @pytest.mark.parametrize("name", ["dropped", "record only"])
-def test_an_unsampled_child_is_its_root_s(choosy, now, name):
+def test_unsampled_child_belongs_to_its_root(choosy, now, name):
     """Scenario 37."""
     with choosy.start_as_current_span("root"):
         with choosy.start_as_current_span(name) as child:
@@ -66,8 +66,8 @@ def test_an_unsampled_child_is_its_root_s(choosy, now, name):
 
 
 @pytest.mark.parametrize("name", ["dropped", "record only"])
-def test_a_child_of_an_unsampled_child_that_was_never_current(choosy, now, name):
-    """Scenario 37: the parent is passed on."""
+def test_child_of_an_unsampled_child_that_was_never_current(choosy, now, name):
+    """Scenario 37: the parent is given."""
     with choosy.start_as_current_span("root"):
         child = choosy.start_span(name)
         grandchild = choosy.start_span("grandchild", trace.set_span_in_context(child))
@@ -78,8 +78,8 @@ def test_a_child_of_an_unsampled_child_that_was_never_current(choosy, now, name)
     assert now() is None
 
 
-def test_a_recorded_child_that_becomes_current_elsewhere(choosy, now):
-    """Scenario 37: where nothing encloses it; it is its root's since its start."""
+def test_recorded_child_that_becomes_current_elsewhere(choosy, now):
+    """Scenario 37: without the root span around it, it belongs to it since its start."""
     with choosy.start_as_current_span("root"):
         child = choosy.start_span("record only")
         token = otel_context.attach(otel_context.Context())
@@ -90,8 +90,8 @@ def test_a_recorded_child_that_becomes_current_elsewhere(choosy, now):
     assert now() is None
 
 
-def test_a_request_that_is_not_sampled(make_tracer, now):
-    """Scenario 36: the usual sampler, with a parent that says no."""
+def test_unsampled_request_has_no_samples(make_tracer, now):
+    """Scenario 36: the usual sampler, with a parent that is not sampled."""
     tracer = make_tracer(PyroscopeSpanProcessor(), sampler=ParentBased(ALWAYS_OFF))
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         assert now() is None
