@@ -1,4 +1,4 @@
-"""Each test here is run with marks, and where nobody reads them."""
+"""Each test here runs with marks, and in direct mode."""
 
 import gc
 import time
@@ -12,13 +12,13 @@ from pyroscope_otel.link.marks import MARKS
 
 @pytest.fixture(params=["stack", "thread"])
 def attribution(request):
-    """What tells whose a sample is."""
+    """Return how samples are attributed: "stack" or "thread"."""
     return request.param
 
 
 @pytest.fixture
 def case(recorder, provider, exporter, attribution):
-    """A case, whose samples wait for their upload. No number is in use after it."""
+    """Return a case whose samples wait for their upload. No number is in use after it."""
     from tests.following.held_case import Case
 
     gc.collect()

@@ -29,8 +29,8 @@ def timer_runs(function):
 
 
 @pytest.mark.parametrize("runs", [thread_runs, timer_runs])
-def test_a_plain_thread(runs, tracer, now):
-    """Scenario 20: none, as OpenTelemetry's context does not go there either."""
+def test_plain_thread_belongs_to_no_request(runs, tracer, now):
+    """Scenario 20: OpenTelemetry's context does not go there either."""
     seen = []
     with tracer.start_as_current_span("A"):
         runs(lambda: seen.append((trace.get_current_span().is_recording(), now())))
@@ -49,8 +49,8 @@ def _threading_instrumentor():
 
 @pytest.mark.usefixtures("_threading_instrumentor")
 @pytest.mark.parametrize("runs", [thread_runs, timer_runs])
-def test_a_thread_that_is_given_the_context(runs, tracer, now):
-    """Scenario 20: with ThreadingInstrumentor, the request's."""
+def test_thread_with_its_starters_context_belongs_to_the_request(runs, tracer, now):
+    """Scenario 20: with ThreadingInstrumentor."""
     seen = []
     with tracer.start_as_current_span("A"):
         runs(lambda: seen.append(now()))
@@ -60,7 +60,7 @@ def test_a_thread_that_is_given_the_context(runs, tracer, now):
 
 
 @pytest.mark.usefixtures("_threading_instrumentor")
-def test_a_thread_that_is_given_the_context_and_outlives_the_request(tracer, now):
+def test_thread_with_its_starters_context_outlives_the_request(tracer, now):
     """Scenarios 20 and 25: none from its next switch point on."""
     started, ended = threading.Event(), threading.Event()
     seen = []
@@ -82,7 +82,7 @@ def test_a_thread_that_is_given_the_context_and_outlives_the_request(tracer, now
     assert seen == ["A", None]
 
 
-def test_a_root_that_ends_on_another_thread(tracer, now):
+def test_root_ends_on_another_thread(tracer, now):
     """Scenario 25: none from the next switch point on, whichever that is."""
     with tracer.start_as_current_span("A", end_on_exit=False) as root:
         in_threads(root.end)
@@ -90,8 +90,8 @@ def test_a_root_that_ends_on_another_thread(tracer, now):
         assert now() is None
 
 
-def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
-    """Scenario 26: asked again after adding."""
+def test_root_ends_while_its_labels_are_added(tracer, now, recorder):
+    """Scenario 26: we check again after adding."""
     span = tracer.start_span("A")
     times = []
 
@@ -107,8 +107,8 @@ def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
         assert now() is None
 
 
-def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder, attribution):
-    """Scenario 26: where the span labels are on the thread, span_id comes last."""
+def test_root_ends_while_its_last_label_is_added(tracer, now, recorder, attribution):
+    """Scenario 26: in direct mode, `span_id` comes last."""
     span = tracer.start_span("A")
     last = LABEL if attribution == "stack" else "span_id"
 
@@ -121,8 +121,8 @@ def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder, a
         assert now() is None
 
 
-def test_a_child_that_ends_while_labels_are_added(tracer, now, recorder):
-    """Scenario 26: asked again, and the answer is the same: its root is open."""
+def test_child_ends_while_labels_are_added(tracer, now, recorder):
+    """Scenario 26: we check again, and its root span is open."""
     with tracer.start_as_current_span("A"):
         child = tracer.start_span("child")
         token = otel_context.attach(Context())
@@ -138,8 +138,8 @@ def test_a_child_that_ends_while_labels_are_added(tracer, now, recorder):
 
 
 @pytest.mark.parametrize("times", [1, 50])
-def test_a_thread_that_dies_with_a_root_attached(times, tracer, now, recorder):
-    """Scenario 27: its successor, with the same ident, has none."""
+def test_thread_dies_with_a_root_attached(times, tracer, now, recorder):
+    """Scenario 27: the next thread with the same ident has no labels."""
     spans = []
 
     def dies():
@@ -155,8 +155,8 @@ def test_a_thread_that_dies_with_a_root_attached(times, tracer, now, recorder):
         span.end()
 
 
-def test_a_thread_that_dies_of_an_exception(tracer, now, recorder):
-    """Scenario 27: the same."""
+def test_thread_dies_of_an_exception(tracer, now, recorder):
+    """Scenario 27: it leaves no labels."""
 
     def dies():
         attach_and_leave(tracer, "dead").end()
@@ -170,8 +170,8 @@ def test_a_thread_that_dies_of_an_exception(tracer, now, recorder):
     assert recorder.left_behind() == {}
 
 
-def test_threads_of_roots_at_once(tracer, now):
-    """Scenario 27: idents come and go while others carry labels."""
+def test_threads_with_roots_at_once(tracer, now):
+    """Scenario 27: idents are reused while other threads have labels."""
     barrier = threading.Barrier(4, timeout=30)
 
     def work(name):

@@ -20,7 +20,7 @@ asgiref = pytest.importorskip("asgiref.sync")
 @each_loop
 @pytest.mark.parametrize("thread_sensitive", [True, False])
 def test_sync_to_async(thread_sensitive, new_loop, tracer, now, recorder):
-    """Scenario 21: two requests, the one shared worker; its idle thread is empty."""
+    """Scenario 21: two requests share the one worker. An idle worker has no labels."""
 
     async def request(name):
         job = asgiref.sync_to_async(now, thread_sensitive=thread_sensitive)
@@ -38,8 +38,8 @@ def test_sync_to_async(thread_sensitive, new_loop, tracer, now, recorder):
 
 
 @each_loop
-def test_what_a_thread_sensitive_job_leaves_attached(new_loop, tracer, now, recorder):
-    """Scenario 21: the next job on the shared worker is its own request's."""
+def test_span_left_attached_in_the_shared_worker(new_loop, tracer, now, recorder):
+    """Scenario 21: the next job there belongs to its own request."""
     spans = []
 
     def leave():
@@ -98,7 +98,7 @@ def test_async_to_sync_below_sync_to_async(new_loop, tracer, now):
     assert seen == ["A", "A", "A", "B", "B", "A", "A"]
 
 
-def test_async_to_sync_in_a_loop_of_its_own(tracer, now):
+def test_async_to_sync_in_its_own_loop(tracer, now):
     """Scenario 22: its first step, and the waiting thread afterwards."""
     seen = []
 
@@ -116,8 +116,8 @@ def test_async_to_sync_in_a_loop_of_its_own(tracer, now):
     assert seen == [None, None, "A", "A", None, None]
 
 
-def test_async_to_sync_leaves_nothing_with_its_caller(tracer, now):
-    """Scenario 22: asgiref hands the inner context back; what it inherited is over."""
+def test_async_to_sync_leaves_its_caller_unchanged(tracer, now):
+    """Scenario 22: asgiref copies the inner context back, without what the job inherited."""
 
     async def innermost():
         await asyncio.sleep(0)
@@ -140,7 +140,7 @@ def test_async_to_sync_leaves_nothing_with_its_caller(tracer, now):
 
 @each_loop
 def test_code_after_sync_to_async(new_loop, tracer, now):
-    """Scenario 22: the request's, before the first await."""
+    """Scenario 22: it belongs to the request before the first await."""
 
     def child():
         with tracer.start_as_current_span("child"):
@@ -162,7 +162,7 @@ def test_code_after_sync_to_async(new_loop, tracer, now):
     reason="asgiref sets the context variables of the awaiting task without an attach, and asks "
     "not to be patched"
 )
-def test_code_after_a_sync_to_async_that_changed_the_root(new_loop, tracer, now):
+def test_code_after_sync_to_async_that_changed_the_root(new_loop, tracer, now):
     """Scenario 22: before the first await, the task still has its old labels."""
 
     async def main():
@@ -178,8 +178,8 @@ def test_code_after_a_sync_to_async_that_changed_the_root(new_loop, tracer, now)
     run(main, new_loop)
 
 
-def test_a_sync_job_in_the_thread_that_waits(tracer, now):
-    """Scenario 23: the root of the asynchronous part, then the waiting thread's."""
+def test_sync_job_in_the_waiting_thread(tracer, now):
+    """Scenario 23: the root span of the async part, then that of the waiting thread."""
     seen = []
     waiting = threading.get_ident()
 
@@ -207,8 +207,8 @@ def test_a_sync_job_in_the_thread_that_waits(tracer, now):
     assert now() is None
 
 
-def test_between_jobs_the_waiting_thread_has_its_own(tracer, now, recorder, attribution):
-    """Scenario 23: while it waits, it carries what the caller did."""
+def test_waiting_thread_has_its_own_labels_between_jobs(tracer, now, recorder, attribution):
+    """Scenario 23: while it waits, it has its caller's labels."""
     waiting = threading.get_ident()
     seen = []
 

@@ -19,7 +19,7 @@ from tests.support.event_loops import each_loop, run
 
 
 @each_loop
-def test_callbacks_have_the_context_of_their_registration(new_loop, tracer, now):
+def test_callback_belongs_to_the_request_that_registered_it(new_loop, tracer, now):
     """Scenario 7: call_soon, call_later, call_at, a future's callback."""
     seen = {}
 
@@ -49,7 +49,7 @@ def test_callbacks_have_the_context_of_their_registration(new_loop, tracer, now)
 
 
 @each_loop
-def test_callbacks_in_a_context_of_their_own(new_loop, tracer, now):
+def test_callback_with_its_own_context(new_loop, tracer, now):
     """Scenarios 5 and 7: `context=`."""
     seen = {}
 
@@ -78,8 +78,8 @@ def test_callbacks_in_a_context_of_their_own(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_callback_from_another_thread_is_that_threads(new_loop, tracer, now):
-    """Scenario 7: call_soon_threadsafe in another thread's root, and in none."""
+def test_callback_from_another_thread_belongs_to_that_thread(new_loop, tracer, now):
+    """Scenario 7: call_soon_threadsafe, inside a root span and outside."""
     seen = []
 
     async def main():
@@ -113,8 +113,10 @@ def test_a_callback_from_another_thread_is_that_threads(new_loop, tracer, now):
 
 @each_loop
 @pytest.mark.parametrize("what", ["reader", "writer"])
-def test_a_file_descriptors_callback_is_its_registrars(what, new_loop, tracer, now):
-    """Scenario 7: each time it is called; and none once the root has ended."""
+def test_file_descriptor_callback_belongs_to_the_request_that_registered_it(
+    what, new_loop, tracer, now
+):
+    """Scenario 7: each call, and none once the root span has ended."""
     seen = []
 
     async def main():
@@ -153,7 +155,7 @@ def test_a_file_descriptors_callback_is_its_registrars(what, new_loop, tracer, n
 
 
 @each_loop
-def test_a_signals_callback_is_its_registrars(new_loop, tracer, now):
+def test_signal_callback_belongs_to_the_request_that_registered_it(new_loop, tracer, now):
     """Scenario 7: add_signal_handler."""
     seen = []
 
@@ -181,7 +183,7 @@ def test_a_signals_callback_is_its_registrars(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_timer_that_fires_after_the_request(new_loop, tracer, now):
+def test_timer_that_fires_after_the_request(new_loop, tracer, now):
     """Scenario 8: none."""
     seen = []
 
@@ -204,8 +206,8 @@ def test_a_timer_that_fires_after_the_request(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_transports_callbacks_are_its_openers(new_loop, tracer, now):
-    """Scenario 9: also while it serves others; uvloop's own dispatching comes out as none."""
+def test_transport_callbacks_belong_to_the_request_that_opened_it(new_loop, tracer, now):
+    """Scenario 9: also during other requests. Those that uvloop calls belong to none."""
 
     class Protocol(asyncio.Protocol):
         def __init__(self):
@@ -238,10 +240,8 @@ def test_a_transports_callbacks_are_its_openers(new_loop, tracer, now):
 
 
 @each_loop
-def test_the_next_request_of_a_connection_that_kept_the_last_ones_context(
-    new_loop, tracer, now, exporter
-):
-    """Scenario 10: its span is a child of the ended one, and a new local root."""
+def test_next_request_in_the_context_of_the_previous_one(new_loop, tracer, now, exporter):
+    """Scenario 10: its span is a child of the ended span, and a new local root span."""
     seen = []
 
     async def main():
@@ -272,8 +272,8 @@ def test_the_next_request_of_a_connection_that_kept_the_last_ones_context(
 
 
 @each_loop
-def test_the_loops_exception_handler(new_loop, tracer, now):
-    """Scenario 11: the failing callback's, as far as the handler runs in its context."""
+def test_exception_handler_of_the_loop(new_loop, tracer, now):
+    """Scenario 11: it belongs to the failing callback's request."""
     seen = []
 
     async def main():
@@ -308,8 +308,8 @@ def test_the_loops_exception_handler(new_loop, tracer, now):
 
 
 @each_loop
-def test_the_exception_handler_called_by_hand(new_loop, tracer, now):
-    """Scenario 11: in a step, it is the step's."""
+def test_exception_handler_called_by_hand(new_loop, tracer, now):
+    """Scenario 11: it belongs to the step that calls it."""
     seen = []
 
     async def main():

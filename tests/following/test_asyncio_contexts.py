@@ -1,4 +1,4 @@
-"""What a step leaves behind: after an exception, in a generator, in a context left by hand."""
+"""Steps that raise, generators, and contexts that code leaves by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.garbage import collected_by_hand
 
 @each_loop
 def test_exception_and_cancellation_in_a_step(new_loop, tracer, now):
-    """Scenario 14: afterwards there is what was there before."""
+    """Scenario 14: the labels are afterwards as before."""
     seen = []
 
     def attach_and_leave(name):
@@ -54,7 +54,7 @@ def test_exception_and_cancellation_in_a_step(new_loop, tracer, now):
 @each_loop
 @pytest.mark.parametrize("ambient", [None, "ambient"])
 @pytest.mark.parametrize("in_a", ["task", "callback"])
-def test_an_exception_that_stops_the_loop(in_a, ambient, new_loop, tracer, now):
+def test_exception_that_stops_the_loop(in_a, ambient, new_loop, tracer, now):
     """Scenario 14: KeyboardInterrupt in a step; then the loop runs on."""
     seen = []
     error = KeyboardInterrupt
@@ -94,8 +94,8 @@ def test_an_exception_that_stops_the_loop(in_a, ambient, new_loop, tracer, now):
 
 
 @each_loop
-def test_an_async_generator_closed_in_another_root(new_loop, tracer, now, caplog):
-    """Scenario 15: its detach is refused, and the closer's root stays."""
+def test_async_generator_closed_under_another_root(new_loop, tracer, now, caplog):
+    """Scenario 15: its detach is refused, and the closing task keeps its root span."""
 
     async def numbers():
         with tracer.start_as_current_span("A"):
@@ -124,8 +124,8 @@ def test_an_async_generator_closed_in_another_root(new_loop, tracer, now, caplog
 
 
 @each_loop
-def test_an_async_generator_closed_by_an_untraced_task(new_loop, tracer, now, caplog):
-    """Scenario 15: none, and its starter has none either once the span has ended."""
+def test_async_generator_closed_by_an_untraced_task(new_loop, tracer, now, caplog):
+    """Scenario 15: none, and none for the task that started it once the span has ended."""
 
     async def numbers():
         with tracer.start_as_current_span("A"):
@@ -155,8 +155,8 @@ def test_an_async_generator_closed_by_an_untraced_task(new_loop, tracer, now, ca
 
 
 @each_loop
-def test_an_async_generator_finalised_by_the_loop(new_loop, tracer, now, caplog):
-    """Scenario 15: the loop's own task closes it."""
+def test_async_generator_finalized_by_the_loop(new_loop, tracer, now, caplog):
+    """Scenario 15: a task of the loop closes it."""
     log = []
 
     async def numbers():
@@ -179,8 +179,8 @@ def test_an_async_generator_finalised_by_the_loop(new_loop, tracer, now, caplog)
     assert "Failed to detach context" in caplog.text
 
 
-def test_a_generator_suspended_inside_a_span(tracer, now):
-    """Scenario 16: its consumer inherits the span; so does OpenTelemetry."""
+def test_generator_suspended_inside_a_span(tracer, now):
+    """Scenario 16: its consumer inherits the span, as in OpenTelemetry."""
 
     def body():
         with tracer.start_as_current_span("body"):
@@ -201,8 +201,8 @@ def test_a_generator_suspended_inside_a_span(tracer, now):
 @pytest.mark.xfail(
     reason="entering a context by hand is no switch point before Python 3.14's context watchers"
 )
-def test_a_context_left_by_hand(tracer, now):
-    """Scenario 24: `Context.run` with an attach inside that is left behind."""
+def test_context_left_by_hand(tracer, now):
+    """Scenario 24: `Context.run` of code that leaves a span attached."""
 
     def attach_and_leave():
         otel_context.attach(trace.set_span_in_context(span))
@@ -218,8 +218,8 @@ def test_a_context_left_by_hand(tracer, now):
 
 
 @each_loop
-def test_a_context_left_by_hand_is_followed_from_the_next_step_on(new_loop, tracer, now):
-    """Scenario 24: the window closes at the next hook."""
+def test_context_left_by_hand_is_right_from_the_next_step_on(new_loop, tracer, now):
+    """Scenario 24: the next hook corrects the label."""
 
     async def main():
         with tracer.start_as_current_span("outer"):
@@ -253,7 +253,7 @@ def test_baggage_alone_changes_nothing(new_loop, tracer, now):
 
 @each_loop
 def test_steps_make_no_garbage(new_loop, tracer, now):
-    """A callback, a step and a switch of root leave nothing for the garbage collector."""
+    """Callbacks, steps and changes of root span leave nothing for the garbage collector."""
 
     async def steps(count):
         for _ in range(count):

@@ -29,7 +29,7 @@ def eager(loop, coro, **options):
 
 @each_loop
 @needs_eager_tasks
-def test_an_eager_task(new_loop, tracer, now):
+def test_eager_task(new_loop, tracer, now):
     """Scenario 6: the child's context inline, then the caller's."""
     log = []
 
@@ -56,8 +56,8 @@ def test_an_eager_task(new_loop, tracer, now):
 
 @each_loop
 @needs_eager_tasks
-def test_an_eager_task_of_an_untraced_caller(new_loop, tracer, now):
-    """Scenario 6: the child is suspended inside its root, and the caller has none."""
+def test_eager_task_of_an_untraced_caller(new_loop, tracer, now):
+    """Scenario 6: the child is suspended under its root span, and the caller has none."""
 
     async def child():
         with tracer.start_as_current_span("A"):
@@ -75,8 +75,8 @@ def test_an_eager_task_of_an_untraced_caller(new_loop, tracer, now):
 
 @each_loop
 @needs_eager_tasks
-def test_an_eager_task_in_another_context(new_loop, tracer, now):
-    """Scenarios 5 and 6: an eager step in an empty context, and in another root's."""
+def test_eager_task_in_another_context(new_loop, tracer, now):
+    """Scenarios 5 and 6: in an empty context, and in that of another root span."""
     log = []
 
     async def child(name):
@@ -101,7 +101,7 @@ def test_an_eager_task_in_another_context(new_loop, tracer, now):
 
 @each_loop
 @needs_eager_tasks
-def test_an_eager_task_that_fails_at_once(new_loop, tracer, now):
+def test_eager_task_that_fails_at_once(new_loop, tracer, now):
     """Scenarios 6 and 14: the caller is as before."""
 
     async def child():
@@ -122,7 +122,7 @@ def test_an_eager_task_that_fails_at_once(new_loop, tracer, now):
 
 @each_loop
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="eager_start is new in Python 3.13")
-def test_a_task_that_is_made_eager(new_loop, tracer, now):
+def test_task_with_eager_start(new_loop, tracer, now):
     """Scenario 6: `create_task(eager_start=True)`, without a task factory."""
 
     async def child():
@@ -153,8 +153,8 @@ def test_a_task_that_is_made_eager(new_loop, tracer, now):
     reason="a task made eager without the loop's create_task takes its first step inside a "
     "compiled constructor, which tells nobody"
 )
-def test_an_eager_task_made_without_the_loop(new_loop, tracer, now):
-    """Scenarios 3 and 6: `asyncio.Task(eager_start=True)` inside a root."""
+def test_eager_task_made_without_the_loop(new_loop, tracer, now):
+    """Scenarios 3 and 6: `asyncio.Task(eager_start=True)` under a root span."""
 
     async def child():
         with tracer.start_as_current_span("B", context=Context()):

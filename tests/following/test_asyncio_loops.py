@@ -18,9 +18,9 @@ from tests.support.threads import in_threads
 
 @contextlib.contextmanager
 def no_running_loop():
-    """Have asyncio believe that none is running on this thread, as nested loops do.
+    """Make asyncio believe that no loop runs on this thread, as nested loops do.
 
-    Nor a task, of which there is one for each thread since Python 3.14.
+    Nor a task: since Python 3.14 each thread has its own current task.
     """
     running = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -35,8 +35,8 @@ def no_running_loop():
 
 @each_loop
 @pytest.mark.parametrize("new_inner_loop", each_loop.args[1])
-def test_a_loop_inside_a_loop(new_inner_loop, new_loop, tracer, now):
-    """Scenario 12: inner, then outer."""
+def test_loop_inside_a_loop(new_inner_loop, new_loop, tracer, now):
+    """Scenario 12: the inner request, then the outer one."""
     log = []
 
     async def inner():
@@ -61,8 +61,8 @@ def test_a_loop_inside_a_loop(new_inner_loop, new_loop, tracer, now):
 
 @each_loop
 @pytest.mark.parametrize("new_inner_loop", each_loop.args[1])
-def test_the_outer_root_ends_inside_the_inner_loop(new_inner_loop, new_loop, tracer, now):
-    """Scenario 12: what is there afterwards is asked anew."""
+def test_outer_root_ends_inside_the_inner_loop(new_inner_loop, new_loop, tracer, now):
+    """Scenario 12: we check again afterwards."""
     log = []
 
     async def main():
@@ -85,7 +85,7 @@ def test_the_outer_root_ends_inside_the_inner_loop(new_inner_loop, new_loop, tra
 
 
 def test_nest_asyncio():
-    """Scenario 12: `nest_asyncio`, which patches asyncio, in a process of its own."""
+    """Scenario 12: `nest_asyncio`, which patches asyncio, in its own process."""
     pytest.importorskip("nest_asyncio")
     lines = run_in_child("""
 import asyncio, warnings
@@ -143,7 +143,7 @@ print("right")
 
 @each_loop
 def test_loops_in_several_threads(new_loop, tracer, now):
-    """Scenario 12: each thread its own, step by step in turn."""
+    """Scenario 12: each thread has its own request, step by step in turn."""
     barrier = threading.Barrier(3, timeout=30)
 
     async def request(name):
@@ -160,8 +160,8 @@ def test_loops_in_several_threads(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_loop_inside_a_request(new_loop, tracer, now):
-    """Scenario 12: `asyncio.run` in a sync view: all of it is the request's."""
+def test_loop_inside_a_request(new_loop, tracer, now):
+    """Scenario 12: all of an `asyncio.run` in a sync view belongs to the request."""
     log = []
 
     async def main():
@@ -174,8 +174,8 @@ def test_a_loop_inside_a_request(new_loop, tracer, now):
     assert now() is None
 
 
-class LoopOfTheirOwn(asyncio.AbstractEventLoop):
-    """An event loop with handles of its own, of which nobody tells us."""
+class UnknownLoop(asyncio.AbstractEventLoop):
+    """An event loop with its own handles, which no hook follows."""
 
     def __init__(self):
         self._ready = []
@@ -213,8 +213,8 @@ class LoopOfTheirOwn(asyncio.AbstractEventLoop):
         return task.result()
 
 
-def test_a_loop_that_is_not_followed(tracer, now):
-    """Scenario 13: none, rather than another task's."""
+def test_loop_that_is_not_followed(tracer, now):
+    """Scenario 13: none, rather than another task's request."""
     seen = []
 
     async def request(name):
@@ -235,13 +235,13 @@ def test_a_loop_that_is_not_followed(tracer, now):
     async def main():
         await asyncio.gather(request("A"), request("B"), untraced())
 
-    LoopOfTheirOwn().run_until_complete(main())
+    UnknownLoop().run_until_complete(main())
     assert set(seen) == {None}
     assert now() is None
 
 
-def test_a_loop_that_is_not_followed_inside_a_request(tracer, now):
-    """Scenario 13: none in it once a task has a root; the request's again afterwards."""
+def test_loop_that_is_not_followed_inside_a_request(tracer, now):
+    """Scenario 13: none once a task has a root span; afterwards the request again."""
     seen = []
 
     async def request(name):
@@ -255,14 +255,14 @@ def test_a_loop_that_is_not_followed_inside_a_request(tracer, now):
         await asyncio.gather(request("A"), request("B"))
 
     with tracer.start_as_current_span("outer"):
-        LoopOfTheirOwn().run_until_complete(main())
+        UnknownLoop().run_until_complete(main())
         with tracer.start_as_current_span("child"):
             assert now() == "outer"
     assert set(seen) == {None}
 
 
-def test_a_subclass_of_asyncios_loop_is_followed(tracer, now):
-    """Scenario 13: what inherits the steps is followed like them."""
+def test_subclass_of_an_asyncio_loop_is_followed(tracer, now):
+    """Scenario 13: it inherits the methods that the hook replaces."""
 
     class Loop(asyncio.SelectorEventLoop):
         pass

@@ -18,8 +18,8 @@ needs_task_context = pytest.mark.skipif(
 
 
 @each_loop
-def test_interleaved_tasks_each_carry_their_own_root(new_loop, tracer, now):
-    """Scenario 1: each step is its own task's."""
+def test_interleaved_tasks_belong_to_their_own_requests(new_loop, tracer, now):
+    """Scenario 1: each step belongs to its task's request."""
     log = []
 
     async def request(name):
@@ -38,7 +38,7 @@ def test_interleaved_tasks_each_carry_their_own_root(new_loop, tracer, now):
 
 @each_loop
 def test_interleaved_tasks_in_child_spans(new_loop, tracer, now):
-    """Scenario 1: a child span, and one without a parent in this process."""
+    """Scenario 1: under a child span, and under one without a parent in this process."""
     log = []
 
     async def request(name):
@@ -56,8 +56,8 @@ def test_interleaved_tasks_in_child_spans(new_loop, tracer, now):
 
 
 @each_loop
-def test_an_untraced_task_beside_a_traced_one(new_loop, tracer, now):
-    """Scenario 2: it carries nothing while the traced one waits."""
+def test_untraced_task_beside_a_traced_one(new_loop, tracer, now):
+    """Scenario 2: it has no labels while the traced task waits."""
     log = []
 
     async def traced():
@@ -154,8 +154,8 @@ async def _threadsafe(coro):
         _threadsafe,
     ],
 )
-def test_a_child_task_is_its_parents(start, new_loop, tracer, now):
-    """Scenario 3: whichever way it was made."""
+def test_child_task_belongs_to_its_parents_request(start, new_loop, tracer, now):
+    """Scenario 3: however it is made."""
     log = []
 
     async def beside():
@@ -175,7 +175,7 @@ def test_a_child_task_is_its_parents(start, new_loop, tracer, now):
 
 
 @each_loop
-def test_a_child_task_that_outlives_its_request(new_loop, tracer, now):
+def test_child_task_that_outlives_its_request(new_loop, tracer, now):
     """Scenario 4: fire and forget belongs to none."""
 
     async def main():
@@ -198,8 +198,8 @@ def test_a_child_task_that_outlives_its_request(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_child_task_with_a_span_of_its_own_that_outlives_its_request(new_loop, tracer, now):
-    """Scenario 4: until its span ends, it is still the request's work."""
+def test_child_task_with_its_own_span_outlives_its_request(new_loop, tracer, now):
+    """Scenario 4: it belongs to the request until its span ends."""
 
     async def main():
         gate = asyncio.Event()
@@ -224,8 +224,8 @@ def test_a_child_task_with_a_span_of_its_own_that_outlives_its_request(new_loop,
 
 @each_loop
 @needs_task_context
-def test_a_task_in_another_context(new_loop, tracer, now):
-    """Scenario 5: that context's root, and none in an empty one."""
+def test_task_in_another_context(new_loop, tracer, now):
+    """Scenario 5: that context's request, and none in an empty context."""
     log = []
 
     async def main():
@@ -244,8 +244,8 @@ def test_a_task_in_another_context(new_loop, tracer, now):
 
 
 @each_loop
-def test_a_task_made_in_an_empty_context(new_loop, tracer, now):
-    """Scenario 5: inside an active root it is none's."""
+def test_task_made_in_an_empty_context(new_loop, tracer, now):
+    """Scenario 5: none, though a root span is open."""
     log = []
 
     async def main():
@@ -261,7 +261,7 @@ def test_a_task_made_in_an_empty_context(new_loop, tracer, now):
 
 @each_loop
 @needs_task_context
-def test_a_task_factory_that_chooses_the_context(new_loop, tracer, now):
+def test_task_factory_that_chooses_the_context(new_loop, tracer, now):
     """Scenario 5: the factory's context counts, not the creator's."""
     log = []
 

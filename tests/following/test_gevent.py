@@ -159,13 +159,13 @@ assert len(seen) == 10, seen
     ],
 )
 def test_gevent(order, case, attribution):
-    """Scenarios 42 to 45: patched before we are imported, or after."""
+    """Scenarios 42 to 45: gevent patches before or after our import."""
     mode = f"STATE.labels_only = {attribution == 'thread'}\n"
     assert run(order + mode + case + END) == ["done"]
 
 
-def test_gevent_that_arrives_after_the_processor(attribution):
-    """Scenario 44: greenlet is hooked when it is imported, and not imported by us."""
+def test_gevent_imported_after_the_processor(attribution):
+    """Scenario 44: we hook greenlet when it is imported, and do not import it."""
     mode = f"STATE.labels_only = {attribution == 'thread'}\n"
     late = IMPORT.replace("import gevent\n", "") + "assert 'greenlet' not in sys.modules\n"
     assert run(late + "import gevent\n" + PATCH + mode + INTERLEAVED + END) == ["done"]

@@ -1,4 +1,4 @@
-"""Our trace function of greenlets: beside those of other tools, installed and removed."""
+"""Our trace function for greenlets, installed and removed, beside those of other tools."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.following.greenlet_switches import new_greenlet, switches
 pytestmark = pytest.mark.usefixtures("no_trace_function")
 
 
-def test_a_tool_that_was_there_before(tracer, now):
-    """Scenario 51: it is told of every switch still."""
+def test_earlier_tool_still_gets_every_switch(tracer, now):
+    """Scenario 51."""
 
     def tool(event, args):
         events.append((event, args))
@@ -28,8 +28,8 @@ def test_a_tool_that_was_there_before(tracer, now):
     assert greenlet.gettrace() is not tool
 
 
-def test_a_tool_that_takes_our_place_and_calls_us(tracer, now):
-    """Scenario 51: each of the two follows once at most."""
+def test_tool_that_replaces_ours_and_calls_it(tracer, now):
+    """Scenario 51: each follows a switch at most once."""
 
     def tool(event, args):
         events.append(event)
@@ -43,8 +43,8 @@ def test_a_tool_that_takes_our_place_and_calls_us(tracer, now):
     assert events == ["switch"] * 4
 
 
-def test_a_tool_that_takes_our_place_and_does_not_call_us(tracer, now):
-    """Scenario 45: we are there again from the next labels on."""
+def test_tool_that_replaces_ours_and_does_not_call_it(tracer, now):
+    """Scenario 45: ours is back from the next labels on."""
 
     def tool(event, _args):
         events.append(event)
@@ -58,8 +58,8 @@ def test_a_tool_that_takes_our_place_and_does_not_call_us(tracer, now):
     assert events == ["switch"] * 4
 
 
-def test_a_tool_that_displaces_us_inside_a_root(tracer, now):
-    """The labels of the root stay until the next switch that we see."""
+def test_tool_that_replaces_ours_inside_a_root(tracer, now):
+    """The root span's labels stay until the next switch that we see."""
     with tracer.start_as_current_span("root"):
         greenlet.settrace(None)
         seen = []
@@ -71,8 +71,8 @@ def test_a_tool_that_displaces_us_inside_a_root(tracer, now):
         assert now() == "root"
 
 
-def test_a_tool_that_comes_and_goes(tracer, now):
-    """Scenario 51: what it puts back is ours; no chain of trace functions grows."""
+def test_tool_that_is_installed_and_removed_many_times(tracer, now):
+    """Scenario 51: it restores ours, and no chain of trace functions grows."""
 
     def tool(_event, _args):
         pass
@@ -95,8 +95,8 @@ def test_a_tool_that_comes_and_goes(tracer, now):
     assert length <= 3
 
 
-def test_a_tool_that_raises(tracer, now):
-    """Its trace function is taken out then, ours with it; we come back with the next labels."""
+def test_tool_that_raises(tracer, now):
+    """Its trace function is removed, and ours with it. Ours is back with the next labels."""
 
     def tool(_event, _args):
         greenlet.settrace(None)
@@ -116,7 +116,7 @@ def test_a_tool_that_raises(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_taken_out_without_a_trace(tracer, now):
+def test_hook_is_removed_completely(tracer, now):
     """Scenario 51."""
 
     def tool(_event, _args):
@@ -135,8 +135,8 @@ def test_taken_out_without_a_trace(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_put_in_inside_a_root(tracer, now):
-    """The thread has its labels already; it is asked all the same."""
+def test_hook_installed_inside_a_root(tracer, now):
+    """The thread already has its labels. It gets its trace function all the same."""
 
     def serve():
         seen.append(now())
@@ -155,8 +155,8 @@ def test_put_in_inside_a_root(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_taken_out_on_another_thread(tracer, now):
-    """Scenario 51: each thread's trace function steps out at its next switch."""
+def test_hook_removed_on_another_thread(tracer, now):
+    """Scenario 51: each thread's trace function removes itself at its next switch."""
 
     def thread():
         assert all(switches(tracer, now))
@@ -179,8 +179,8 @@ def test_taken_out_on_another_thread(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_a_tool_over_ours_when_it_is_taken_out(tracer, now):
-    """Scenario 51: the tool stays, and what it calls does nothing."""
+def test_tool_over_ours_when_the_hook_is_removed(tracer, now):
+    """Scenario 51: the tool stays, and ours, which it calls, does nothing."""
 
     def tool(event, args):
         events.append(event)

@@ -17,8 +17,8 @@ from tests.support.garbage import collected_by_hand
 pytestmark = pytest.mark.usefixtures("no_trace_function")
 
 
-def test_interleaved(tracer, now):
-    """Scenario 42: each its own, and none in the one that is between them."""
+def test_interleaved_greenlets(tracer, now):
+    """Scenario 42: each belongs to its own request, and the greenlet between them to none."""
 
     def serve(name):
         for _ in range(3):
@@ -42,8 +42,8 @@ def test_interleaved(tracer, now):
     assert sorted(seen) == ["one"] * 3 + ["two"] * 3
 
 
-def test_a_greenlet_made_inside_a_root(tracer, now):
-    """Scenario 43: it starts with a context of its own."""
+def test_greenlet_made_inside_a_root(tracer, now):
+    """Scenario 43: it starts with its own context."""
 
     def child():
         seen.append(now())
@@ -61,8 +61,8 @@ def test_a_greenlet_made_inside_a_root(tracer, now):
     assert now() is None
 
 
-def test_a_greenlet_that_shares_the_context(tracer, now):
-    """As SQLAlchemy's, which runs the sync part of one task."""
+def test_greenlet_that_shares_the_context(tracer, now):
+    """SQLAlchemy runs the sync part of a task in one."""
     with tracer.start_as_current_span("root"):
         made = greenlet.greenlet(now)
         made.gr_context = contextvars.copy_context()
@@ -70,7 +70,7 @@ def test_a_greenlet_that_shares_the_context(tracer, now):
         assert now() == "root"
 
 
-def test_a_greenlet_that_raises(tracer, now):
+def test_greenlet_that_raises(tracer, now):
     """The exception arrives in its parent."""
 
     def fail():
@@ -85,7 +85,7 @@ def test_a_greenlet_that_raises(tracer, now):
     assert now() is None
 
 
-def test_a_greenlet_that_is_thrown_into(tracer, now):
+def test_greenlet_that_is_thrown_into(tracer, now):
     def wait():
         with tracer.start_as_current_span("inner"):
             try:
@@ -105,8 +105,8 @@ def test_a_greenlet_that_is_thrown_into(tracer, now):
     assert seen == ["inner"]
 
 
-def test_a_greenlet_that_is_dropped_inside_a_span(tracer, now):
-    """It is killed, its span ends, and who drops it has its own labels."""
+def test_greenlet_dropped_inside_a_span(tracer, now):
+    """It is killed and its span ends. The code that dropped it keeps its own labels."""
 
     def wait():
         with tracer.start_as_current_span("inner"):
@@ -121,12 +121,12 @@ def test_a_greenlet_that_is_dropped_inside_a_span(tracer, now):
     assert now() is None
 
 
-def test_each_thread_has_a_trace_function_of_its_own(tracer, now):
-    """Scenario 45: in a second native thread."""
+def test_each_thread_has_its_own_trace_function(tracer, now):
+    """Scenario 45: in a second OS thread."""
 
     def thread():
         traced.append(greenlet.gettrace())
-        test_interleaved(tracer, now)
+        test_interleaved_greenlets(tracer, now)
         traced.append(greenlet.gettrace())
 
     traced = []
@@ -139,14 +139,14 @@ def test_each_thread_has_a_trace_function_of_its_own(tracer, now):
     assert greenlet.gettrace() is None
 
 
-def test_a_thread_without_labels_is_not_traced(recorder):
+def test_thread_without_labels_is_not_traced(recorder):
     assert recorder.now() == {}
     new_greenlet(int).switch()
     assert greenlet.gettrace() is None
 
 
-def test_a_greenlet_is_not_kept(tracer, now):
-    """Its trace function keeps nothing of it."""
+def test_greenlet_is_not_kept(tracer, now):
+    """The trace function keeps no reference to it."""
 
     def serve():
         with tracer.start_as_current_span("served"):
@@ -165,7 +165,7 @@ def test_a_greenlet_is_not_kept(tracer, now):
         gc.enable()
 
 
-def test_nothing_grows(tracer, now):
+def test_memory_does_not_grow(tracer, now):
     with collected_by_hand():
         for _ in range(1_000):
             assert all(switches(tracer, now))

@@ -30,7 +30,7 @@ def test_nested_spans(tracer, now):
     assert now() is None
 
 
-def test_nothing_in_a_context_s_place(tracer, now):
+def test_none_attached_as_a_context(tracer, now):
     """OpenTelemetry's extraction without a propagator returns None, and that is attached."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(None)
@@ -40,7 +40,7 @@ def test_nothing_in_a_context_s_place(tracer, now):
 
 
 def test_nested_roots(tracer, now):
-    """Scenario 33: inner inside, outer after."""
+    """Scenario 33: the inner request inside, the outer one after it."""
     with tracer.start_as_current_span("outer"):
         with tracer.start_as_current_span("inner", otel_context.Context()):
             assert now() == "inner"
@@ -48,7 +48,7 @@ def test_nested_roots(tracer, now):
     assert now() is None
 
 
-def test_an_exception_in_a_span(tracer, now):
+def test_exception_in_a_span(tracer, now):
     """Scenario 14: the same without an event loop."""
     with tracer.start_as_current_span("outer"):
         with (
@@ -60,7 +60,7 @@ def test_an_exception_in_a_span(tracer, now):
     assert now() is None
 
 
-def test_other_values_leave_the_span(tracer, now):
+def test_other_context_values_change_nothing(tracer, now):
     """Scenario 38: baggage, suppression, anything else."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(baggage.set_baggage("tenant", "7"))
@@ -74,7 +74,7 @@ def test_other_values_leave_the_span(tracer, now):
     assert now() is None
 
 
-def test_an_empty_context_has_no_labels(tracer, now):
+def test_empty_context_has_no_labels(tracer, now):
     """Scenario 38."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(otel_context.Context())
@@ -84,8 +84,8 @@ def test_an_empty_context_has_no_labels(tracer, now):
     assert now() is None
 
 
-def test_an_invalid_span_has_no_labels(tracer, now):
-    """Scenario 38: how instrumentations leave a trace."""
+def test_invalid_span_has_no_labels(tracer, now):
+    """Scenario 38: instrumentations leave a trace with it."""
     with tracer.start_as_current_span("root"):
         with trace.use_span(trace.INVALID_SPAN):
             assert now() is None
@@ -93,8 +93,8 @@ def test_an_invalid_span_has_no_labels(tracer, now):
     assert not hasattr(trace.INVALID_SPAN, "_pyroscope_owner")
 
 
-def test_a_remote_span_alone_has_no_labels(tracer, now):
-    """Scenario 34: also inside a root, and in its trace."""
+def test_remote_span_alone_has_no_labels(tracer, now):
+    """Scenario 34: also under a root span, and in its trace."""
     with tracer.start_as_current_span("root") as root:
         context = trace.SpanContext(root.context.trace_id, 8, is_remote=True)
         with trace.use_span(trace.NonRecordingSpan(context)):
@@ -102,8 +102,8 @@ def test_a_remote_span_alone_has_no_labels(tracer, now):
         assert now() == "root"
 
 
-def test_detached_out_of_order(tracer, now):
-    """Scenario 39: as OpenTelemetry has it, while it is open."""
+def test_contexts_detached_out_of_order(tracer, now):
+    """Scenario 39: as in OpenTelemetry, while the span is open."""
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
     first, second = attach(one), attach(two)
@@ -120,8 +120,8 @@ def test_detached_out_of_order(tracer, now):
     two.end()
 
 
-def test_a_root_that_ended_is_brought_back(tracer, now):
-    """Scenario 39: then it is the liveness that decides."""
+def test_ended_root_becomes_current_again(tracer, now):
+    """Scenario 39: an ended root span has no samples."""
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
     first, second = attach(one), attach(two)
@@ -133,8 +133,8 @@ def test_a_root_that_ended_is_brought_back(tracer, now):
     assert now() is None
 
 
-def test_a_detach_that_is_refused(tracer, now, caplog):
-    """Scenario 15: OpenTelemetry logs it, and the context is what it was."""
+def test_detach_that_is_refused(tracer, now, caplog):
+    """Scenario 15: OpenTelemetry logs it, and the context stays as it was."""
     tokens = []
     root = tracer.start_span("root")
     contextvars.copy_context().run(lambda: tokens.append(attach(root)))
@@ -152,8 +152,8 @@ def test_a_detach_that_is_refused(tracer, now, caplog):
     root.end()
 
 
-def test_a_generator_suspended_in_a_span(tracer, now):
-    """Scenario 16: its consumer inherits it, which is OpenTelemetry's own doing."""
+def test_generator_suspended_in_a_span(tracer, now):
+    """Scenario 16: its consumer inherits the span, as in OpenTelemetry."""
 
     def chunks():
         with tracer.start_as_current_span("body"):
@@ -168,8 +168,8 @@ def test_a_generator_suspended_in_a_span(tracer, now):
     assert now() is None
 
 
-def test_a_websocket(tracer, now):
-    """Scenario 40: its root in each message, and other work in between."""
+def test_websocket(tracer, now):
+    """Scenario 40: its root span in each message, with other work in between."""
     websocket = tracer.start_span("websocket")
     for _ in range(3):
         assert now() is None
@@ -183,7 +183,7 @@ def test_a_websocket(tracer, now):
     websocket.end()
 
 
-def test_each_thread_has_its_own(tracer, now):
+def test_each_thread_has_its_own_labels(tracer, now):
     def other():
         seen.append(now())
         with tracer.start_as_current_span("other"):
@@ -204,8 +204,8 @@ def test_each_thread_has_its_own(tracer, now):
     assert seen == [None, "other", None]
 
 
-def test_a_root_that_ends_on_another_thread(tracer, now):
-    """Scenario 25: its labels go at the next switch of the thread that has them."""
+def test_root_ends_on_another_thread(tracer, now):
+    """Scenario 25: the thread that has its labels removes them at its next switch."""
     root = tracer.start_span("root")
     with trace.use_span(root):
         thread = threading.Thread(target=root.end)
@@ -223,8 +223,8 @@ def test_a_root_that_ends_on_another_thread(tracer, now):
 # Spans that are not ours
 
 
-def test_a_foreign_span_stays_in_its_profile(tracer, now):
-    """Scenario 37: where it becomes current once more, also on another thread."""
+def test_foreign_span_stays_in_its_profile(tracer, now):
+    """Scenario 37: it becomes current once more, also on another thread."""
 
     def other():
         token = attach(foreign)
@@ -249,8 +249,8 @@ def test_a_foreign_span_stays_in_its_profile(tracer, now):
         assert now() is None
 
 
-def test_a_foreign_span_below_an_ended_root(tracer, now):
-    """Scenario 37: there is no profile to put it into."""
+def test_foreign_span_below_an_ended_root(tracer, now):
+    """Scenario 37: it has no open profile to belong to."""
     with tracer.start_as_current_span("root", end_on_exit=False) as root:
         root.end()
         foreign = trace.NonRecordingSpan(
@@ -260,7 +260,7 @@ def test_a_foreign_span_below_an_ended_root(tracer, now):
             assert now() is None
 
 
-def test_a_foreign_span_that_takes_no_attribute(tracer, now):
+def test_foreign_span_that_takes_no_attribute(tracer, now):
     """Scenario 37: none rather than an error."""
 
     class Frozen(trace.NonRecordingSpan):
@@ -278,7 +278,7 @@ def test_a_foreign_span_that_takes_no_attribute(tracer, now):
         assert now() == "root"
 
 
-def test_our_attribute_of_the_object_is_not_exported(tracer, exporter):
+def test_our_attribute_on_the_span_object_is_not_exported(tracer, exporter):
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         pass
     child, root = exporter.get_finished_spans()

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("nothing_stays_attached")
 
 @pytest.mark.usefixtures("removed")
 @pytest.mark.parametrize("hook_class", [ContextSwitches, Renames])
-def test_taken_out_without_a_trace(hook_class):
-    """Scenario 51: what was there is there again, the very same."""
+def test_hook_is_removed_completely(hook_class):
+    """Scenario 51: every attribute is the same object as before."""
 
     def attributes():
         context = otel_context._RUNTIME_CONTEXT
@@ -35,8 +35,8 @@ def test_taken_out_without_a_trace(hook_class):
 
 
 @pytest.mark.usefixtures("removed")
-def test_nothing_is_followed_once_it_is_taken_out(tracer, now):
-    """The tracer fixture's processor has put everything in; it comes out again."""
+def test_removed_hooks_follow_nothing(tracer, now):
+    """The processor of the fixture `tracer` has installed them all."""
     following.remove()
     with tracer.start_as_current_span("root") as root:
         assert root.attributes[PROFILE_ID_ATTRIBUTE]
@@ -46,8 +46,8 @@ def test_nothing_is_followed_once_it_is_taken_out(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_ours(tracer, now):
-    """Scenario 51: taken out of order, it stays, and ours does nothing."""
+def test_tool_that_patched_attach_over_ours(tracer, now):
+    """Scenario 51: removed out of order, ours stays and does nothing."""
 
     def theirs(context):
         calls.append(context)
@@ -76,8 +76,8 @@ def test_another_tool_has_patched_over_ours(tracer, now):
 
 
 @pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_our_detach(tracer, now):
-    """Scenario 51: what it calls does nothing once ours is taken out."""
+def test_tool_that_patched_detach_over_ours(tracer, now):
+    """Scenario 51: once removed, ours does nothing when the tool calls it."""
 
     def theirs(token):
         calls.append(token)

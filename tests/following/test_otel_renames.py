@@ -11,8 +11,8 @@ from opentelemetry import trace
 pytestmark = pytest.mark.usefixtures("nothing_stays_attached")
 
 
-def test_a_renamed_root(tracer, now, recorder):
-    """Scenario 32: the id stays; what is removed is what was put there."""
+def test_renamed_root(tracer, now, recorder):
+    """Scenario 32: the id stays, and the labels removed are those that were added."""
     with tracer.start_as_current_span("GET") as root:
         before = recorder.now()
         root.update_name("GET /users/{id}")
@@ -25,21 +25,21 @@ def test_a_renamed_root(tracer, now, recorder):
     assert now() is None
 
 
-def test_renamed_to_what_it_was(tracer, now):
+def test_root_renamed_to_the_same_name(tracer, now):
     with tracer.start_as_current_span("root") as root:
         root.update_name("root")
         assert now() == "root"
     assert now() is None
 
 
-def test_a_renamed_child(tracer, now):
-    """Scenario 32: the name is the root's."""
+def test_renamed_child(tracer, now):
+    """Scenario 32: the root span's name counts."""
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child") as child:
         child.update_name("renamed")
         assert now() == "root"
 
 
-def test_renamed_while_another_root_is_current(tracer, now):
+def test_root_renamed_while_another_root_is_current(tracer, now):
     """Scenario 32: from its next switch on."""
     one = tracer.start_span("one")
     with tracer.start_as_current_span("two", otel_context.Context()):
@@ -49,8 +49,8 @@ def test_renamed_while_another_root_is_current(tracer, now):
         assert now() == "renamed"
 
 
-def test_renamed_on_another_thread(tracer, now, attribution):
-    """Scenario 32: a sample has its root's last name, whoever gave it that."""
+def test_root_renamed_on_another_thread(tracer, now, attribution):
+    """Scenario 32: a sample has its root span's last name, whichever thread set it."""
     with tracer.start_as_current_span("root") as root:
         thread = threading.Thread(target=root.update_name, args=("renamed",))
         thread.start()
@@ -62,7 +62,7 @@ def test_renamed_on_another_thread(tracer, now, attribution):
     assert now() is None
 
 
-def test_renamed_after_its_end(tracer, now):
+def test_root_renamed_after_its_end(tracer, now):
     """OpenTelemetry warns of it, and the name stays."""
     root = tracer.start_span("root")
     root.end()
@@ -71,8 +71,8 @@ def test_renamed_after_its_end(tracer, now):
         assert now() is None
 
 
-def test_renamed_to_a_raw_path(tracer, now):
-    """Choice 7: each value is a series of its own on the server."""
+def test_root_renamed_to_a_raw_path(tracer, now):
+    """Choice 7: each label value makes its own series on the server."""
     attributes = {"url.path": "/users/7", "http.request.method": "GET"}
     with tracer.start_as_current_span("GET", attributes=attributes) as root:
         root.update_name("GET /users/7")

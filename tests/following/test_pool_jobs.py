@@ -23,7 +23,7 @@ from tests.support.spans import attach_and_leave
 
 @pytest.fixture
 def pool(recorder):
-    """A pool of one worker, which must be empty when it is idle."""
+    """A pool of one worker, which has no labels when it is idle."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
         assert recorder.left_behind() == {}
@@ -31,7 +31,7 @@ def pool(recorder):
 
 @pytest.fixture(params=["alone", "beside ThreadingInstrumentor"])
 def _each_setup(request):
-    """Run a test once more with the context copied by OpenTelemetry's instrumentation."""
+    """Run a test again with ThreadingInstrumentor, which copies the context."""
     if request.param == "alone":
         yield
         return
@@ -68,7 +68,7 @@ def test_to_thread(new_loop, tracer, now, pool, recorder):
 @each_loop
 @pytest.mark.usefixtures("_each_setup")
 def test_run_in_executor(new_loop, tracer, now, pool):
-    """Scenario 19: the submitter's, though its context is not copied."""
+    """Scenario 19: the submitter's request, though its context is not copied."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ def test_run_in_executor(new_loop, tracer, now, pool):
 
 @pytest.mark.usefixtures("_each_setup")
 def test_submit_and_map(tracer, now, pool):
-    """Scenario 19: the submitter's, and none of a job of nobody's."""
+    """Scenario 19: the submitter's request, and none without a submitter's request."""
     assert pool.submit(now).result() is None
     with tracer.start_as_current_span("A"):
         assert pool.submit(now).result() == "A"
@@ -105,7 +105,7 @@ def test_submit_and_map(tracer, now, pool):
 
 @pytest.mark.usefixtures("_each_setup")
 def test_spans_of_a_job(tracer, now, pool):
-    """Scenario 19: a root inside the job, then the submitter's again."""
+    """Scenario 19: the job's own root span, then the submitter's request again."""
 
     def job():
         names = [now()]
@@ -119,7 +119,7 @@ def test_spans_of_a_job(tracer, now, pool):
 
 
 @pytest.mark.usefixtures("_each_setup")
-def test_a_job_that_runs_after_its_request(tracer, now, pool):
+def test_job_that_runs_after_its_request(tracer, now, pool):
     """Scenario 19: none, if it is still queued when the request ends."""
     gate = threading.Event()
     blocking = pool.submit(gate.wait)
@@ -132,7 +132,7 @@ def test_a_job_that_runs_after_its_request(tracer, now, pool):
 
 
 @pytest.mark.usefixtures("_each_setup")
-def test_a_request_ends_under_its_job(tracer, now, pool):
+def test_request_ends_during_its_job(tracer, now, pool):
     """Scenarios 19 and 25: none from the worker's next switch point on."""
     started, ended = threading.Event(), threading.Event()
 
@@ -151,8 +151,8 @@ def test_a_request_ends_under_its_job(tracer, now, pool):
     assert future.result() == ("A", None)
 
 
-def test_a_job_that_ends_its_request(silent_tracer, now, pool):
-    """Scenario 25: at once, though its span is not current in the job."""
+def test_job_that_ends_its_request(silent_tracer, now, pool):
+    """Scenario 25: none at once, though the span is not current in the job."""
 
     def job(root):
         before = now()
@@ -163,8 +163,8 @@ def test_a_job_that_ends_its_request(silent_tracer, now, pool):
         assert pool.submit(job, root).result() == ("A", None)
 
 
-def test_a_job_does_not_keep_its_request(tracer, now, pool):
-    """Scenario 19: a long-running job, of a request that has ended."""
+def test_job_does_not_keep_its_request(tracer, now, pool):
+    """Scenario 19: a long job of a request that has ended."""
     gate, started = threading.Event(), threading.Event()
 
     def job():
@@ -183,8 +183,8 @@ def test_a_job_does_not_keep_its_request(tracer, now, pool):
     future.result()
 
 
-def test_a_job_of_an_open_child_of_an_ended_root(tracer, now, pool):
-    """Scenario 19: while the submitter's current span is open, so is its profile."""
+def test_job_of_an_open_child_of_an_ended_root(tracer, now, pool):
+    """Scenario 19: the profile is open while the submitter's current span is."""
     root = tracer.start_span("A")
     with trace.use_span(root), tracer.start_as_current_span("child"):
         root.end()
@@ -211,13 +211,13 @@ def test_results_exceptions_and_arguments_of_a_job(tracer, now, pool):
 
 @pytest.mark.usefixtures("recorder")
 def test_submit_without_a_job(pool):
-    """It is refused as ever."""
+    """The pool refuses it as usual."""
     with pytest.raises(TypeError, match="fn"):
         pool.submit()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
-def test_a_pool_of_interpreters(tracer, now):
+def test_interpreter_pool(tracer, now):
     """It is a ThreadPoolExecutor that pickles what is submitted."""
     from concurrent.futures import InterpreterPoolExecutor
 
@@ -226,8 +226,8 @@ def test_a_pool_of_interpreters(tracer, now):
         assert now() == "A"
 
 
-def test_what_a_job_leaves_attached(tracer, now, recorder):
-    """Scenario 28: OpenTelemetry reports it for later jobs; it is followed while open."""
+def test_span_left_attached_by_a_job(tracer, now, recorder):
+    """Scenario 28: later jobs have it current too, and belong to it while it is open."""
     with ThreadPoolExecutor(1) as pool:
         span = pool.submit(attach_and_leave, tracer, "left").result()
         assert recorder.left_behind() == {}, "the worker is idle"
@@ -236,8 +236,8 @@ def test_what_a_job_leaves_attached(tracer, now, recorder):
         assert pool.submit(now).result() is None
 
 
-def test_a_submitters_job_after_one_that_left_something_attached(tracer, now):
-    """Scenarios 18 and 28: what enters its submitter's context is the submitter's."""
+def test_job_after_one_that_left_a_span_attached(tracer, now):
+    """Scenarios 18 and 28: a job in its submitter's context belongs to that request."""
     with ThreadPoolExecutor(1) as pool:
         span = pool.submit(attach_and_leave, tracer, "left").result()
         with tracer.start_as_current_span("A"):
@@ -249,8 +249,7 @@ def test_a_submitters_job_after_one_that_left_something_attached(tracer, now):
 
 
 @each_loop
-def test_hops_make_no_garbage(new_loop, tracer, now, pool):
-    """A hop into a pool leaves nothing for the garbage collector."""
+def test_pool_jobs_make_no_garbage(new_loop, tracer, now, pool):
 
     async def main():
         asyncio.get_running_loop().set_default_executor(pool)

@@ -17,8 +17,7 @@ trio = pytest.importorskip("trio")
 HOOK = following.named("TrioSteps")
 
 
-def test_installed_while_a_run_is_under_way(tracer, now):
-    """Nothing needs to be there when the run starts."""
+def test_hook_installed_during_a_run(tracer, now):
 
     async def main():
         HOOK.install()
@@ -35,8 +34,8 @@ def test_installed_while_a_run_is_under_way(tracer, now):
         HOOK.install()
 
 
-def test_removed_while_a_run_is_under_way(tracer, now, recorder):
-    """From then on it is inert, also in a run on another thread."""
+def test_hook_removed_during_a_run(tracer, now, recorder):
+    """From then on it does nothing, also in a run on another thread."""
     running, removed = threading.Event(), threading.Event()
 
     async def main():
@@ -65,7 +64,7 @@ def test_removed_while_a_run_is_under_way(tracer, now, recorder):
 
 
 def test_each_run_is_instrumented_once(tracer, now):
-    """A second root in the same run adds nothing."""
+    """A second root span in the same run adds no instrument."""
 
     async def main():
         with tracer.start_as_current_span("A"):

@@ -30,8 +30,8 @@ def hook_removed():
         HOOK.install()
 
 
-def test_removed_inside_a_callback(tracer, now):
-    """What was handed over before is followed to its end: nothing stays on the thread."""
+def test_hook_removed_inside_a_callback(tracer, now):
+    """Callbacks scheduled before are followed to their end, and no label stays."""
     seen = []
 
     async def main():
@@ -59,8 +59,8 @@ def test_removed_inside_a_callback(tracer, now):
     assert now() is None
 
 
-def test_installed_while_a_loop_runs(tracer, now):
-    """What is scheduled from then on is followed."""
+def test_hook_installed_while_a_loop_runs(tracer, now):
+    """It follows callbacks scheduled from then on."""
 
     async def main():
         with tracer.start_as_current_span("A"):
@@ -78,8 +78,8 @@ def test_installed_while_a_loop_runs(tracer, now):
 
 
 @pytest.mark.parametrize("debugs", [False, True])
-def test_in_debug_mode_the_loop_can_name_the_callback(monkeypatch, debugs):
-    """Its messages about slow callbacks and exceptions name what it was given."""
+def test_loop_names_the_callback_in_debug_mode(monkeypatch, debugs):
+    """Its messages about slow callbacks and exceptions name the application's function."""
 
     def mine():
         pass

@@ -42,8 +42,8 @@ each_backend = pytest.mark.parametrize(
 
 
 @each_backend
-def test_a_sync_endpoint(backend, tracer, now, recorder):
-    """Scenario 17: two requests, one worker; it is empty when it is idle."""
+def test_sync_endpoint(backend, tracer, now, recorder):
+    """Scenario 17: two requests share one worker. An idle worker has no labels."""
 
     async def main():
         limiter = anyio.CapacityLimiter(1)
@@ -65,7 +65,7 @@ def test_a_sync_endpoint(backend, tracer, now, recorder):
 
 @each_backend
 def test_spans_of_a_sync_endpoint(backend, tracer, now):
-    """Scenario 17: a child, a root of its own, then the request's again."""
+    """Scenario 17: a child span, another root span, then the request again."""
 
     def endpoint():
         names = [now()]
@@ -85,8 +85,8 @@ def test_spans_of_a_sync_endpoint(backend, tracer, now):
 
 
 @each_backend
-def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
-    """Scenario 17: each chunk is the request's, also where a span stays open between them."""
+def test_sync_streaming_body(backend, tracer, now, recorder, caplog):
+    """Scenario 17: each chunk belongs to the request, also with a span open between chunks."""
 
     def body():
         yield now()
@@ -109,8 +109,8 @@ def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
 
 
 @each_backend
-def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
-    """Scenario 17: it ends with the context that it was attached in."""
+def test_span_left_attached_by_a_sync_endpoint(backend, tracer, now, recorder):
+    """Scenario 17: it is gone with the context it was attached in."""
 
     async def main():
         limiter = anyio.CapacityLimiter(1)
@@ -126,8 +126,8 @@ def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
 
 
 @each_backend
-def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
-    """Scenario 14: its exception arrives, its worker is empty."""
+def test_sync_endpoint_that_fails(backend, tracer, now, recorder):
+    """Scenario 14: its exception arrives, and its worker has no labels."""
 
     def endpoint():
         assert now() == "A"
@@ -144,7 +144,7 @@ def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
 
 
 @each_backend
-def test_a_request_that_is_cancelled_while_its_worker_runs(backend, tracer, now):
+def test_request_cancelled_while_its_worker_runs(backend, tracer, now):
     """Scenarios 17 and 25: none from the worker's next switch point on."""
     ended, finished = threading.Event(), threading.Event()
     seen = []
@@ -183,8 +183,8 @@ def test_a_request_that_is_cancelled_while_its_worker_runs(backend, tracer, now)
 
 
 @each_backend
-def test_back_from_a_worker_thread(backend, tracer, now):
-    """Scenario 17: `from_thread.run` and `run_sync` are the worker's request's."""
+def test_call_from_a_worker_thread_into_the_loop(backend, tracer, now):
+    """Scenario 17: `from_thread.run` and `run_sync` belong to the worker's request."""
 
     async def step():
         name = now()
@@ -211,8 +211,8 @@ def test_back_from_a_worker_thread(backend, tracer, now):
 
 
 @each_backend
-def test_back_from_a_worker_thread_in_another_root(backend, tracer, now):
-    """Scenario 17: the root that the worker started."""
+def test_call_from_a_worker_thread_under_another_root(backend, tracer, now):
+    """Scenario 17: they belong to the root span that the worker started."""
     seen = []
 
     async def step():
@@ -238,8 +238,8 @@ def test_back_from_a_worker_thread_in_another_root(backend, tracer, now):
 
 
 @each_backend
-def test_a_portal_opened_in_a_request(backend, tracer, now):
-    """Scenarios 17 and 19: calls are the caller's; the request is not kept alive."""
+def test_portal_opened_in_a_request(backend, tracer, now):
+    """Scenarios 17 and 19: a call belongs to its caller, and does not keep the request alive."""
     with contextlib.ExitStack() as stack:
         _use_portal(stack, backend, tracer, now)
 
@@ -264,7 +264,7 @@ def _use_portal(stack, backend, tracer, now):
 
 @each_backend
 def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
-    """Scenario 17: what was imported by name earlier is missed, not mistaken."""
+    """Scenario 17: a function imported by name earlier is not followed, and never wrong."""
     HOOK.remove()
     run_sync = anyio_to_thread.run_sync
     HOOK.install()
@@ -279,8 +279,8 @@ def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
     anyio.run(main, **backend)
 
 
-def test_the_name_of_trios_thread(tracer, now):
-    """It is named after the function, not after ours."""
+def test_trio_thread_is_named_after_the_function(tracer, now):
+    """And not after our wrapper."""
     trio = pytest.importorskip("trio")
 
     def endpoint():
@@ -296,8 +296,8 @@ def test_the_name_of_trios_thread(tracer, now):
 
 
 @each_backend
-def test_worker_hops_make_no_garbage(backend, tracer, now):
-    """A hop into a worker leaves no more garbage than the library makes itself."""
+def test_worker_jobs_make_no_garbage(backend, tracer, now):
+    """A job in a worker leaves no more garbage than the library itself makes."""
 
     async def main():
         async def hops(count):

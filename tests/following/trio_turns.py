@@ -8,7 +8,7 @@ trio = pytest.importorskip("trio")
 
 
 class Turns:
-    """Has tasks take their steps in turn; trio's own order is random."""
+    """Makes tasks take their steps in turn: trio's own order is random."""
 
     def __init__(self, *names):
         self._names = list(names)
@@ -25,7 +25,7 @@ class Turns:
 
 
 async def steps(now, name, turns, turn, count=4):
-    """Take a few steps, in each of which samples must carry `name`."""
+    """Take a few steps and check that samples in each have this name."""
     for _ in range(count):
         await turns.take(turn)
         assert now() == name
