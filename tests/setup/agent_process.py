@@ -1,4 +1,4 @@
-"""Programs that arm the agent, each for a process of its own."""
+"""The beginning of programs that start the agent, each in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that calls `configure`, with what tests ask it afterwards."""
+"""The beginning of programs that call `configure`, each in its own process."""
 
 from __future__ import annotations
 

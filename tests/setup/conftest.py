@@ -24,7 +24,7 @@ class _Pushes(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """A server that takes everything: its `pushes` are paths, headers and bodies."""
+    """Run a server that accepts every push and keeps its path, headers and body in `pushes`."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pushes) as server:
         server.pushes = []
         server.url = f"http://127.0.0.1:{server.server_port}"
@@ -37,6 +37,6 @@ def server():
 
 @pytest.fixture
 def silent_server_url():
-    """A server that lets everyone connect and never answers."""
+    """Run a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

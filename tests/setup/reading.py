@@ -1,4 +1,4 @@
-"""Reading settings, and refusing them."""
+"""Reads settings, and errors about them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADDRESS = "server_address must be a URL that begins with http:// or https:// and
 
 
 def read(arguments=None, *, environ=None, **others):
-    """Read settings, from an environment that is empty unless the test gives one."""
+    """Read settings from arguments and from this environment alone."""
     return read_settings(arguments or {}, environ=environ or {}, **others)
 
 

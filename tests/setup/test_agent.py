@@ -1,4 +1,4 @@
-"""The agent's life, with the real agent: in a process of its own for each case."""
+"""Starting and stopping the real agent: each case in its own process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.setup.agent_process import ARM
 from tests.support.child import run
 
 
-def test_the_first_request_starts_it_and_not_arming():
+def test_first_request_starts_the_agent():
     assert run(
         ARM
         + """
@@ -20,7 +20,7 @@ print(thread_labels.agent_is_running())
     ) == ["OFF needed", "False", "RUNNING not needed", "True"]
 
 
-def test_start_now_starts_it_when_armed():
+def test_start_now_starts_the_agent_when_armed():
     assert run(
         ARM
         + """
@@ -30,7 +30,7 @@ state()
     ) == ["RUNNING not needed"]
 
 
-def test_nothing_starts_before_it_is_armed():
+def test_agent_does_not_start_before_it_is_armed():
     assert run(
         ARM
         + """
@@ -85,7 +85,7 @@ for _ in range(2):
     assert len(server.pushes) == 2
 
 
-def test_a_thread_gets_its_labels_again_from_a_new_agent():
+def test_new_agent_gets_the_labels_of_a_thread_again():
     assert run(
         ARM
         + """
@@ -108,7 +108,7 @@ carry_and_count()
     ) == ["1", "0", "1"]
 
 
-def test_a_server_that_does_not_answer_does_not_hold_the_stop(silent_server_url):
+def test_silent_server_does_not_delay_the_stop(silent_server_url):
     # Were it to wait for the flush, "flushed" would come before the states.
     lines = run(
         ARM
@@ -135,7 +135,7 @@ state()
     assert lines[:4] == ["False", "STOPPING not needed", "False", "STOPPING needed"]
 
 
-def test_a_stop_that_took_too_long_is_over_in_the_end(server):
+def test_stop_after_its_timeout_ends_later(server):
     assert run(
         ARM
         + f"""
@@ -157,7 +157,7 @@ state()
     ) == ["False", "True", "RUNNING not needed"]
 
 
-def test_disarmed_while_it_stops_it_does_not_start_again():
+def test_agent_disarmed_while_it_stops_does_not_start_again():
     assert run(
         ARM
         + """
@@ -171,7 +171,7 @@ state()
     ) == ["True", "OFF not needed"]
 
 
-def test_the_applications_own_agent_is_used_as_it_is_and_stays(server):
+def test_agent_of_the_application_is_used_and_not_stopped(server):
     assert run(
         ARM
         + f"""
@@ -197,7 +197,7 @@ print(thread_labels.agent_is_running())
     assert b"own" in server.pushes[0][2]
 
 
-def test_an_agent_that_the_application_starts_in_the_same_moment_is_used():
+def test_agent_that_the_application_starts_at_the_same_moment_is_used():
     assert run(
         ARM
         + """
@@ -219,7 +219,7 @@ REFUSED = (
 )
 
 
-def test_a_refused_start_is_logged_once_and_tried_again_later():
+def test_refused_start_is_logged_once_and_tried_again_later():
     # What the real agent refuses, past the settings' own checks.
     assert run(
         ARM
@@ -241,7 +241,7 @@ state()
     ) == [REFUSED, "1", "2", "REFUSED needed", "RUNNING not needed"]
 
 
-def test_a_failing_start_never_reaches_the_request():
+def test_failing_start_does_not_break_the_request():
     lines = run(
         ARM
         + """
@@ -260,7 +260,7 @@ print(pyroscope.configure.calls)
     assert lines[1:] == ["1", "2"]
 
 
-def test_the_log_names_application_and_server_without_the_password():
+def test_log_names_application_and_server_without_the_password():
     assert run(
         ARM
         + """
@@ -275,7 +275,7 @@ agent.arm(settings(
 # Exit
 
 
-def test_the_exit_flushes_without_being_told(server):
+def test_exit_flushes(server):
     run(
         ARM
         + f"""

@@ -1,4 +1,4 @@
-"""Starts and stops of the agent in several threads at once, and across forks."""
+"""Starting and stopping the agent in several threads and across forks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.child import run
 # Threads
 
 
-def test_requests_at_once_start_it_once_and_wait_for_nobody():
+def test_concurrent_requests_start_the_agent_once_and_do_not_wait():
     # The last request comes while the first is in the middle of the start.
     assert run(
         ARM
@@ -37,7 +37,7 @@ print(pyroscope.configure.calls)
     ) == ["OFF needed", "False", "RUNNING not needed", "1"]
 
 
-def test_a_request_does_not_wait_while_another_thread_is_at_it():
+def test_request_does_not_wait_for_another_threads_start():
     assert run(
         ARM
         + """
@@ -52,7 +52,7 @@ state()
     ) == ["OFF needed", "RUNNING not needed"]
 
 
-def test_greenlets_run_while_it_stops(silent_server_url):
+def test_greenlets_run_while_the_agent_stops(silent_server_url):
     pytest.importorskip("gevent")
     assert run(
         """
@@ -76,7 +76,7 @@ print(other.ready())
 # Fork
 
 
-def test_in_a_forked_child_the_first_request_starts_it_again(server):
+def test_first_request_in_a_forked_child_starts_the_agent_again(server):
     assert run(
         ARM
         + FORK
@@ -101,7 +101,7 @@ os._exit(0)  # without the parent's own flush
     assert len(server.pushes) == 1
 
 
-def test_start_now_does_not_start_it_in_the_middle_of_a_fork():
+def test_start_now_does_not_start_the_agent_during_a_fork():
     assert run(
         ARM
         + FORK
@@ -113,7 +113,7 @@ in_child(state)
     ) == ["OFF needed"]
 
 
-def test_a_child_of_an_application_with_an_agent_of_its_own_starts_ours():
+def test_child_of_an_application_with_its_own_agent_starts_ours():
     assert run(
         ARM
         + FORK
@@ -131,7 +131,7 @@ in_child(serve)
     ) == ["FOREIGN not needed", "RUNNING not needed"]
 
 
-def test_a_fork_in_the_middle_of_a_start_does_not_lock_the_child():
+def test_fork_during_a_start_does_not_lock_the_child():
     assert run(
         ARM
         + FORK
@@ -146,7 +146,7 @@ in_child(serve)
     ) == ["RUNNING not needed"]
 
 
-def test_a_child_of_a_process_that_disarmed_it_starts_nothing():
+def test_child_of_a_disarmed_process_starts_no_agent():
     assert run(
         ARM
         + FORK

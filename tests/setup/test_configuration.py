@@ -1,4 +1,4 @@
-"""`configure` and `shutdown`, with the real agent and provider, in processes of their own."""
+"""`configure` and `shutdown` with the real agent and provider, in processes of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_configure_documents_each_argument():
         assert any(line.startswith(f"    {row.name}: ") for line in lines), row.name
 
 
-def test_configure_makes_the_provider_registers_the_processor_and_arms_the_agent():
+def test_configure_sets_up_provider_processor_and_agent():
     assert run(
         BEGIN
         + """
@@ -50,7 +50,7 @@ print(settings.application_name, settings.sample_rate, dict(settings.tags))
     ) == ["shop 50 {'service_namespace': 'web'}"]
 
 
-def test_the_processor_gets_the_span_labels():
+def test_processor_gets_the_span_labels():
     assert run(
         BEGIN
         + """
@@ -90,7 +90,7 @@ print(thread_labels.agent_is_running())
     ("arguments", "env"),
     [("enabled=False", {}), ("", {"PYROSCOPE_ENABLED": "false"})],
 )
-def test_disabled_nothing_is_installed(arguments, env):
+def test_nothing_is_installed_when_disabled(arguments, env):
     assert run(
         BEGIN
         + f"""
@@ -104,7 +104,7 @@ print(shutdown())
     ) == ["ProxyTracerProvider False", "[]", "True"]
 
 
-def test_disabled_wrong_settings_are_refused_all_the_same():
+def test_wrong_settings_are_refused_when_disabled():
     assert run(BEGIN + "refused(enabled=False, sample_rate=0)") == [
         (
             "sample_rate must be a whole number of samples per second, 1 to 1000000; "
@@ -113,13 +113,13 @@ def test_disabled_wrong_settings_are_refused_all_the_same():
     ]
 
 
-def test_a_misspelt_argument_is_refused_with_a_suggestion():
+def test_misspelt_argument_is_refused_with_a_suggestion():
     assert run(BEGIN + "refused(sample_rat=5)") == [
         "argument sample_rat is not a setting; did you mean argument sample_rate?"
     ]
 
 
-def test_a_wrong_setting_installs_nothing():
+def test_wrong_setting_installs_nothing():
     assert run(
         BEGIN
         + """
@@ -132,7 +132,7 @@ print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
     ]
 
 
-def test_after_shutdown_other_settings_are_fine():
+def test_other_settings_are_accepted_after_shutdown():
     assert run(
         BEGIN
         + """
@@ -146,7 +146,7 @@ print(thread_labels.agent_is_running())
     ) == ["True [] False False", "['PyroscopeSpanProcessor']", "True"]
 
 
-def test_shutdown_leaves_what_the_application_set_up_itself():
+def test_shutdown_keeps_the_processor_and_agent_of_the_application():
     assert run(
         BEGIN
         + """
@@ -160,11 +160,11 @@ print(shutdown(20), processors(), thread_labels.agent_is_running())
     )[-1:] == ["True ['PyroscopeSpanProcessor'] True"]
 
 
-def test_shutdown_without_configure_is_nothing():
+def test_shutdown_without_configure_does_nothing():
     assert run(BEGIN + "print(shutdown())") == ["True"]
 
 
-def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
+def test_fork_during_configure_does_not_lock_the_child():
     assert run(
         BEGIN
         + """
@@ -205,7 +205,7 @@ print(shutdown(20))
 # An agent is not for every process
 
 
-def test_without_an_agent_it_is_not_armed_whatever_start_says():
+def test_process_without_an_agent_arms_none_whatever_start_is():
     assert run(
         BEGIN
         + """
@@ -222,8 +222,8 @@ print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
 # Ends
 
 
-def test_shutdown_inside_of_configure_does_not_wait_for_ever():
-    """As a signal's handler may call it, on the thread that configures."""
+def test_shutdown_inside_configure_does_not_wait_forever():
+    """A signal handler may call it on the thread that configures."""
     assert run(
         BEGIN
         + """
@@ -235,7 +235,7 @@ print(shutdown(0.1))
     ) == ["False", "True"]
 
 
-def test_flush_where_no_thread_can_be_started_still_stops_the_agent():
+def test_flush_stops_the_agent_when_no_thread_can_start():
     assert run(
         BEGIN
         + """

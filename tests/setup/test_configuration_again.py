@@ -6,7 +6,7 @@ from tests.setup.configured_process import BEGIN
 from tests.support.child import run
 
 
-def test_twice_the_same_is_quiet():
+def test_second_call_with_the_same_settings_is_silent():
     assert run(
         BEGIN
         + """
@@ -19,7 +19,7 @@ print(processors())
     ) == ["['PyroscopeSpanProcessor']"]
 
 
-def test_a_second_call_goes_by_the_resource_of_the_provider_in_use():
+def test_second_call_reads_the_resource_of_the_provider_in_use():
     assert run(
         BEGIN
         + """
@@ -30,7 +30,7 @@ print(dict(apply({"tags": {"a": "1"}}).tags))
     ) == ["{'service_namespace': 'web', 'a': '1'}"]
 
 
-def test_what_a_second_call_leaves_out_stays_as_it_was():
+def test_second_call_keeps_settings_that_it_leaves_out():
     assert run(
         BEGIN
         + """
@@ -41,7 +41,7 @@ print(apply({"sample_rate": 50}).application_name)
     ) == ["shop"]
 
 
-def test_twice_with_other_values_says_what_differs():
+def test_second_call_with_other_values_names_what_differs():
     assert run(
         BEGIN
         + """
@@ -60,7 +60,7 @@ print(agent.AGENT._settings.sample_rate)
     ]
 
 
-def test_another_tracer_provider_differs():
+def test_second_call_with_another_tracer_provider_is_refused():
     lines = run(
         BEGIN
         + """
@@ -77,7 +77,7 @@ refused(tracer_provider=TracerProvider())
     ]
 
 
-def test_enabled_false_after_configure_differs():
+def test_second_call_with_enabled_false_is_refused():
     assert run(
         BEGIN
         + """
@@ -96,7 +96,7 @@ refused(enabled=False)
 # What was set up without code gives way
 
 
-def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
+def test_replaced_set_up_keeps_settings_that_the_later_call_leaves_out():
     assert run(
         BEGIN
         + """
@@ -115,7 +115,7 @@ refused(sample_rate=60)
     ]
 
 
-def test_what_gives_way_is_read_anew_for_another_provider():
+def test_replaced_set_up_is_read_again_for_another_provider():
     assert run(
         BEGIN
         + """

@@ -1,4 +1,4 @@
-"""Settings that are refused together, though each is allowed."""
+"""Settings that are allowed alone and refused together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.setup.reading import read, refusal
     ],
 )
 def test_stack_is_refused_with_settings_it_cannot_honour(other, reason):
-    """Scenario 48: it would label nothing, or not start, and say nothing of it."""
+    """Scenario 48: it would not label samples, or not start, without a word."""
     ((name, value),) = other.items()
     message = refusal(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": "stack"})
     assert message == (
@@ -28,7 +28,7 @@ def test_stack_is_refused_with_settings_it_cannot_honour(other, reason):
         assert read_settings(other, environ={"PYROSCOPE_CPU_IMPLEMENTATION": sampler})
 
 
-def test_token_and_user_at_once():
+def test_token_and_user_together():
     message = refusal(
         {"basic_auth_username": "ann", "basic_auth_password": "hunter2"},
         environ={"PYROSCOPE_AUTH_TOKEN": "hunter3"},
@@ -39,7 +39,7 @@ def test_token_and_user_at_once():
     )
 
 
-def test_token_and_authorization_header_at_once():
+def test_token_and_authorization_header_together():
     message = refusal({"auth_token": "hunter2", "http_headers": {"authorization": "Basic x"}})
     assert message == (
         "only one way of authentication is allowed; given auth_token (argument auth_token) and "
@@ -47,7 +47,7 @@ def test_token_and_authorization_header_at_once():
     )
 
 
-def test_user_and_authorization_header_at_once():
+def test_user_and_authorization_header_together():
     message = refusal(
         {
             "basic_auth_username": "ann",
@@ -62,7 +62,7 @@ def test_user_and_authorization_header_at_once():
     )
 
 
-def test_token_and_user_in_the_address_at_once():
+def test_token_and_user_in_the_address_together():
     message = refusal({"auth_token": "hunter2", "server_address": "http://ann:hunter3@p"})
     assert message == (
         "only one way of authentication is allowed; given auth_token (argument auth_token) and "
@@ -70,7 +70,7 @@ def test_token_and_user_in_the_address_at_once():
     )
 
 
-def test_tenant_and_its_header_at_once():
+def test_tenant_and_its_header_together():
     message = refusal({"tenant_id": "a", "http_headers": {"x-scope-orgid": "b"}})
     assert message == (
         "tenant_id (argument tenant_id) and the header X-Scope-OrgID in http_headers "

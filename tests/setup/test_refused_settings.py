@@ -1,4 +1,4 @@
-"""The whole message of each refusal."""
+"""Settings that are refused, each with its whole message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_unknown_argument():
     )
 
 
-def test_unknown_argument_with_nothing_near():
+def test_unknown_argument_without_a_suggestion():
     assert refusal({"zzz": 5}) == (
         f"argument zzz is not a setting; the settings are {', '.join(NAMES)}"
     )
@@ -35,7 +35,7 @@ def test_unknown_django_setting():
     )
 
 
-def test_a_setting_named_as_in_the_environment():
+def test_setting_named_as_in_the_environment():
     message = refusal(framework={"labels": {}}, framework_name="Flask setting PYROSCOPE_{}")
     assert message == (
         "Flask setting PYROSCOPE_LABELS is not a setting; "

@@ -1,4 +1,4 @@
-"""The table of settings, compared with the agent's own and with `Settings`."""
+"""The table of settings, compared with the agent's settings and with `Settings`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyroscope_otel.setup.settings import Settings
 NAMES = [row.name for row in TABLE]
 
 
-def test_the_table_has_what_pyroscope_configure_has_and_what_is_ours():
+def test_table_has_the_agents_settings_and_ours():
     theirs = set(inspect.signature(pyroscope.configure).parameters)
     assert {row.name for row in TABLE if not row.ours} == theirs - {"app_name", "native"}
     assert {row.name for row in TABLE if row.ours} == {
@@ -29,7 +29,7 @@ def test_the_table_has_what_pyroscope_configure_has_and_what_is_ours():
 
 
 def test_defaults_are_those_of_pyroscope_configure():
-    """But for the name, which it has none for, and the sampler, which is chosen."""
+    """Except for the name, which has no default there, and the sampler, which is chosen."""
     parameters = inspect.signature(pyroscope.configure).parameters
     for row in TABLE:
         if not row.ours and row.name not in ("application_name", "cpu_implementation"):

@@ -1,4 +1,4 @@
-"""Where settings come from, what the agent gets, and what shows no secrets."""
+"""Where settings come from, which the agent gets, and how secrets are masked."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_agent_gets_the_token_as_a_bearer_header():
         (pyroscope.ProfilerImplementation.PySpy, "pyspy"),
     ],
 )
-def test_the_sampler_by_its_name_or_the_agents_constant(given, kept):
+def test_sampler_by_name_or_by_the_agents_constant(given, kept):
     assert read_settings({"cpu_implementation": given}, environ={}).cpu_implementation == kept
 
 
@@ -204,7 +204,7 @@ def test_repr_masks_secrets_in_the_address(address, shown):
         ("http://ann:hunter2\n@p", "'http://***@p'"),
     ],
 )
-def test_error_masks_secrets_in_an_address_that_is_none(address, shown):
+def test_error_masks_secrets_in_an_invalid_address(address, shown):
     assert refusal({"server_address": address}) == (ADDRESS + f"argument server_address is {shown}")
 
 
@@ -220,7 +220,7 @@ def test_error_masks_secrets_in_an_address_that_is_none(address, shown):
         ("PYROSCOPE_TAGS", "PYROSCOPE_LABELS"),
     ],
 )
-def test_near_miss_in_the_environment_is_one_warning(caplog, variable, meant):
+def test_near_miss_in_the_environment_causes_one_warning(caplog, variable, meant):
     for _ in range(2):
         read(environ={variable: "hunter2"})
     assert [record.getMessage() for record in caplog.records] == [
@@ -248,6 +248,6 @@ def test_near_miss_in_the_environment_is_one_warning(caplog, variable, meant):
         "XPYROSCOPE_SERVER_ADRESS",
     ],
 )
-def test_other_environment_variables_pass_in_silence(caplog, variable):
+def test_other_environment_variables_cause_no_warning(caplog, variable):
     assert read(environ={variable: "tcp://10.0.0.1:4040"}) == read()
     assert not caplog.records

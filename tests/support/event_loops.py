@@ -1,4 +1,4 @@
-"""Run a coroutine function on an event loop of asyncio's or uvloop's, on every Python."""
+"""Runs a coroutine function on an event loop of asyncio or uvloop, on every Python."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def closing_loop(new_loop):
 
 
 async def turns(now, name, log, count=4):
-    """Take a few steps, in each of which samples must carry `name`."""
+    """Take a few steps and check that samples in each have this name."""
     for _ in range(count):
         log.append(name)
         assert now() == name
