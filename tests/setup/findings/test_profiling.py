@@ -28,7 +28,7 @@ def settings(**given):
         ({"attribution": "thread"}, "attribution-by-thread-labels", Level.NOTE),
     ],
 )
-def test_settings_without_which_spans_have_no_profiles(given, code, level):
+def test_settings_that_leave_spans_without_profiles(given, code, level):
     (finding,) = judge_profiling(settings(**given))
     assert (finding.code, finding.level) == (code, level)
 
