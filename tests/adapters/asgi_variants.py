@@ -1,4 +1,4 @@
-"""Who makes the root span, around or inside of us: each way to put an application together."""
+"""ASGI applications by which library makes the root span, outside our middleware or inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the adapters share: settings, and a journal of one request."""
+"""Fixtures of the adapters' tests: settings, and a journal of one request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.journal_fixtures import journal, provider, settings  # noqa: 
 
 @pytest.fixture
 def assemble(request, settings):  # noqa: F811  the fixture
-    """Return the way to make an application that the test is run for."""
+    """Return the function that makes the application of this variant."""
 
     def assemble(application):
         return request.param(application, settings)

@@ -1,4 +1,4 @@
-"""The table of endings, through the ASGI middleware: however a request ends, nothing is left."""
+"""The table of endings for the ASGI middleware: however a request ends, nothing is left."""
 
 from functools import partial
 
@@ -22,14 +22,14 @@ from tests.support.journal import AppError, AppExit, raises_just
 
 ending = Table(
     body_closed_before_it_is_iterated="an ASGI server gets messages, and no body",
-    body_never_iterated="the same; see `test_the_application_returns`",
+    body_never_iterated="the same; see `test_application_returns`",
     nested_applications="the variants `twice`, `nested_starlettes` and others",
     lifespan="see test_asgi_lifespan.py",
 )
 
 
 class Endpoint:
-    """User code as an ASGI application, which Starlette and FastAPI take as an endpoint."""
+    """User code as an ASGI application, which Starlette and FastAPI accept as an endpoint."""
 
     def __init__(self, journal, answer):
         self._journal = journal
@@ -89,7 +89,7 @@ async def response_is_never_started(journal, receive, send):  # noqa: ARG001
     [normal, response_is_never_finished, response_has_no_body, response_is_never_started],
     ids=lambda answer: answer.__name__,
 )
-def test_the_application_returns(run, assemble, answer, journal):
+def test_application_returns(run, assemble, answer, journal):
     exchange = Exchange()
     app = assemble(Endpoint(journal, answer))
     run(partial(serve, app, exchange, http()))
@@ -111,7 +111,7 @@ def test_client_disconnects(run, assemble, journal):
 @ending("client disconnects")
 @each_loop
 @each_variant
-def test_send_raises_as_the_client_is_gone(run, assemble, journal):
+def test_send_raises_because_the_client_is_gone(run, assemble, journal):
     gone = OSError("gone")
 
     class Gone(Exchange):
@@ -295,7 +295,7 @@ def test_websocket_exception(run, assemble, journal):
 @each_loop
 @pytest.mark.parametrize("kind", ["lifespan", "mqtt"])
 def test_other_scopes_are_passed_through(run, kind, settings, journal):
-    """Without a root span; lifespans have their own tests."""
+    """Without a root span. Lifespans have their own tests."""
     scope = dict(LIFESPAN, type=kind)
     calls = []
 
@@ -314,5 +314,5 @@ def test_other_scopes_are_passed_through(run, kind, settings, journal):
     assert journal.roots() == []
 
 
-def test_the_table_is_complete():
+def test_table_is_complete():
     ending.check()

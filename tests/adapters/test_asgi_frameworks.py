@@ -1,4 +1,4 @@
-"""What frameworks do for a request beyond calling an endpoint: threads, streams, background."""
+"""Parts of frameworks beyond the endpoint: threads, streams, background tasks."""
 
 import asyncio
 from functools import partial
@@ -143,7 +143,7 @@ def test_child_task_and_executor(settings, journal):
 
 @each_loop
 def test_worker_threads_are_left_without_labels(run, settings, journal, recorder):
-    """What an earlier job of the request left on its thread would be on the next job."""
+    """A label left by an earlier job of the request would be on the next job."""
     left = []
 
     async def main():

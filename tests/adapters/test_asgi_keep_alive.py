@@ -1,4 +1,4 @@
-"""Scenario 10: a request that begins in the context of the one before, on the same connection."""
+"""Scenario 10: a request starts in the context of the previous request of its connection."""
 
 import asyncio
 from collections import defaultdict
@@ -29,7 +29,7 @@ TRACEPARENT = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
 
 
 def check_apart(journal, count=2):
-    """Check that each request has a root of its own, for the server, and its own samples."""
+    """Check that each request has its own root span, for the server, and its own samples."""
     journal.check_nothing_is_left()
     # As the requests began: one can still be at its end when the next has its answer.
     roots = sorted(journal.roots(), key=lambda root: root.start_time)
@@ -40,7 +40,7 @@ def check_apart(journal, count=2):
 
 
 class Endpoint:
-    """Notes the profile of each request, by its number: header `number`."""
+    """Notes the profile of each request by its number, in the header `number`."""
 
     def __init__(self, journal):
         self._notes = defaultdict(journal.another)
@@ -84,7 +84,7 @@ CONTRIB_IS_OUTERMOST = (
 
 @pytest.fixture
 def serve_after_another(provider):
-    """Return a function that serves request 2 where an ended span is still current."""
+    """Return a function that serves request 2 while an ended span is still current."""
     tracer = provider.get_tracer("before")
 
     async def serve_after_another(app):
@@ -97,7 +97,7 @@ def serve_after_another(provider):
 
 
 def check_second(journal, endpoint):
-    """Check that request 2 has a local root of its own, and return that."""
+    """Check that request 2 has its own local root span, and return that span."""
     journal.check_nothing_is_left()
     before, root = sorted(journal.roots(), key=lambda root: root.start_time)
     assert before.name == "before"
@@ -107,7 +107,7 @@ def check_second(journal, endpoint):
 
 @each_loop
 @each_of(*(variant for variant in VARIANTS if variant not in CONTRIB_IS_OUTERMOST))
-def test_the_span_before_has_ended(run, assemble, journal, serve_after_another):
+def test_previous_span_has_ended(run, assemble, journal, serve_after_another):
     endpoint = Endpoint(journal)
     run(partial(serve_after_another, assemble(endpoint)))
     root = check_second(journal, endpoint)
@@ -117,10 +117,10 @@ def test_the_span_before_has_ended(run, assemble, journal, serve_after_another):
 
 @each_loop
 @each_of(*CONTRIB_IS_OUTERMOST)
-def test_the_span_before_has_ended_and_contrib_is_outermost(
+def test_previous_span_has_ended_and_contrib_is_outermost(
     run, assemble, journal, serve_after_another
 ):
-    """Contrib takes it for the parent. The request has a local root of its own all the same."""
+    """Contrib takes it as the parent. The request still has its own local root span."""
     endpoint = Endpoint(journal)
     run(partial(serve_after_another, assemble(endpoint)))
     check_second(journal, endpoint)
@@ -128,7 +128,7 @@ def test_the_span_before_has_ended_and_contrib_is_outermost(
 
 @each_loop
 @each_of(*VARIANTS)
-def test_the_span_before_has_ended_and_its_request_goes_on(run, assemble, journal):
+def test_previous_span_has_ended_and_its_request_goes_on(run, assemble, journal):
     endpoint = Endpoint(journal)
     app = assemble(endpoint)
 
@@ -150,7 +150,7 @@ def test_the_span_before_has_ended_and_its_request_goes_on(run, assemble, journa
 
 
 class Server:
-    """uvicorn, in the running loop, without its signal handlers and its ticks."""
+    """uvicorn in the running loop, without its signal handlers and its ticks."""
 
     def __init__(self, app):
         self._server = uvicorn.Server(
@@ -208,7 +208,7 @@ def test_two_requests_on_one_connection(new_loop, assemble, journal):
 
 @event_loops.each_loop
 @each_maker_of_roots
-def test_a_background_task_of_the_request_before_goes_on(new_loop, assemble, journal):
+def test_background_task_of_the_previous_request_goes_on(new_loop, assemble, journal):
     endpoint = Endpoint(journal)
 
     async def main():

@@ -1,4 +1,4 @@
-"""Lifespans: passed on as they are; the agent starts and stops with them."""
+"""Lifespans are passed on unchanged. The agent starts and stops with them."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ STOP_FAILED = {"type": "lifespan.shutdown.failed", "message": "no database"}
 
 @each_loop
 @pytest.mark.parametrize("stopped", [STOPPED, STOP_FAILED], ids=["complete", "failed"])
-def test_the_agent_starts_and_stops_with_the_lifespan(run, stopped, settings, journal):
+def test_agent_starts_and_stops_with_the_lifespan(run, stopped, settings, journal):
     needed = []
 
     async def app(scope, receive, send):
@@ -63,7 +63,7 @@ def test_startup_that_fails(run, settings):
 
 @each_loop
 @pytest.mark.parametrize("received", [0, 1])
-def test_an_application_without_lifespan_support(run, received, settings):
+def test_application_without_lifespan_support(run, received, settings):
     error = AppError()
 
     async def app(_scope, receive, _send):
@@ -79,7 +79,7 @@ def test_an_application_without_lifespan_support(run, received, settings):
 
 @each_loop
 @each_variant
-def test_no_root_span(run, assemble, journal):
+def test_lifespan_has_no_root_span(run, assemble, journal):
     async def endpoint(_scope, receive, send):
         await receive()
         await send(STARTED)
@@ -90,8 +90,8 @@ def test_no_root_span(run, assemble, journal):
     assert journal.starts.spans == []
 
 
-def test_the_end_exports_the_last_spans_of_the_provider_made_here():
-    """Servers often end by the signal that ended them, without exit handlers."""
+def test_shutdown_exports_the_last_spans_of_the_provider_we_made():
+    """Servers often end by a signal, without exit handlers."""
     lines = run_in_child(
         """
 import http.server

@@ -1,4 +1,4 @@
-"""Names of root spans and of their label: the route's template, or the method alone."""
+"""Names of root spans and their label: the route's template, or the method alone."""
 
 from functools import partial
 
@@ -41,7 +41,7 @@ async def session(scope, receive, send):  # noqa: ARG001
 
 
 class Endpoint:
-    """An ASGI application as an endpoint; Starlette takes functions as views."""
+    """An ASGI application as an endpoint: Starlette takes functions as views."""
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -50,7 +50,7 @@ class Endpoint:
 
 
 def answer(scope):
-    """Return what serves a connection of this scope."""
+    """Return the application that serves a connection of this scope."""
     exchange = Exchange({"type": "websocket.connect"}) if "method" not in scope else Exchange()
     return exchange, scope
 
@@ -138,7 +138,7 @@ def test_fastapi(scope, name, added, by_itself, settings, journal, labels):  # n
 
 
 @pytest.mark.parametrize("path", ["/items/7", "/nothing/7"])
-def test_labels_where_contrib_names_the_span(path, settings, labels):
+def test_labels_if_contrib_names_the_span(path, settings, labels):
     provider = settings["tracer_provider"]
     app = PyroscopeMiddleware(
         OpenTelemetryMiddleware(Endpoint(), tracer_provider=provider), **settings
@@ -148,7 +148,7 @@ def test_labels_where_contrib_names_the_span(path, settings, labels):
 
 
 @pytest.mark.parametrize("instrumentor", [StarletteInstrumentor, FastAPIInstrumentor])
-def test_labels_where_an_instrumentor_names_the_span(instrumentor, settings, labels):
+def test_labels_if_an_instrumentor_names_the_span(instrumentor, settings, labels):
     app = Starlette(routes=ROUTES) if instrumentor is StarletteInstrumentor else fastapi({})
     instrumentor.instrument_app(app, tracer_provider=settings["tracer_provider"])
     app.add_middleware(PyroscopeMiddleware, **settings)
@@ -157,7 +157,7 @@ def test_labels_where_an_instrumentor_names_the_span(instrumentor, settings, lab
     assert labels() == {"GET /items/{item}", "GET"}
 
 
-def test_labels_where_starlettes_own_names_the_span(settings, labels, journal):
+def test_labels_if_the_starlette_middleware_names_the_span(settings, labels, journal):
     app = Starlette(routes=ROUTES, middleware=[starlettes_own(settings), ours(settings)])
     for path in ("/items/7", "/nothing/7"):
         run_asyncio(partial(serve, app, Exchange(), http(path)))
@@ -177,7 +177,7 @@ def test_labels_where_starlettes_own_names_the_span(settings, labels, journal):
         ({"route": object()}, "GET"),
     ],
 )
-def test_what_the_application_leaves_in_the_scope(more, name, settings, journal):
+def test_scope_that_the_application_changes(more, name, settings, journal):
     async def app(scope, receive, send):
         scope.update(more)
         await endpoint(scope, receive, send)
@@ -190,7 +190,7 @@ def test_what_the_application_leaves_in_the_scope(more, name, settings, journal)
 
 
 @pytest.mark.parametrize("kind", [AppError, AppExit])
-def test_the_name_of_a_request_whose_endpoint_raises(settings, kind, journal):
+def test_name_of_a_request_whose_endpoint_raises(settings, kind, journal):
     async def fails(_request):
         raise kind("no stock")
 
@@ -201,7 +201,7 @@ def test_the_name_of_a_request_whose_endpoint_raises(settings, kind, journal):
     assert root.name == "GET /items/{item}"
 
 
-def test_the_name_is_known_while_the_body_is_streamed(settings, now):
+def test_name_is_known_while_the_body_is_streamed(settings, now):
     names = []
 
     async def chunks():

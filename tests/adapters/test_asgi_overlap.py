@@ -1,4 +1,4 @@
-"""Many requests through one middleware at once: each has its own root, and nothing is shared."""
+"""Many requests at once through one middleware: each has its own root span."""
 
 import anyio
 import pytest
@@ -25,7 +25,7 @@ def turn(number):
 
 
 class Endpoint:
-    """Waits until all requests have begun; some then end with an exception."""
+    """Waits until all requests have started. Some then end with an exception."""
 
     def __init__(self, journal):
         self.notes = [journal.another() for _ in range(COUNT)]
@@ -55,7 +55,7 @@ class Endpoint:
 
 @each_loop
 @each_variant
-def test_requests_that_overlap(run, assemble, journal):
+def test_overlapping_requests(run, assemble, journal):
     endpoint = Endpoint(journal)
     app = assemble(endpoint)
 
@@ -83,7 +83,7 @@ def test_requests_that_overlap(run, assemble, journal):
 
 
 @pytest.mark.parametrize("name", ["__setattr__", "__delattr__"])
-def test_the_middleware_does_not_change_after_construction(name, settings, monkeypatch):
+def test_middleware_does_not_change_after_construction(name, settings, monkeypatch):
     async def endpoint(_scope, receive, send):
         await receive()
         await send(START)

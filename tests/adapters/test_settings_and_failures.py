@@ -1,4 +1,4 @@
-"""Bad settings stop the start-up, switched off is off, and our own failures stay our own."""
+"""Wrong settings stop the start-up, "off" is off, and our own failures break no request."""
 
 import logging
 import subprocess
@@ -51,14 +51,14 @@ each_adapter = pytest.mark.parametrize(
 
 
 @each_adapter
-def test_bad_settings_raise_at_construction(kind, adapter, app, settings):  # noqa: ARG001  for the next
+def test_wrong_settings_raise_at_construction(kind, adapter, app, settings):  # noqa: ARG001  for the next
     with pytest.raises(SettingsError) as caught:
         adapter.PyroscopeMiddleware(app, **settings, **BAD)
     assert str(caught.value) == MESSAGE
 
 
 @pytest.mark.parametrize("framework", [Starlette, FastAPI])
-def test_bad_settings_added_to_a_framework_fail_the_startup(framework, settings):
+def test_wrong_settings_in_a_framework_fail_the_startup(framework, settings):
     app = framework()
     app.add_middleware(asgi.PyroscopeMiddleware, **settings, **BAD)
     lifespan = Exchange(STARTUP)
@@ -68,8 +68,8 @@ def test_bad_settings_added_to_a_framework_fail_the_startup(framework, settings)
 
 
 @pytest.mark.parametrize("framework", ["Starlette", "FastAPI"])
-def test_bad_settings_added_to_a_framework_are_raised_where_a_test_enters_its_client(framework):
-    """As an exception in the application's own lifespan is. It hung at the end."""
+def test_wrong_settings_in_a_framework_are_raised_by_its_test_client(framework):
+    """Like an exception in the application's own lifespan. It once hung at the end."""
     entered = """
 from starlette.testclient import TestClient
 try:
@@ -83,9 +83,7 @@ except ValueError as error:
 
 
 @pytest.mark.parametrize("scope", [http(), websocket()], ids=["http", "websocket"])
-def test_bad_settings_added_to_a_framework_fail_requests_where_there_is_no_lifespan(
-    scope, settings
-):
+def test_wrong_settings_in_a_framework_fail_requests_without_a_lifespan(scope, settings):
     app = Starlette()
     app.add_middleware(asgi.PyroscopeMiddleware, **settings, **BAD)
     with pytest.raises(SettingsError) as caught:
@@ -118,7 +116,7 @@ asyncio.run(serve(app, config))
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("framework", ["Starlette", "FastAPI"])
-def test_a_server_does_not_start_with_bad_settings(framework, server):
+def test_server_does_not_start_with_wrong_settings(framework, server):
     code = SERVER.format(framework=framework, setting="sample_rat=5") + SERVERS[server]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
@@ -131,7 +129,7 @@ def test_a_server_does_not_start_with_bad_settings(framework, server):
 # Switched off
 
 
-def test_off_asgi_passes_everything_through(settings):
+def test_disabled_asgi_middleware_passes_everything_through(settings):
     calls = []
 
     async def app(*arguments):
@@ -145,7 +143,7 @@ def test_off_asgi_passes_everything_through(settings):
     assert all(call[0] is arguments[0] for call, arguments in zip(calls, given, strict=True))
 
 
-def test_off_wsgi_passes_everything_through(settings):
+def test_disabled_wsgi_middleware_passes_everything_through(settings):
     calls = []
     body = iter([b"x"])
 
@@ -160,7 +158,7 @@ def test_off_wsgi_passes_everything_through(settings):
 
 
 @pytest.mark.parametrize("kind", ["asgi", "wsgi"])
-def test_off_imports_no_instrumentation(kind):
+def test_disabled_middleware_imports_no_instrumentation(kind):
     assert run_child(
         f"""
 from pyroscope_otel.{kind} import PyroscopeMiddleware
@@ -186,8 +184,8 @@ def test_missing_instrumentation(kind, adapter, app, settings, monkeypatch):
     assert caught.value.name == f"opentelemetry.instrumentation.{kind}"
 
 
-def test_missing_instrumentation_where_starlettes_own_traces(settings, monkeypatch):
-    """It is needed for websockets alone, and that is no reason not to start."""
+def test_missing_instrumentation_under_the_starlette_middleware(settings, monkeypatch):
+    """Only websockets need it, so the application starts."""
     from tests.adapters.asgi_variants import starlettes_own_in_starlette_inside
 
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.asgi", None)
@@ -207,7 +205,7 @@ class Endpoint:
 
 
 class OurError(Exception):
-    """Raised where our code runs, in place of a bug."""
+    """Raised in our code, in place of a bug."""
 
 
 def fail(*_arguments):
@@ -216,7 +214,7 @@ def fail(*_arguments):
 
 @pytest.fixture
 def failures(monkeypatch, caplog):
-    """What was logged as a failure of ours, as in production."""
+    """Return the logged failures of ours, as in production."""
     monkeypatch.setattr(failure, "reraise", False)
     monkeypatch.setattr(failure, "_reported", set())
     caplog.set_level(logging.ERROR, logger="pyroscope_otel")
@@ -255,7 +253,7 @@ def bodies_wsgi(settings):
     return [b"".join(exchange.chunks) for exchange in exchanges]
 
 
-def test_our_failure_to_name_a_span_changes_nothing(settings, failures, monkeypatch):
+def test_failure_to_name_a_span_changes_nothing(settings, failures, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(asgi, "_route", fail)
         assert bodies_asgi(settings) == [b"x", b"x"]

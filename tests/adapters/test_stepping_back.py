@@ -1,4 +1,4 @@
-"""Who makes the root span: whoever traces the application already, and nobody twice."""
+"""Only one library makes the root span: ours makes none if another one does."""
 
 from functools import partial
 
@@ -55,7 +55,7 @@ class Endpoint:
 
 
 def makers(exporter):
-    """Return which library made which kind of span, but for contrib's one for each message."""
+    """Return which library made which kind of span, except contrib's spans of messages."""
     spans = sorted(exporter.get_finished_spans(), key=lambda span: span.start_time)
     return [
         (span.instrumentation_scope.name.removeprefix("opentelemetry.instrumentation."), span.kind)
@@ -81,13 +81,13 @@ MAKERS = {
 
 
 @each_of(*MAKERS)
-def test_one_span_from_whoever_traces_already(assemble, journal, exporter):
+def test_asgi_request_has_one_root_span(assemble, journal, exporter):
     run_asyncio(partial(serve, assemble(Endpoint(journal)), Exchange(), http()))
     journal.check()
     assert makers(exporter) == [(MAKERS[assemble.of], SpanKind.SERVER)]
 
 
-def test_our_own_makes_one_span_alone(settings, journal, exporter):
+def test_our_middleware_alone_makes_one_span(settings, journal, exporter):
     run_asyncio(partial(serve, bare(Endpoint(journal), settings), Exchange(), http()))
     journal.check()
     assert len(exporter.get_finished_spans()) == 1
@@ -102,7 +102,7 @@ WSGI_MAKERS = {
 
 
 @each_of(*WSGI_MAKERS)
-def test_one_span_from_whoever_traces_already_in_wsgi(assemble, journal, exporter):
+def test_wsgi_request_has_one_root_span(assemble, journal, exporter):
     def answer():
         journal.note_in_pool()
         return [b"x"]
@@ -112,7 +112,7 @@ def test_one_span_from_whoever_traces_already_in_wsgi(assemble, journal, exporte
     assert makers(exporter) == [(WSGI_MAKERS[assemble.of], SpanKind.SERVER)]
 
 
-def test_starlettes_own_out_of_sight_steps_back_for_us(settings, journal, exporter):
+def test_hidden_starlette_middleware_makes_no_span_inside_ours(settings, journal, exporter):
     own = starlettes_own_outside(Endpoint(journal), settings)
     app = PyroscopeMiddleware(Starlette(routes=[Mount("/", own)]), **settings)
     run_asyncio(partial(serve, app, Exchange(), http()))
@@ -125,13 +125,13 @@ def test_starlettes_own_out_of_sight_steps_back_for_us(settings, journal, export
 
 @pytest.fixture
 def callers_context():
-    """A context in which the caller's span is current."""
+    """Attach a context in which the caller's span is current."""
     caller = SpanContext(0xA, 0xB, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     return trace.set_span_in_context(NonRecordingSpan(caller), otel_context.Context())
 
 
 @each_loop
-def test_the_callers_span_is_current(run, settings, journal, callers_context):
+def test_callers_span_is_current_in_asgi(run, settings, journal, callers_context):
     app = bare(Endpoint(journal), settings)
 
     async def main():
@@ -144,7 +144,7 @@ def test_the_callers_span_is_current(run, settings, journal, callers_context):
     assert journal.check().context.trace_id == 0xA
 
 
-def test_the_callers_span_is_current_in_wsgi(settings, journal, callers_context):
+def test_callers_span_is_current_in_wsgi(settings, journal, callers_context):
     def answer():
         journal.note_in_pool()
         yield b"x"
@@ -167,7 +167,7 @@ def test_the_callers_span_is_current_in_wsgi(settings, journal, callers_context)
 
 
 @each_loop
-def test_outside_of_us_and_inside_of_contrib_it_is_the_requests(run, settings, journal, recorder):
+def test_code_between_contrib_and_us_belongs_to_the_request(run, settings, journal, recorder):
     outside = []
     app = bare(Endpoint(journal), settings)
 
@@ -186,8 +186,8 @@ def test_outside_of_us_and_inside_of_contrib_it_is_the_requests(run, settings, j
 
 
 @each_of(instrumented_flask_inside, in_instrumented_flask, instrumented_flask_inside_twice)
-def test_between_two_chunks_the_server_has_no_samples(assemble, journal, recorder):
-    """Flask's span has ended by then, and is no longer current: nothing else would tell."""
+def test_server_has_no_samples_between_chunks(assemble, journal, recorder):
+    """Flask's span has ended by then and is no longer current, so only the stack can tell."""
 
     def answer():
         for _ in range(3):
@@ -218,6 +218,6 @@ CONFIGURED_INSIDE = pytest.mark.xfail(
     *(variant for variant in VARIANTS if variant is not contrib_outside_starlette),
     pytest.param(contrib_outside_starlette, marks=CONFIGURED_INSIDE),
 )
-def test_the_first_request_without_a_lifespan(assemble, journal):
+def test_first_request_without_a_lifespan(assemble, journal):
     run_asyncio(partial(assemble(Endpoint(journal)), http(), *Exchange().ends))
     journal.check()

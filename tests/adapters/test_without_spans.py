@@ -1,6 +1,6 @@
-"""Telemetry that is switched off with a `NoOpTracerProvider`: each adapter serves as before.
+"""With a `NoOpTracerProvider`, each adapter serves as before.
 
-Each case in a process of its own: the global tracer provider can be set once.
+Each case runs in its own process: the global tracer provider can be set once.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ FRAMEWORKS = {"asgi": ASGI, "wsgi": WSGI, "flask": FLASK, "django": DJANGO}
     ],
     ids=["global", "given"],
 )
-def test_it_serves_without_links_and_says_so_once(provider, app):
+def test_adapter_serves_without_links_and_logs_it_once(provider, app):
     warning, inside, answered = run(BEGIN + provider + app)
     assert warning.startswith("WARNING The tracer provider is OpenTelemetry's NoOpTracerProvider")
     assert (inside, answered) == ("False None", "answered")

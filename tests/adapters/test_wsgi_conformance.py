@@ -1,4 +1,4 @@
-"""PEP 3333 around and inside of us; bodies that need no wrapping; names; overlap."""
+"""PEP 3333 outside and inside our middleware, bodies that are not wrapped, names, overlap."""
 
 import contextvars
 import io
@@ -29,7 +29,7 @@ from tests.support.wsgi_server import Exchange, environ
 
 @each_variant
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_conforms_around(assemble, method, journal):
+def test_middleware_conforms_to_the_server(assemble, method, journal):
     def answer():
         journal.note_in_pool()
         yield b"x"
@@ -44,7 +44,7 @@ def test_conforms_around(assemble, method, journal):
 
 
 @pytest.mark.parametrize("outside", [True, False])
-def test_conforms_inside(outside, settings, journal):
+def test_middleware_conforms_to_the_application(outside, settings, journal):
     def answer():
         journal.note_in_pool()
         return [b"x", b"y"]
@@ -80,7 +80,7 @@ def test_write_and_exc_info(settings, journal):
 
 @pytest.fixture
 def body_outside_of(settings, journal):
-    """Return a function for the body that a server gets, inside of a span from further out."""
+    """Return a function that returns the server's body, under a span from further out."""
     tracer = settings["tracer_provider"].get_tracer("outside")
 
     def body_outside_of(body, **more):
@@ -98,7 +98,7 @@ def test_lists_are_not_wrapped(body, body_outside_of):
     assert body_outside_of(body) is body
 
 
-def test_the_servers_file_wrapper_is_not_wrapped(body_outside_of):
+def test_file_wrapper_of_the_server_is_not_wrapped(body_outside_of):
     body = FileWrapper(io.BytesIO(b"x"))
     assert body_outside_of(body, **{"wsgi.file_wrapper": FileWrapper}) is body
 
@@ -109,8 +109,8 @@ def make_file_wrapper(file, _size=8192):
 
 @pytest.mark.parametrize("wrapper", [make_file_wrapper, None])
 @each_of(bare, contrib_outside, twice, flask_inside, instrumented_flask_inside)
-def test_a_file_wrapper_may_be_a_function(assemble, wrapper, journal):
-    """As uWSGI's is."""
+def test_file_wrapper_may_be_a_function(assemble, wrapper, journal):
+    """In uWSGI it is a function."""
 
     def answer():
         journal.note_in_pool()
@@ -136,7 +136,7 @@ def test_a_file_wrapper_may_be_a_function(assemble, wrapper, journal):
         ({"method": "GET", "path": ""}, "GET"),
     ],
 )
-def test_the_name_is_the_method_alone(request_of, name, settings, journal, now):
+def test_name_is_the_method_alone(request_of, name, settings, journal, now):
     names = []
 
     def answer():
@@ -154,7 +154,7 @@ def test_the_name_is_the_method_alone(request_of, name, settings, journal, now):
 @each_of(contrib_outside, instrumented_flask_inside)
 @pytest.mark.parametrize("path", [PATH, "/nothing/7"])
 @pytest.mark.usefixtures("labels_only")
-def test_labels_where_contrib_names_the_span(assemble, path, recorder, journal):
+def test_labels_if_contrib_names_the_span(assemble, path, recorder, journal):
     Exchange().serve(assemble(lambda: [b"x"]), environ(path))
     labels = {value for what, key, value in recorder.log if (what, key) == ("add", "span_name")}
     assert labels
@@ -164,8 +164,8 @@ def test_labels_where_contrib_names_the_span(assemble, path, recorder, journal):
 # One thread after the other, and many at once
 
 
-def test_the_span_before_has_ended(settings, journal):
-    """Whoever left it current on the thread: this request has its own root and its own caller."""
+def test_previous_span_has_ended(settings, journal):
+    """It is still current on the thread. This request has its own root span and caller."""
     tracer = settings["tracer_provider"].get_tracer("before")
 
     def answer():
@@ -193,7 +193,7 @@ def test_the_span_before_has_ended(settings, journal):
 
 
 @each_variant
-def test_requests_that_overlap(assemble, journal):
+def test_overlapping_requests(assemble, journal):
     count = 8
     barrier = threading.Barrier(count, timeout=30)
     notes = {}

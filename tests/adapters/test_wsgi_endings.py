@@ -1,4 +1,4 @@
-"""The table of endings, through the WSGI middleware: however a request ends, nothing is left.
+"""The table of endings for the WSGI middleware: however a request ends, nothing is left.
 
 Scenario 41, for each of them.
 """
@@ -34,7 +34,7 @@ NOT_BEGUN = "contrib's body is a generator: if it has not begun, closing it ends
 
 
 def produce(journal, error=None):
-    """Make three chunks, then raise an error, if there is one to raise."""
+    """Make three chunks, then raise the error if one is given."""
     journal.note_in_pool()
     try:
         for _ in range(3):
@@ -47,7 +47,7 @@ def produce(journal, error=None):
 
 
 class Iterable:
-    """A body that is closed, and whose chunks somebody else makes."""
+    """A body with a `close`, whose chunks come from another iterator."""
 
     def __init__(self, journal, error=None):
         self._journal = journal
@@ -63,7 +63,7 @@ class Iterable:
 
 
 class Iterator(Iterable):
-    """A body that is closed, and makes its chunks itself."""
+    """A body with a `close`, which makes its chunks itself."""
 
     def __iter__(self):
         self._journal.note_in_pool()
@@ -142,8 +142,8 @@ def test_exit_in_the_application(assemble, journal):
 
 @ending("cancellation")
 @each_of(*OURS, *MORE_OF_US)
-def test_after_an_exit_the_thread_is_as_before(assemble, journal):
-    """Of the request that was ended, not even the caller's span stays current."""
+def test_thread_is_as_before_after_an_exit(assemble, journal):
+    """The span of the ended request is not current, and neither is its caller's."""
 
     def answer():
         raise AppExit
@@ -198,7 +198,7 @@ def test_body_closed_before_it_is_iterated(assemble, make_body, journal):
 
 
 class Once(Iterable):
-    """A body that must not be iterated after it is closed, as a closed file must not."""
+    """A body that must not be iterated after it is closed, like a file."""
 
     def __iter__(self):
         assert not self._journal.ids_in_close
@@ -215,7 +215,7 @@ def test_body_closed_before_it_is_iterated_is_not_iterated(assemble, journal):
 @variants_but(CONTRIB_INSIDE, NOT_BEGUN)
 @each_body
 def test_body_never_iterated(assemble, make_body, journal):
-    """As for HEAD: a server may ask for the iterator, and take nothing."""
+    """As for HEAD: a server may ask for the iterator and take no chunk."""
     Exchange(take=0).serve(assemble(answer_with(journal, make_body)))
     check(journal, make_body, assemble)
 
@@ -244,7 +244,7 @@ def test_exception_in_close_after_a_disconnect(assemble, journal):
 
 
 @each_variant
-def test_a_server_that_closes_twice(assemble, journal):
+def test_server_closes_the_body_twice(assemble, journal):
     app = assemble(answer_with(journal, Iterable))
 
     def close_too(environ, start_response):
@@ -257,5 +257,5 @@ def test_a_server_that_closes_twice(assemble, journal):
     check(journal, Iterable, assemble)
 
 
-def test_the_table_is_complete():
+def test_table_is_complete():
     ending.check()

@@ -1,4 +1,4 @@
-"""Who makes the root span, around or inside of us: each way to put an application together."""
+"""WSGI applications by which library makes the root span, outside our middleware or inside it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def twice(answer, settings):
 
 
 def twice_with_another_between(answer, settings):
-    """As a middleware that wraps the body, and closes what it wraps."""
+    """With a middleware in between that wraps the body and closes what it wraps."""
     inner = bare(answer, settings)
 
     class Body:
@@ -166,6 +166,6 @@ each_variant = each_of(*VARIANTS)
 
 
 def variants_but(failing, reason):
-    """As `each_variant`, but some must fail, for a reason that is not ours."""
+    """Return `each_variant` with some expected to fail, for a reason outside our code."""
     mark = pytest.mark.xfail(strict=True, raises=FAILURES, reason=reason)
     return each_of(*(pytest.param(v, marks=mark) if v in failing else v for v in VARIANTS))

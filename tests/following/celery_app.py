@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 @contextmanager
 def traced_celery(provider, take):
-    """Give an application; "before" a task's root span starts and "after" its end, call `take`."""
+    """Yield an application that calls `take` before each task's root span and after it."""
 
     def before(**_):
         take("before")

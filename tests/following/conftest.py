@@ -1,22 +1,24 @@
-"""Each test here is run with marks, and where nobody reads them."""
+"""Each test here runs with marks, and in direct mode."""
 
 import gc
 import time
 
 import pytest
+from opentelemetry import context as otel_context
 
+from pyroscope_otel import following
 from pyroscope_otel.link.marks import MARKS
 
 
 @pytest.fixture(params=["stack", "thread"])
 def attribution(request):
-    """What tells whose a sample is."""
+    """Return how samples are attributed: "stack" or "thread"."""
     return request.param
 
 
 @pytest.fixture
 def case(recorder, provider, exporter, attribution):
-    """A case, whose samples wait for their upload. No number is in use after it."""
+    """Return a case whose samples wait for their upload. No number is in use after it."""
     from tests.following.held_case import Case
 
     gc.collect()
@@ -32,6 +34,36 @@ def case(recorder, provider, exporter, attribution):
         gc.collect()
         time.sleep(0.02)
     assert in_use() <= before
+
+
+@pytest.fixture
+def nothing_stays_attached(recorder):
+    """Detach what the test leaves attached, before the invariants are checked."""
+    outside = otel_context.attach(otel_context.set_value("outside", value=True))
+    yield
+    otel_context.detach(outside)
+    assert recorder.now() == {}
+
+
+@pytest.fixture
+def removed(recorder):
+    """Remove all hooks, and install them again after the test."""
+    assert recorder.left_behind() == {}
+    following.remove()
+    yield
+    following.remove()
+    following.install()
+
+
+@pytest.fixture
+def no_trace_function(recorder):
+    """Remove the thread's trace function: a thread gets it when it first gets labels."""
+    import greenlet
+
+    assert recorder.now() == {}
+    before = greenlet.settrace(None)
+    yield
+    greenlet.settrace(before)
 
 
 def in_use():

@@ -1,6 +1,6 @@
-"""What comes out wrong where a request is not held from its edge, as small as can be.
+"""Small cases that come out wrong if a request is not held at its edge.
 
-In most, code of the request runs where the instrumentation has no span current any more.
+In most, code of the request runs after the instrumentation has detached its span.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.support.wsgi_server import Exchange as WsgiExchange
 
 
 class Provider(trace.TracerProvider):
-    """Gives everybody the one tracer."""
+    """Returns the one tracer to all who ask."""
 
     def __init__(self, tracer):
         self._tracer = tracer
@@ -43,7 +43,7 @@ class Provider(trace.TracerProvider):
         return self._tracer
 
 
-def is_somebody(seen):
+def has_owner(seen):
     return bool(seen) and None not in seen
 
 
@@ -57,10 +57,10 @@ def asgi_after_the_last_message(tracer, now):
 
     app = AsgiContrib(application, tracer_provider=Provider(tracer))
     run(lambda: app(http(), *AsgiExchange().ends))
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
-def outside_of_starlettes_own(tracer, now):
+def outside_starlette_middleware(tracer, now):
     seen = []
 
     class Outer:
@@ -83,11 +83,11 @@ def outside_of_starlettes_own(tracer, now):
         middleware=[Middleware(Outer), Middleware(StarlettesOwn, tracer_provider=Provider(tracer))],
     )
     run(lambda: app(http(), *AsgiExchange().ends))
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
-def before_fastapis_root(tracer, now):  # noqa: ARG001  there is no root yet
-    """Return whether the stack says it where FastAPI asks for its root span."""
+def before_fastapi_root(tracer, now):  # noqa: ARG001  there is no root yet
+    """Return whether the stack names the request where FastAPI starts its root span."""
     seen = []
 
     class Noting:
@@ -98,7 +98,7 @@ def before_fastapis_root(tracer, now):  # noqa: ARG001  there is no root yet
     app = FastAPI(telemetry={"tracer_provider": Provider(Noting())})
     app.get(PATH)(lambda: None)
     run(lambda: app(http(), *AsgiExchange().ends))
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def django_body_under_asgi(tracer, now):
 
     with django_with_contrib(tracer, body):
         run(lambda: ASGIHandler()(http(), *AsgiExchange().ends))
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
 def django_body_under_wsgi(tracer, now):
@@ -135,11 +135,11 @@ def django_body_under_wsgi(tracer, now):
 
     with django_with_contrib(tracer, body):
         WsgiExchange().serve(WSGIHandler())
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
 def wsgi_application(tracer, now):
-    """Return whether the stack says it: by contrib's span alone, a label would."""
+    """Return whether the stack names the request: contrib's span alone gives it a label."""
     seen = []
 
     def application(_environ, start_response):
@@ -148,7 +148,7 @@ def wsgi_application(tracer, now):
         return [b"x"]
 
     WsgiExchange().serve(WsgiContrib(application, tracer_provider=Provider(tracer)))
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
 def flask_body(tracer, now):
@@ -165,11 +165,11 @@ def flask_body(tracer, now):
         return flask.Response(body())
 
     WsgiExchange().serve(app)
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
-def inside_of_sqlalchemy(tracer, now):
-    """Return whether the stack says it: without, a label would."""
+def inside_sqlalchemy(tracer, now):
+    """Return whether the stack names the request: without the hook a label does."""
     seen = []
 
     async def main():
@@ -185,13 +185,13 @@ def inside_of_sqlalchemy(tracer, now):
 
 MINIATURES = [
     ("AsgiInstrumentation", "__call__", asgi_after_the_last_message),
-    ("FastapiApplications", "__call__", before_fastapis_root),
-    ("StarletteApplications", "__call__", outside_of_starlettes_own),
+    ("FastapiApplications", "__call__", before_fastapi_root),
+    ("StarletteApplications", "__call__", outside_starlette_middleware),
     ("DjangoUnderAsgi", "__call__", django_body_under_asgi),
     ("WsgiInstrumentation", "__call__", wsgi_application),
     ("FlaskApplications", "__call__", flask_body),
     ("DjangoUnderWsgi", "__call__", django_body_under_wsgi),
-    ("SqlalchemyGreenlets", "__init__", inside_of_sqlalchemy),
+    ("SqlalchemyGreenlets", "__init__", inside_sqlalchemy),
 ]
-ABOUT_MARKS = (before_fastapis_root, wsgi_application, inside_of_sqlalchemy)
+ABOUT_MARKS = (before_fastapi_root, wsgi_application, inside_sqlalchemy)
 """Those in which labels alone are as right without the hook."""

@@ -1,4 +1,4 @@
-"""A request of an application that others trace, and whose its samples are."""
+"""One request of an application that others trace, and the profile that its samples belong to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVERYWHERE = {"before", "first line", "endpoint", "streaming", "background", "la
 
 
 class Case:
-    """One application, its requests' samples, and the spans that were exported."""
+    """An application, samples of its requests, and the exported spans."""
 
     def __init__(self, recorder, provider, exporter, attribution):
         self.recorder = recorder
@@ -28,26 +28,26 @@ class Case:
         return self.samples.places() - ({"before"} if self.attribution == "thread" else set())
 
     def put_together(self, assemble, answer=None, **options):
-        """Return an ASGI application whose outermost middleware takes samples as well."""
+        """Return an ASGI application whose outermost middleware takes samples too."""
         endpoint = Endpoint(self.samples, answer or normal)
         return assemble(endpoint, self.provider, [Middleware(Outermost, self.samples)], **options)
 
     def profile_ids(self):
-        """Return the profile ids of the roots, as they began."""
+        """Return the profile ids of the root spans, in order of their start."""
         spans = self._exporter.get_finished_spans()
         roots = [span for span in spans if PROFILE_ID_ATTRIBUTE in span.attributes]
         roots.sort(key=lambda root: root.start_time)
         return [root.attributes[PROFILE_ID_ATTRIBUTE] for root in roots]
 
     def check(self):
-        """Check that all samples are of the one root."""
+        """Check that all samples belong to the one root span."""
         (profile_id,) = self.profile_ids()
         assert self.samples.ids(*self.known_places) == {profile_id}
         assert self.samples.ids("before") <= {None, profile_id}
 
 
 class Outermost:
-    """The outermost middleware of an application. What it waits for is in the same task."""
+    """The outermost middleware of an application. It runs in the request's task."""
 
     def __init__(self, app, samples):
         self.app = app
@@ -68,7 +68,7 @@ class Outermost:
 
 
 class Endpoint:
-    """User code as an ASGI application, which Starlette and FastAPI take as an endpoint."""
+    """User code as an ASGI application, which Starlette and FastAPI accept as an endpoint."""
 
     def __init__(self, samples, answer):
         self._samples = samples

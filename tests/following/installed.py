@@ -1,4 +1,4 @@
-"""The hooks as they are put in, by name."""
+"""The installed hooks, by name."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ABSENT = object()
 
 
 def patched():
-    """Return the attributes that the hooks replace: owner and name of each."""
+    """Return the owner and name of each attribute that the hooks replace."""
     following.install()
     return [(patch._owner, patch._name) for hook in following.HOOKS for patch in hook._patches]
 
 
 def patch_of(hook, name):
-    """Return the patch whose full name ends so."""
+    """Return the patch whose full name ends with this name."""
 
     def full_name(patch):
         return f"{getattr(patch._owner, '__name__', 'object')}.{patch._name}"

@@ -1,4 +1,4 @@
-"""What comes out wrong without the hook of an event loop, as small as can be."""
+"""Small cases that come out wrong without an event loop's hook."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_turn(new_loop):
 
 
 def called_back(schedule):
-    """Make a miniature of a callback that a root registers while another is current."""
+    """Make a miniature of a callback registered under one root span and run under another."""
 
     def miniature(tracer, now):
         async def main():

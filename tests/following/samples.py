@@ -1,4 +1,4 @@
-"""Samples that user code takes of itself, and what they carry when they are uploaded."""
+"""Samples that user code takes of itself, and the ids they have at their upload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 
 
 class Samples:
-    """Samples of one request's code, by where they were taken."""
+    """Samples of one request's code, by the place where they were taken."""
 
     def __init__(self, recorder):
         self._recorder = recorder
@@ -19,14 +19,14 @@ class Samples:
         self._taken.append((where, self._recorder.sample()))
 
     def take_in_pool(self, where="here"):
-        """Take one here, and one of a job that is waited for."""
+        """Take a sample here, and one in a job that this code waits for."""
         self.take(where)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self.take, where).result()
         self.take(where)
 
     async def take_everywhere(self, where="here"):
-        """Take some of the running task, its next step, a worker thread and a pool's job."""
+        """Take samples in the running task, its next step, a worker thread and a pool's job."""
         self.take_in_pool(where)
         await checkpoint()
         self.take(where)
@@ -38,7 +38,7 @@ class Samples:
         return {where for where, _ in self._taken}
 
     def ids(self, *places):
-        """Return the profile ids that samples carry, of these places or of all."""
+        """Return the profile ids of the samples taken at these places, or at all."""
         return {
             upload().get("span_id")
             for where, upload in self._taken

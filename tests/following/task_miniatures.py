@@ -1,6 +1,6 @@
-"""What comes out wrong where a task is not held from its edge, as small as can be.
+"""Small cases that come out wrong if a task is not held at its edge.
 
-In each, code of the task runs where its root span has ended.
+In each, code of the task runs after its root span has ended.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from redis import Redis
 from rq.job import Job
 
 from tests.following.celery_app import traced_celery
-from tests.following.edge_miniatures import Provider, is_somebody
+from tests.following.edge_miniatures import Provider, has_owner
 
 
 def invoice():
-    """Do nothing: what is looked at comes after."""
+    """Do nothing: the sample is taken after it."""
 
 
 def celerys_eager_task(tracer, now):
     seen = []
     with traced_celery(Provider(tracer), lambda where: seen.append((where, now()))) as app:
         app.task(invoice, shared=False).apply()
-    return is_somebody([name for where, name in seen if where == "after"])
+    return has_owner([name for where, name in seen if where == "after"])
 
 
 def celerys_task_in_a_worker(tracer, now):
@@ -30,7 +30,7 @@ def celerys_task_in_a_worker(tracer, now):
         task = app.tasks[app.task(invoice, shared=False).name]
         task.__trace__ = build_tracer(task.name, task, app=app, eager=True)
         task.__trace__("1", (), {})
-    return is_somebody([name for where, name in seen if where == "after"])
+    return has_owner([name for where, name in seen if where == "after"])
 
 
 def rqs_job(tracer, now):
@@ -43,7 +43,7 @@ def rqs_job(tracer, now):
             seen.append(now())
 
     Job.create(Shop().invoice, connection=Redis()).perform()
-    return is_somebody(seen)
+    return has_owner(seen)
 
 
 MINIATURES = [

@@ -1,4 +1,4 @@
-"""No order of imports is required: a process of its own for each."""
+"""Imports may come in any order. Each case runs in its own process."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_imported_after_the_processor(library, attribution):
     assert run(setup + USES[library] + END) == ["right"]
 
 
-def test_nothing_is_imported_for_its_sake():
+def test_no_library_is_imported_by_us():
     """Neither by the package nor by the processor."""
     code = (
         SETUP
@@ -132,7 +132,7 @@ def test_nothing_is_imported_for_its_sake():
     assert run(code) == [""]
 
 
-def test_nothing_is_hooked_before_there_is_a_processor():
+def test_no_hook_is_installed_before_the_first_processor():
     code = (
         SETUP
         + """
@@ -147,8 +147,8 @@ print(before == after)
 
 
 @pytest.mark.parametrize("library", ["uvloop", "anyio.to_thread", "greenlet", "trio"])
-def test_a_module_looks_as_if_nobody_had_been_there(library):
-    """Its loader is its own; a reload works."""
+def test_hooked_module_keeps_its_loader(library):
+    """A reload works."""
     pytest.importorskip(library)
     code = f"""
 import importlib, importlib.resources
@@ -168,8 +168,8 @@ sys.modules.pop("uvloop", None)
 """
 
 
-def test_a_library_that_is_not_installed():
-    """Its import fails as ever."""
+def test_library_that_is_not_installed():
+    """Its import fails as usual."""
     code = """
 class Nothing:
     def find_spec(self, name, path, target=None):
@@ -185,8 +185,8 @@ for _ in range(2):
     assert run(SETUP + PROCESSOR + code) == ["No module named 'uvloop' uvloop"] * 2
 
 
-def test_a_library_whose_import_fails():
-    """The exception is its own; a later import that works is hooked."""
+def test_library_whose_import_fails():
+    """Its exception arrives. A later import that works is hooked."""
     code = """
 import asyncio
 path.write_text("raise RuntimeError('broken')")
@@ -209,8 +209,8 @@ print(uvloop.Loop.run_forever.__module__)
     assert lines == ["broken False", "pyroscope_otel.following.uvloop_steps"]
 
 
-def test_a_library_that_the_hook_does_not_fit():
-    """The application does not notice; the log says so once."""
+def test_library_that_the_hook_does_not_fit():
+    """The application does not notice. The log says it once."""
     code = """
 failure.reraise = False
 class Printer(logging.Handler):
@@ -225,8 +225,8 @@ print(uvloop.version)
     assert lines == ["pyroscope_otel ERROR pyroscope-otel failed to hook into uvloop", "9.0"]
 
 
-def test_asking_for_a_spec_is_no_import():
-    """Nothing is called back, and what was asked for can be used."""
+def test_finding_a_spec_installs_no_hook():
+    """The spec can be used."""
     code = """
 import importlib.util
 spec = importlib.util.find_spec("trio")
@@ -239,8 +239,8 @@ print(trio.to_thread.run_sync.__module__)
     assert lines == ["False True True", "pyroscope_otel.following.worker_threads"]
 
 
-def test_a_late_processor():
-    """Scenario 47: made inside a running loop and a running trio, it is followed from there on."""
+def test_late_processor():
+    """Scenario 47: made inside a running loop and a running trio, it works from there on."""
     pytest.importorskip("trio")
     code = """
 import asyncio, trio

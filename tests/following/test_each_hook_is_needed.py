@@ -1,4 +1,4 @@
-"""Each hook is needed: without it, or without one method of it, its miniature comes out wrong."""
+"""Each hook is needed: without it, or without one of its patches, a miniature comes out wrong."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _all_hooks_back():
 
 @pytest.fixture
 def outcome(tracer, now, attribution):
-    """Run a miniature, which may leave labels behind: that is what it is for."""
+    """Return a function that runs a miniature and removes the labels it leaves."""
 
     def outcome(miniature):
         if attribution == "thread" and miniature in edge_miniatures.ABOUT_MARKS:
@@ -57,7 +57,7 @@ def outcome(tracer, now, attribution):
 
 
 @each_miniature
-def test_with_its_hook_a_miniature_is_right(hook, name, miniature, outcome):
+def test_miniature_is_right_with_its_hook(hook, name, miniature, outcome):
     assert following.named(hook).active
     assert outcome(miniature)
     if name is not None:
@@ -65,8 +65,8 @@ def test_with_its_hook_a_miniature_is_right(hook, name, miniature, outcome):
 
 
 @each_miniature
-def test_without_its_hook_a_miniature_is_wrong(hook, name, miniature, outcome):
-    """Disable one hook, or one method of it: the miniature notices."""
+def test_miniature_is_wrong_without_its_hook(hook, name, miniature, outcome):
+    """Without the hook, or without one of its patches."""
     if name is None:
         following.remove(hook)
     else:
@@ -75,7 +75,7 @@ def test_without_its_hook_a_miniature_is_wrong(hook, name, miniature, outcome):
 
 
 def test_every_replaced_attribute_has_a_miniature():
-    """Also of a hook that is yet to come."""
+    """Also in a hook that is added later."""
     with_one = {
         patch_of(following.named(hook), name) for hook, name, _ in MINIATURES if name is not None
     }

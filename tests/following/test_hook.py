@@ -1,4 +1,4 @@
-"""The hooks themselves: put in, taken out, beside other tools."""
+"""The hooks: installed and removed, beside other tools."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _all_hooks_back():
 # Putting in and taking out
 
 
-def test_what_is_replaced_is_put_back():
-    """Scenario 51: each attribute, by identity."""
+def test_replaced_attributes_are_restored():
+    """Scenario 51: each is the same object as before."""
     of = patched()
     assert len(of) > 10
     following.remove()
@@ -54,7 +54,7 @@ def test_what_is_replaced_is_put_back():
 
 
 @pytest.mark.parametrize("name", [hook.name for hook in following.HOOKS])
-def test_each_hook_is_put_in_and_taken_out_on_its_own(name):
+def test_each_hook_is_installed_and_removed_on_its_own(name):
     """Scenario 51: what the others replaced stays."""
     hook = following.named(name)
     if not hook.active:
@@ -78,7 +78,7 @@ def active():
     return {hook.name for hook in following.HOOKS if hook.active}
 
 
-def test_hooks_are_taken_out_by_name():
+def test_hooks_are_removed_by_name():
     following.install()
     before = active()
     following.remove("PoolJobs", "AnyioJobs")
@@ -87,7 +87,7 @@ def test_hooks_are_taken_out_by_name():
     assert active() == before
 
 
-def test_with_a_name_that_no_hook_has_none_is_taken_out():
+def test_unknown_name_removes_no_hook():
     following.install()
     before = active()
     known = ", ".join(hook.name for hook in following.HOOKS)
@@ -107,13 +107,13 @@ print(following.named("UvloopSteps").active)
 """
 
 
-def test_a_hook_that_is_out_stays_out_when_its_library_is_imported():
+def test_removed_hook_stays_out_when_its_library_is_imported():
     assert run_in_child(LATER) == ["False True", "True"]
 
 
 @each_attribute
-def test_another_tool_before_us(owner, name):
-    """Scenario 51: in order, theirs is what we put back; out of order, ours stays inert."""
+def test_tool_that_patched_before_us(owner, name):
+    """Scenario 51: in order, we restore its patch; out of order, ours stays and does nothing."""
     following.remove()
     original = vars(owner).get(name, ABSENT)
     theirs = wrapped(getattr(owner, name))
@@ -126,8 +126,8 @@ def test_another_tool_before_us(owner, name):
 
 
 @each_attribute
-def test_another_tool_after_us(owner, name):
-    """Scenario 51: taking ours out leaves theirs in."""
+def test_tool_that_patched_after_us(owner, name):
+    """Scenario 51: removing ours leaves its patch in."""
     following.remove()
     original = vars(owner).get(name, ABSENT)
     following.install()
@@ -161,7 +161,7 @@ def restore(owner, name, original):
 
 @contextlib.contextmanager
 def other_tool_on_top():
-    """Have another tool wrap all that we wrap, and be the last to go."""
+    """Let another tool wrap all that we wrap, and be removed last."""
     of = patched()
     following.remove()
     originals = attributes(of)
@@ -175,16 +175,16 @@ def other_tool_on_top():
             restore(owner, name, original)
 
 
-def test_an_inert_wrapper_does_nothing(tracer, now, recorder):
-    """Scenario 51: taken out below another tool's, everything works and nothing is followed."""
+def test_removed_wrapper_below_another_tool_does_nothing(tracer, now, recorder):
+    """Scenario 51: everything works, and nothing is followed."""
     with other_tool_on_top():
         following.remove()
         assert set(use_everything(tracer, now)) == {None}
         assert recorder.log == []
 
 
-def test_put_in_again_below_and_above_another_tool(tracer, now):
-    """Scenario 51: wrapped twice, it follows as ever."""
+def test_hooks_installed_again_below_and_above_another_tool(tracer, now):
+    """Scenario 51: wrapped twice, they follow as usual."""
     with other_tool_on_top():
         following.remove()
         following.install()
@@ -192,13 +192,13 @@ def test_put_in_again_below_and_above_another_tool(tracer, now):
         following.remove()
 
 
-def test_everything_is_followed(tracer, now):
-    """What the two cases above do comes out right."""
+def test_every_switch_point_is_followed(tracer, now):
+    """Without another tool, the cases above come out right."""
     assert set(use_everything(tracer, now)) == {"A"}
 
 
 def use_everything(tracer, now):
-    """Return what is carried in a root A, at every kind of switch point."""
+    """Return the labels under a root span A, at every kind of switch point."""
     names = []
 
     async def steps():
@@ -240,8 +240,8 @@ class Inheriting(Thing):
     pass
 
 
-def test_an_inherited_attribute_is_inherited_again():
-    """A class that is patched over what it inherits has nothing of its own afterwards."""
+def test_inherited_attribute_is_inherited_again():
+    """A class patched over an inherited attribute has none of its own afterwards."""
     patch = Patch(Inheriting, "method", wrapped)
     assert "method" in vars(Inheriting)
     assert Inheriting().method() == "class"
@@ -249,7 +249,7 @@ def test_an_inherited_attribute_is_inherited_again():
     assert "method" not in vars(Inheriting)
 
 
-def test_a_hook_is_put_in_once():
+def test_hook_is_installed_once():
     """A second `install` or `remove` does nothing."""
     calls = []
 
@@ -271,8 +271,8 @@ def test_a_hook_is_put_in_once():
     assert calls == ["install", "remove"]
 
 
-def test_a_hook_that_cannot_be_installed_is_out():
-    """A library of another version than the hook expects: nothing half done stays."""
+def test_hook_that_cannot_be_installed_leaves_no_patch():
+    """Its library has another version than the hook expects."""
 
     class Library:
         def first(self):

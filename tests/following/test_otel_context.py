@@ -1,4 +1,6 @@
-"""Following OpenTelemetry's own switch points: attach, detach, and a new name."""
+"""Following OpenTelemetry's attach and detach."""
+
+from __future__ import annotations
 
 import contextvars
 import logging
@@ -7,28 +9,15 @@ import threading
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import Span
 
-from pyroscope_otel import following
-from pyroscope_otel.following.otel_context import ContextSwitches, Renames
 from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
 from tests.support.span_profiles import profile_of_span
+
+pytestmark = pytest.mark.usefixtures("nothing_stays_attached")
 
 
 def attach(span):
     return otel_context.attach(trace.set_span_in_context(span))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_attached(recorder):
-    """What a test leaves attached is not the next one's, and is gone before the invariants."""
-    outside = otel_context.attach(otel_context.set_value("outside", value=True))
-    yield
-    otel_context.detach(outside)
-    assert recorder.now() == {}
-
-
-# Attach and detach
 
 
 def test_nested_spans(tracer, now):
@@ -41,7 +30,7 @@ def test_nested_spans(tracer, now):
     assert now() is None
 
 
-def test_nothing_in_a_context_s_place(tracer, now):
+def test_none_attached_as_a_context(tracer, now):
     """OpenTelemetry's extraction without a propagator returns None, and that is attached."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(None)
@@ -51,7 +40,7 @@ def test_nothing_in_a_context_s_place(tracer, now):
 
 
 def test_nested_roots(tracer, now):
-    """Scenario 33: inner inside, outer after."""
+    """Scenario 33: the inner request inside, the outer one after it."""
     with tracer.start_as_current_span("outer"):
         with tracer.start_as_current_span("inner", otel_context.Context()):
             assert now() == "inner"
@@ -59,7 +48,7 @@ def test_nested_roots(tracer, now):
     assert now() is None
 
 
-def test_an_exception_in_a_span(tracer, now):
+def test_exception_in_a_span(tracer, now):
     """Scenario 14: the same without an event loop."""
     with tracer.start_as_current_span("outer"):
         with (
@@ -71,7 +60,7 @@ def test_an_exception_in_a_span(tracer, now):
     assert now() is None
 
 
-def test_other_values_leave_the_span(tracer, now):
+def test_other_context_values_change_nothing(tracer, now):
     """Scenario 38: baggage, suppression, anything else."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(baggage.set_baggage("tenant", "7"))
@@ -85,7 +74,7 @@ def test_other_values_leave_the_span(tracer, now):
     assert now() is None
 
 
-def test_an_empty_context_has_no_labels(tracer, now):
+def test_empty_context_has_no_labels(tracer, now):
     """Scenario 38."""
     with tracer.start_as_current_span("root"):
         token = otel_context.attach(otel_context.Context())
@@ -95,8 +84,8 @@ def test_an_empty_context_has_no_labels(tracer, now):
     assert now() is None
 
 
-def test_an_invalid_span_has_no_labels(tracer, now):
-    """Scenario 38: how instrumentations leave a trace."""
+def test_invalid_span_has_no_labels(tracer, now):
+    """Scenario 38: instrumentations leave a trace with it."""
     with tracer.start_as_current_span("root"):
         with trace.use_span(trace.INVALID_SPAN):
             assert now() is None
@@ -104,8 +93,8 @@ def test_an_invalid_span_has_no_labels(tracer, now):
     assert not hasattr(trace.INVALID_SPAN, "_pyroscope_owner")
 
 
-def test_a_remote_span_alone_has_no_labels(tracer, now):
-    """Scenario 34: also inside a root, and in its trace."""
+def test_remote_span_alone_has_no_labels(tracer, now):
+    """Scenario 34: also under a root span, and in its trace."""
     with tracer.start_as_current_span("root") as root:
         context = trace.SpanContext(root.context.trace_id, 8, is_remote=True)
         with trace.use_span(trace.NonRecordingSpan(context)):
@@ -113,8 +102,8 @@ def test_a_remote_span_alone_has_no_labels(tracer, now):
         assert now() == "root"
 
 
-def test_detached_out_of_order(tracer, now):
-    """Scenario 39: as OpenTelemetry has it, while it is open."""
+def test_contexts_detached_out_of_order(tracer, now):
+    """Scenario 39: as in OpenTelemetry, while the span is open."""
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
     first, second = attach(one), attach(two)
@@ -131,8 +120,8 @@ def test_detached_out_of_order(tracer, now):
     two.end()
 
 
-def test_a_root_that_ended_is_brought_back(tracer, now):
-    """Scenario 39: then it is the liveness that decides."""
+def test_ended_root_becomes_current_again(tracer, now):
+    """Scenario 39: an ended root span has no samples."""
     one = tracer.start_span("one", otel_context.Context())
     two = tracer.start_span("two", otel_context.Context())
     first, second = attach(one), attach(two)
@@ -144,8 +133,8 @@ def test_a_root_that_ended_is_brought_back(tracer, now):
     assert now() is None
 
 
-def test_a_detach_that_is_refused(tracer, now, caplog):
-    """Scenario 15: OpenTelemetry logs it, and the context is what it was."""
+def test_detach_that_is_refused(tracer, now, caplog):
+    """Scenario 15: OpenTelemetry logs it, and the context stays as it was."""
     tokens = []
     root = tracer.start_span("root")
     contextvars.copy_context().run(lambda: tokens.append(attach(root)))
@@ -163,8 +152,8 @@ def test_a_detach_that_is_refused(tracer, now, caplog):
     root.end()
 
 
-def test_a_generator_suspended_in_a_span(tracer, now):
-    """Scenario 16: its consumer inherits it, which is OpenTelemetry's own doing."""
+def test_generator_suspended_in_a_span(tracer, now):
+    """Scenario 16: its consumer inherits the span, as in OpenTelemetry."""
 
     def chunks():
         with tracer.start_as_current_span("body"):
@@ -179,8 +168,8 @@ def test_a_generator_suspended_in_a_span(tracer, now):
     assert now() is None
 
 
-def test_a_websocket(tracer, now):
-    """Scenario 40: its root in each message, and other work in between."""
+def test_websocket(tracer, now):
+    """Scenario 40: its root span in each message, with other work in between."""
     websocket = tracer.start_span("websocket")
     for _ in range(3):
         assert now() is None
@@ -194,7 +183,7 @@ def test_a_websocket(tracer, now):
     websocket.end()
 
 
-def test_each_thread_has_its_own(tracer, now):
+def test_each_thread_has_its_own_labels(tracer, now):
     def other():
         seen.append(now())
         with tracer.start_as_current_span("other"):
@@ -215,8 +204,8 @@ def test_each_thread_has_its_own(tracer, now):
     assert seen == [None, "other", None]
 
 
-def test_a_root_that_ends_on_another_thread(tracer, now):
-    """Scenario 25: its labels go at the next switch of the thread that has them."""
+def test_root_ends_on_another_thread(tracer, now):
+    """Scenario 25: the thread that has its labels removes them at its next switch."""
     root = tracer.start_span("root")
     with trace.use_span(root):
         thread = threading.Thread(target=root.end)
@@ -231,85 +220,11 @@ def test_a_root_that_ends_on_another_thread(tracer, now):
     assert now() is None
 
 
-# New names
-
-
-def test_a_renamed_root(tracer, now, recorder):
-    """Scenario 32: the id stays; what is removed is what was put there."""
-    with tracer.start_as_current_span("GET") as root:
-        before = recorder.now()
-        root.update_name("GET /users/{id}")
-        assert now() == "GET /users/{id}"
-        assert recorder.now()["span_id"] == before["span_id"]
-        with tracer.start_as_current_span("child"):
-            root.update_name("GET /items/{id}")
-            assert now() == "GET /items/{id}"
-        assert now() == "GET /items/{id}"
-    assert now() is None
-
-
-def test_renamed_to_what_it_was(tracer, now):
-    with tracer.start_as_current_span("root") as root:
-        root.update_name("root")
-        assert now() == "root"
-    assert now() is None
-
-
-def test_a_renamed_child(tracer, now):
-    """Scenario 32: the name is the root's."""
-    with tracer.start_as_current_span("root"), tracer.start_as_current_span("child") as child:
-        child.update_name("renamed")
-        assert now() == "root"
-
-
-def test_renamed_while_another_root_is_current(tracer, now):
-    """Scenario 32: from its next switch on."""
-    one = tracer.start_span("one")
-    with tracer.start_as_current_span("two", otel_context.Context()):
-        one.update_name("renamed")
-        assert now() == "two"
-    with trace.use_span(one, end_on_exit=True):
-        assert now() == "renamed"
-
-
-def test_renamed_on_another_thread(tracer, now, attribution):
-    """Scenario 32: a sample has its root's last name, whoever gave it that."""
-    with tracer.start_as_current_span("root") as root:
-        thread = threading.Thread(target=root.update_name, args=("renamed",))
-        thread.start()
-        thread.join()
-        # A label changes at the thread's next switch.
-        assert now() == ("renamed" if attribution == "stack" else "root")
-        with tracer.start_as_current_span("child"):
-            assert now() == "renamed"
-    assert now() is None
-
-
-def test_renamed_after_its_end(tracer, now):
-    """OpenTelemetry warns of it, and the name stays."""
-    root = tracer.start_span("root")
-    root.end()
-    root.update_name("late")
-    with trace.use_span(root):
-        assert now() is None
-
-
-def test_renamed_to_a_raw_path(tracer, now):
-    """Choice 7: each value is a series of its own on the server."""
-    attributes = {"url.path": "/users/7", "http.request.method": "GET"}
-    with tracer.start_as_current_span("GET", attributes=attributes) as root:
-        root.update_name("GET /users/7")
-        assert now() == "GET"
-        root.set_attribute("http.route", "/users/{id}")
-        root.update_name("GET /users/{id}")
-        assert now() == "GET /users/{id}"
-
-
 # Spans that are not ours
 
 
-def test_a_foreign_span_stays_in_its_profile(tracer, now):
-    """Scenario 37: where it becomes current once more, also on another thread."""
+def test_foreign_span_stays_in_its_profile(tracer, now):
+    """Scenario 37: it becomes current once more, also on another thread."""
 
     def other():
         token = attach(foreign)
@@ -334,8 +249,8 @@ def test_a_foreign_span_stays_in_its_profile(tracer, now):
         assert now() is None
 
 
-def test_a_foreign_span_below_an_ended_root(tracer, now):
-    """Scenario 37: there is no profile to put it into."""
+def test_foreign_span_below_an_ended_root(tracer, now):
+    """Scenario 37: it has no open profile to belong to."""
     with tracer.start_as_current_span("root", end_on_exit=False) as root:
         root.end()
         foreign = trace.NonRecordingSpan(
@@ -345,7 +260,7 @@ def test_a_foreign_span_below_an_ended_root(tracer, now):
             assert now() is None
 
 
-def test_a_foreign_span_that_takes_no_attribute(tracer, now):
+def test_foreign_span_that_takes_no_attribute(tracer, now):
     """Scenario 37: none rather than an error."""
 
     class Frozen(trace.NonRecordingSpan):
@@ -363,117 +278,10 @@ def test_a_foreign_span_that_takes_no_attribute(tracer, now):
         assert now() == "root"
 
 
-def test_our_attribute_of_the_object_is_not_exported(tracer, exporter):
+def test_our_attribute_on_the_span_object_is_not_exported(tracer, exporter):
     with tracer.start_as_current_span("root"), tracer.start_as_current_span("child"):
         pass
     child, root = exporter.get_finished_spans()
     assert not hasattr(root, "_pyroscope_owner")
     assert not hasattr(child, "_pyroscope_owner")
     assert list(root.attributes) == [PROFILE_ID_ATTRIBUTE]
-
-
-# Put in and taken out
-
-
-@pytest.fixture
-def removed(recorder):
-    """Following is not installed, and is again after the test."""
-    assert recorder.left_behind() == {}
-    following.remove()
-    yield
-    following.remove()
-    following.install()
-
-
-@pytest.mark.usefixtures("removed")
-@pytest.mark.parametrize("hook_class", [ContextSwitches, Renames])
-def test_taken_out_without_a_trace(hook_class):
-    """Scenario 51: what was there is there again, the very same."""
-
-    def attributes():
-        context = otel_context._RUNTIME_CONTEXT
-        return dict(vars(context)), context.attach.__func__, dict(vars(Span))
-
-    before = attributes()
-    hook = hook_class()
-    hook.install()
-    installed = vars(otel_context._RUNTIME_CONTEXT), dict(vars(Span))
-    assert installed != (before[0], before[2])
-    hook.install()
-    hook.remove()
-    assert attributes() == before
-    hook.remove()
-    assert attributes() == before
-
-
-@pytest.mark.usefixtures("removed")
-def test_nothing_is_followed_once_it_is_taken_out(tracer, now):
-    """The tracer fixture's processor has put everything in; it comes out again."""
-    following.remove()
-    with tracer.start_as_current_span("root") as root:
-        assert root.attributes[PROFILE_ID_ATTRIBUTE]
-        assert now() is None
-        root.update_name("renamed")
-        assert now() is None
-
-
-@pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_ours(tracer, now):
-    """Scenario 51: taken out of order, it stays, and ours does nothing."""
-
-    def theirs(context):
-        calls.append(context)
-        return ours(context)
-
-    calls = []
-    following.install()
-    runtime_context = otel_context._RUNTIME_CONTEXT
-    ours = runtime_context.attach
-    runtime_context.attach = theirs
-    try:
-        following.remove()
-        assert runtime_context.attach is theirs
-        with tracer.start_as_current_span("root"):
-            assert now() is None
-        assert calls
-        # Put in once more, ours goes around theirs.
-        following.install()
-        with tracer.start_as_current_span("root"):
-            assert now() == "root"
-        assert now() is None
-        following.remove()
-        assert runtime_context.attach is theirs
-    finally:
-        del runtime_context.attach
-
-
-@pytest.mark.usefixtures("removed")
-def test_another_tool_has_patched_over_our_detach(tracer, now):
-    """Scenario 51: what it calls does nothing once ours is taken out."""
-
-    def theirs(token):
-        calls.append(token)
-        ours(token)
-
-    calls = []
-    following.install()
-    runtime_context = otel_context._RUNTIME_CONTEXT
-    ours = runtime_context.detach
-    runtime_context.detach = theirs
-    try:
-        with tracer.start_as_current_span("root"):
-            token = otel_context.attach(otel_context.Context())
-            assert now() is None
-            following.remove()
-            otel_context.detach(token)
-            assert calls == [token]
-            # The root is current again, and nobody follows.
-            assert now() is None
-            following.install()
-            with tracer.start_as_current_span("child"):
-                assert now() == "root"
-        assert now() is None
-        following.remove()
-        assert runtime_context.detach is theirs
-    finally:
-        del runtime_context.detach

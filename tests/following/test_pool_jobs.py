@@ -1,4 +1,4 @@
-"""Jobs in thread pools: the standard library's, and asgiref's of the waiting thread."""
+"""Jobs in the standard library's thread pools."""
 
 from __future__ import annotations
 
@@ -16,17 +16,14 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
-from pyroscope_otel.link.marks import LABEL
 from tests.support.event_loops import each_loop, run
 from tests.support.garbage import collected_by_hand
-from tests.support.threads import in_threads
-
-asgiref = pytest.importorskip("asgiref.sync")
+from tests.support.spans import attach_and_leave
 
 
 @pytest.fixture
 def pool(recorder):
-    """A pool of one worker, which must be empty when it is idle."""
+    """A pool of one worker, which has no labels when it is idle."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
         assert recorder.left_behind() == {}
@@ -34,23 +31,13 @@ def pool(recorder):
 
 @pytest.fixture(params=["alone", "beside ThreadingInstrumentor"])
 def _each_setup(request):
-    """Run a test once more with the context copied by OpenTelemetry's instrumentation."""
+    """Run a test again with ThreadingInstrumentor, which copies the context."""
     if request.param == "alone":
         yield
         return
     ThreadingInstrumentor().instrument()
     yield
     ThreadingInstrumentor().uninstrument()
-
-
-def attach_and_leave(tracer, name):
-    """Make a new root current, for nobody to detach it."""
-    span = tracer.start_span(name, context=Context())
-    otel_context.attach(trace.set_span_in_context(span))
-    return span
-
-
-# Jobs
 
 
 @each_loop
@@ -81,7 +68,7 @@ def test_to_thread(new_loop, tracer, now, pool, recorder):
 @each_loop
 @pytest.mark.usefixtures("_each_setup")
 def test_run_in_executor(new_loop, tracer, now, pool):
-    """Scenario 19: the submitter's, though its context is not copied."""
+    """Scenario 19: the submitter's request, though its context is not copied."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -100,7 +87,7 @@ def test_run_in_executor(new_loop, tracer, now, pool):
 
 @pytest.mark.usefixtures("_each_setup")
 def test_submit_and_map(tracer, now, pool):
-    """Scenario 19: the submitter's, and none of a job of nobody's."""
+    """Scenario 19: the submitter's request, and none without a submitter's request."""
     assert pool.submit(now).result() is None
     with tracer.start_as_current_span("A"):
         assert pool.submit(now).result() == "A"
@@ -118,7 +105,7 @@ def test_submit_and_map(tracer, now, pool):
 
 @pytest.mark.usefixtures("_each_setup")
 def test_spans_of_a_job(tracer, now, pool):
-    """Scenario 19: a root inside the job, then the submitter's again."""
+    """Scenario 19: the job's own root span, then the submitter's request again."""
 
     def job():
         names = [now()]
@@ -132,7 +119,7 @@ def test_spans_of_a_job(tracer, now, pool):
 
 
 @pytest.mark.usefixtures("_each_setup")
-def test_a_job_that_runs_after_its_request(tracer, now, pool):
+def test_job_that_runs_after_its_request(tracer, now, pool):
     """Scenario 19: none, if it is still queued when the request ends."""
     gate = threading.Event()
     blocking = pool.submit(gate.wait)
@@ -145,7 +132,7 @@ def test_a_job_that_runs_after_its_request(tracer, now, pool):
 
 
 @pytest.mark.usefixtures("_each_setup")
-def test_a_request_ends_under_its_job(tracer, now, pool):
+def test_request_ends_during_its_job(tracer, now, pool):
     """Scenarios 19 and 25: none from the worker's next switch point on."""
     started, ended = threading.Event(), threading.Event()
 
@@ -164,8 +151,8 @@ def test_a_request_ends_under_its_job(tracer, now, pool):
     assert future.result() == ("A", None)
 
 
-def test_a_job_that_ends_its_request(silent_tracer, now, pool):
-    """Scenario 25: at once, though its span is not current in the job."""
+def test_job_that_ends_its_request(silent_tracer, now, pool):
+    """Scenario 25: none at once, though the span is not current in the job."""
 
     def job(root):
         before = now()
@@ -176,8 +163,8 @@ def test_a_job_that_ends_its_request(silent_tracer, now, pool):
         assert pool.submit(job, root).result() == ("A", None)
 
 
-def test_a_job_does_not_keep_its_request(tracer, now, pool):
-    """Scenario 19: a long-running job, of a request that has ended."""
+def test_job_does_not_keep_its_request(tracer, now, pool):
+    """Scenario 19: a long job of a request that has ended."""
     gate, started = threading.Event(), threading.Event()
 
     def job():
@@ -196,8 +183,8 @@ def test_a_job_does_not_keep_its_request(tracer, now, pool):
     future.result()
 
 
-def test_a_job_of_an_open_child_of_an_ended_root(tracer, now, pool):
-    """Scenario 19: while the submitter's current span is open, so is its profile."""
+def test_job_of_an_open_child_of_an_ended_root(tracer, now, pool):
+    """Scenario 19: the profile is open while the submitter's current span is."""
     root = tracer.start_span("A")
     with trace.use_span(root), tracer.start_as_current_span("child"):
         root.end()
@@ -224,13 +211,13 @@ def test_results_exceptions_and_arguments_of_a_job(tracer, now, pool):
 
 @pytest.mark.usefixtures("recorder")
 def test_submit_without_a_job(pool):
-    """It is refused as ever."""
+    """The pool refuses it as usual."""
     with pytest.raises(TypeError, match="fn"):
         pool.submit()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
-def test_a_pool_of_interpreters(tracer, now):
+def test_interpreter_pool(tracer, now):
     """It is a ThreadPoolExecutor that pickles what is submitted."""
     from concurrent.futures import InterpreterPoolExecutor
 
@@ -239,8 +226,8 @@ def test_a_pool_of_interpreters(tracer, now):
         assert now() == "A"
 
 
-def test_what_a_job_leaves_attached(tracer, now, recorder):
-    """Scenario 28: OpenTelemetry reports it for later jobs; it is followed while open."""
+def test_span_left_attached_by_a_job(tracer, now, recorder):
+    """Scenario 28: later jobs have it current too, and belong to it while it is open."""
     with ThreadPoolExecutor(1) as pool:
         span = pool.submit(attach_and_leave, tracer, "left").result()
         assert recorder.left_behind() == {}, "the worker is idle"
@@ -249,8 +236,8 @@ def test_what_a_job_leaves_attached(tracer, now, recorder):
         assert pool.submit(now).result() is None
 
 
-def test_a_submitters_job_after_one_that_left_something_attached(tracer, now):
-    """Scenarios 18 and 28: what enters its submitter's context is the submitter's."""
+def test_job_after_one_that_left_a_span_attached(tracer, now):
+    """Scenarios 18 and 28: a job in its submitter's context belongs to that request."""
     with ThreadPoolExecutor(1) as pool:
         span = pool.submit(attach_and_leave, tracer, "left").result()
         with tracer.start_as_current_span("A"):
@@ -261,222 +248,8 @@ def test_a_submitters_job_after_one_that_left_something_attached(tracer, now):
         assert pool.submit(now).result() is None
 
 
-# asgiref's two bridges
-
-
 @each_loop
-@pytest.mark.parametrize("thread_sensitive", [True, False])
-def test_sync_to_async(thread_sensitive, new_loop, tracer, now, recorder):
-    """Scenario 21: two requests, the one shared worker; its idle thread is empty."""
-
-    async def request(name):
-        job = asgiref.sync_to_async(now, thread_sensitive=thread_sensitive)
-        with tracer.start_as_current_span(name):
-            for _ in range(3):
-                assert await job() == name
-                assert now() == name
-
-    async def main():
-        await asyncio.gather(request("A"), request("B"))
-        assert recorder.left_behind() == {}
-        assert await asgiref.sync_to_async(now, thread_sensitive=thread_sensitive)() is None
-
-    run(main, new_loop)
-
-
-@each_loop
-def test_what_a_thread_sensitive_job_leaves_attached(new_loop, tracer, now, recorder):
-    """Scenario 21: the next job on the shared worker is its own request's."""
-    spans = []
-
-    def leave():
-        spans.append(attach_and_leave(tracer, "left"))
-
-    async def first():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(leave)()
-            await asyncio.sleep(0)
-            # asgiref hands the context back: it is current here, too.
-            assert now() == "left"
-
-    async def second():
-        with tracer.start_as_current_span("B"):
-            assert await asgiref.sync_to_async(now)() == "B"
-            assert now() == "B"
-
-    async def main():
-        task = asyncio.ensure_future(first())
-        await asyncio.wait([task])
-        task.result()
-        assert recorder.left_behind() == {}
-        await asyncio.ensure_future(second())
-        assert await asgiref.sync_to_async(now)() is None
-        spans[0].end()
-
-    run(main, new_loop)
-
-
-@each_loop
-def test_async_to_sync_below_sync_to_async(new_loop, tracer, now):
-    """Scenario 22: its first step, before any await."""
-    seen = []
-
-    async def innermost():
-        seen.append(now())
-        await asyncio.sleep(0)
-        seen.append(now())
-        with tracer.start_as_current_span("B", context=Context()):
-            seen.append(now())
-            await asyncio.sleep(0)
-            seen.append(now())
-        seen.append(now())
-
-    def sync():
-        seen.append(now())
-        asgiref.async_to_sync(innermost)()
-        seen.append(now())
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(sync)()
-            assert now() == "A"
-
-    run(main, new_loop)
-    assert seen == ["A", "A", "A", "B", "B", "A", "A"]
-
-
-def test_async_to_sync_in_a_loop_of_its_own(tracer, now):
-    """Scenario 22: its first step, and the waiting thread afterwards."""
-    seen = []
-
-    async def innermost():
-        seen.append(now())
-        await asyncio.sleep(0)
-        seen.append(now())
-
-    asgiref.async_to_sync(innermost)()
-    with tracer.start_as_current_span("A"):
-        asgiref.async_to_sync(innermost)()
-        assert now() == "A"
-    assert now() is None
-    asgiref.async_to_sync(innermost)()
-    assert seen == [None, None, "A", "A", None, None]
-
-
-def test_async_to_sync_leaves_nothing_with_its_caller(tracer, now):
-    """Scenario 22: asgiref hands the inner context back; what it inherited is over."""
-
-    async def innermost():
-        await asyncio.sleep(0)
-
-    span = tracer.start_span("A")
-
-    def caller():
-        with trace.use_span(span):
-            asgiref.async_to_sync(innermost)()
-            assert now() == "A"
-        # The request is open, but no longer this thread's work.
-        assert now() is None
-        with tracer.start_as_current_span("B", context=Context()):
-            assert now() == "B"
-        assert now() is None
-
-    in_threads(caller)
-    span.end()
-
-
-@each_loop
-def test_code_after_sync_to_async(new_loop, tracer, now):
-    """Scenario 22: the request's, before the first await."""
-
-    def child():
-        with tracer.start_as_current_span("child"):
-            assert now() == "A"
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await asgiref.sync_to_async(child)()
-            assert now() == "A"
-            await asyncio.sleep(0)
-            assert now() == "A"
-        assert now() is None
-
-    run(main, new_loop)
-
-
-@each_loop
-@pytest.mark.xfail(
-    reason="asgiref sets the context variables of the awaiting task without an attach, and asks "
-    "not to be patched"
-)
-def test_code_after_a_sync_to_async_that_changed_the_root(new_loop, tracer, now):
-    """Scenario 22: before the first await, the task still has its old labels."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            span = await asgiref.sync_to_async(attach_and_leave)(tracer, "left")
-            at_once = now()
-            await asyncio.sleep(0)
-            later = now()
-            span.end()
-            assert later == "left"
-            assert at_once == "left"
-
-    run(main, new_loop)
-
-
-def test_a_sync_job_in_the_thread_that_waits(tracer, now):
-    """Scenario 23: the root of the asynchronous part, then the waiting thread's."""
-    seen = []
-    waiting = threading.get_ident()
-
-    def sync():
-        assert threading.get_ident() == waiting
-        seen.append(now())
-        with tracer.start_as_current_span("child"):
-            seen.append(now())
-        seen.append(now())
-
-    async def asynchronous():
-        await asgiref.sync_to_async(sync)()
-        with tracer.start_as_current_span("inner", context=Context()):
-            await asgiref.sync_to_async(sync)()
-            assert now() == "inner"
-        await asgiref.sync_to_async(sync)()
-
-    with tracer.start_as_current_span("outer"):
-        asgiref.async_to_sync(asynchronous)()
-        assert now() == "outer"
-    assert seen == ["outer"] * 3 + ["inner"] * 3 + ["outer"] * 3
-    del seen[:]
-    asgiref.async_to_sync(asynchronous)()
-    assert seen == [None, "child", None] + ["inner"] * 3 + [None, "child", None]
-    assert now() is None
-
-
-def test_between_jobs_the_waiting_thread_has_its_own(tracer, now, recorder, attribution):
-    """Scenario 23: while it waits, it carries what the caller did."""
-    waiting = threading.get_ident()
-    seen = []
-
-    async def asynchronous():
-        with tracer.start_as_current_span("inner", context=Context()):
-            await asgiref.sync_to_async(now)()
-        # Yet another job: the one before is over, as far as its thread goes.
-        await asgiref.sync_to_async(int)()
-        # Waiting, it has neither a job's frame on its stack nor a label but the caller's.
-        seen.append({key for key, _ in recorder.on_thread.get(waiting, ())})
-
-    with tracer.start_as_current_span("outer"):
-        asgiref.async_to_sync(asynchronous)()
-        assert now() == "outer"
-    asgiref.async_to_sync(asynchronous)()
-    assert seen == [{LABEL} if attribution == "stack" else {"span_id", "span_name"}, set()]
-
-
-@each_loop
-def test_hops_make_no_garbage(new_loop, tracer, now, pool):
-    """A hop into a pool leaves nothing for the garbage collector."""
+def test_pool_jobs_make_no_garbage(new_loop, tracer, now, pool):
 
     async def main():
         asyncio.get_running_loop().set_default_executor(pool)

@@ -1,4 +1,4 @@
-"""ASGI requests that others trace, without a middleware of ours: held from edge to edge."""
+"""ASGI requests that others trace, without our middleware, are held from edge to edge."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.following.held_case import EVERYWHERE, Endpoint, Outermost, normal, s
 from tests.following.samples import Samples
 from tests.following.traced_apps import (
     contrib,
-    contribs_fastapi,
-    contribs_starlette,
+    contrib_fastapi,
+    contrib_starlette,
     each_asgi,
     each_of,
-    starlettes_own,
+    starlette_middleware,
     tracing_fastapi,
 )
 from tests.support.asgi_server import (
@@ -45,7 +45,7 @@ on_asyncio = pytest.mark.parametrize("run", [pytest.param(run_asyncio, id="async
 
 @each_loop
 @each_asgi
-def test_from_the_first_line_to_the_last(run, assemble, case):
+def test_all_of_a_request_belongs_to_it(run, assemble, case):
     exchange = Exchange()
     app = case.put_together(assemble)
     run(partial(serve, app, exchange, http()))
@@ -55,7 +55,7 @@ def test_from_the_first_line_to_the_last(run, assemble, case):
 
 
 @each_loop
-@each_of(contrib, contribs_fastapi, contribs_starlette, tracing_fastapi)
+@each_of(contrib, contrib_fastapi, contrib_starlette, tracing_fastapi)
 def test_websocket(run, assemble, case):
     async def session(samples, receive, send):
         assert (await receive())["type"] == "websocket.connect"
@@ -80,7 +80,7 @@ def test_websocket(run, assemble, case):
 @each_asgi
 @pytest.mark.parametrize("kind", [AppError, AppExit])
 @pytest.mark.parametrize("when", ["at once", "streaming", "afterwards"])
-def test_exceptions_arrive_unmodified(run, assemble, kind, when, case):
+def test_exceptions_arrive_unchanged(run, assemble, kind, when, case):
     async def answer(samples, receive, send):
         await receive()
         if when != "at once":
@@ -113,7 +113,7 @@ def test_client_disconnects(run, assemble, case):
 
 @on_asyncio
 @each_asgi
-def test_send_raises_as_the_client_is_gone(run, assemble, case):
+def test_send_raises_because_the_client_is_gone(run, assemble, case):
     gone = OSError("gone")
 
     class Gone(Exchange):
@@ -171,8 +171,8 @@ def test_cancellation(run, assemble, case):
 
 @on_asyncio
 @each_asgi
-def test_the_server_has_none(run, assemble, case):
-    """Neither around a request, nor between its steps, nor in what it sends to."""
+def test_server_code_belongs_to_no_request(run, assemble, case):
+    """Around a request, between its steps, and in the `send` of the server."""
 
     class Server(Exchange):
         async def main(self):
@@ -194,7 +194,7 @@ def test_the_server_has_none(run, assemble, case):
 
 @on_asyncio
 @each_asgi
-def test_a_request_that_is_not_sampled(run, assemble, case):
+def test_unsampled_request(run, assemble, case):
     case.provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     case.provider.add_span_processor(PyroscopeSpanProcessor())
     exchange = Exchange()
@@ -206,8 +206,8 @@ def test_a_request_that_is_not_sampled(run, assemble, case):
 
 
 @on_asyncio
-@each_of(contrib, contribs_fastapi, starlettes_own)
-def test_a_request_that_is_not_traced(run, assemble, case):
+@each_of(contrib, contrib_fastapi, starlette_middleware)
+def test_untraced_request(run, assemble, case):
     exchange = Exchange()
     app = case.put_together(assemble, excluded_urls="items")
     run(partial(serve, app, exchange, http()))
@@ -223,7 +223,7 @@ def test_a_request_that_is_not_traced(run, assemble, case):
 @on_asyncio
 @each_asgi
 def test_keep_alive(run, assemble, case):
-    """A request in the context of the one before, whose ended span is current still."""
+    """A request in the context of the previous one, whose ended span is still current."""
     tracer = case.provider.get_tracer("before")
     app = case.put_together(assemble)
 
@@ -241,7 +241,7 @@ def test_keep_alive(run, assemble, case):
 
 @each_loop
 @each_asgi
-def test_requests_that_overlap(run, assemble, case):
+def test_overlapping_requests(run, assemble, case):
     async def answer(samples, receive, send):
         nonlocal begun
         begun += 1
@@ -285,9 +285,9 @@ def test_requests_that_overlap(run, assemble, case):
 
 
 @on_asyncio
-@each_of(tracing_fastapi, starlettes_own)
-def test_an_application_that_is_called_inside_a_request(run, assemble, case):
-    """Each has a root of its own. Contrib makes the inner one a child, see below."""
+@each_of(tracing_fastapi, starlette_middleware)
+def test_application_called_inside_a_request(run, assemble, case):
+    """Each has its own root span. Contrib makes the inner span a child: see below."""
 
     async def call(samples, receive, send):
         transport = httpx.ASGITransport(inner_app)
@@ -307,10 +307,8 @@ def test_an_application_that_is_called_inside_a_request(run, assemble, case):
 
 
 @on_asyncio
-@each_of(contrib, contribs_fastapi, contribs_starlette)
-def test_an_application_that_contrib_makes_a_child_of_the_request_it_is_called_in(
-    run, assemble, case
-):
+@each_of(contrib, contrib_fastapi, contrib_starlette)
+def test_application_called_inside_a_request_under_contrib(run, assemble, case):
     async def call(samples, receive, send):
         transport = httpx.ASGITransport(inner_app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:

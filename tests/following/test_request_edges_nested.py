@@ -1,4 +1,4 @@
-"""One hold for one request, however many edges and middlewares it comes through."""
+"""One request has one hold, however many edges and middlewares it passes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from tests.adapters.asgi_variants import telemetry_of
 from tests.following.held_case import Endpoint, normal
 from tests.following.samples import Samples
-from tests.following.traced_apps import contrib, contribs_fastapi, starlettes_own, tracing_fastapi
+from tests.following.traced_apps import (
+    contrib,
+    contrib_fastapi,
+    starlette_middleware,
+    tracing_fastapi,
+)
 from tests.support.asgi_server import Exchange, http, run_asyncio, serve
 from tests.support.journal import PATH
 
@@ -45,7 +50,7 @@ def open_holds():
 
 def one_in_another(endpoint, settings, provider):  # noqa: ARG001
     """Contrib's middleware and FastAPI's, both."""
-    return contrib(contribs_fastapi(endpoint, provider), provider)
+    return contrib(contrib_fastapi(endpoint, provider), provider)
 
 
 def ours_outside(endpoint, settings, provider):
@@ -64,13 +69,13 @@ def ours_twice(endpoint, settings, provider):
 
 def mounted(endpoint, settings, provider):  # noqa: ARG001
     inner = Starlette(routes=[Mount("/", endpoint)])
-    return starlettes_own(Starlette(routes=[Mount("/", inner)]), provider)
+    return starlette_middleware(Starlette(routes=[Mount("/", inner)]), provider)
 
 
 @pytest.mark.parametrize(
     "assemble", [one_in_another, ours_outside, ours_inside, ours_twice, mounted]
 )
-def test_one_hold(assemble, case, settings):
+def test_request_has_one_hold(assemble, case, settings):
     async def answer(samples, receive, send):
         holds.append(open_holds())
         await normal(samples, receive, send)
@@ -125,7 +130,7 @@ def test_fastapi_streams_and_has_background_tasks(case, traces_itself, is_async)
 
 @pytest.mark.usefixtures("marks_alone")
 @pytest.mark.parametrize("is_sampled", [True, False])
-def test_another_root_inside_of_a_held_request(case, is_sampled):
+def test_another_root_inside_a_held_request(case, is_sampled):
     """Scenarios 33 and 36, across an await."""
     sampler = ALWAYS_ON if is_sampled else ALWAYS_OFF
     provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
@@ -149,8 +154,8 @@ def test_another_root_inside_of_a_held_request(case, is_sampled):
 
 
 @pytest.mark.usefixtures("marks_alone")
-def test_a_job_before_the_root_span_has_started(case):
-    """An outermost middleware waits for a pool and a worker thread."""
+def test_job_before_the_root_span_starts(case):
+    """The outermost middleware waits for a pool and a worker thread."""
 
     class Outermost:
         def __init__(self, app):
@@ -162,7 +167,9 @@ def test_a_job_before_the_root_span_has_started(case):
             await self.app(scope, receive, send)
 
     early = Samples(case.recorder)
-    app = starlettes_own(Endpoint(case.samples, normal), case.provider, [Middleware(Outermost)])
+    app = starlette_middleware(
+        Endpoint(case.samples, normal), case.provider, [Middleware(Outermost)]
+    )
     run_asyncio(partial(serve, app, Exchange(), http()))
     (profile_id,) = case.profile_ids()
     assert early.ids() == {profile_id}

@@ -1,4 +1,4 @@
-"""WSGI requests that others trace, and Django's: held from edge to edge, without our middleware."""
+"""WSGI requests that others trace, and Django's, are held from edge to edge."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from tests.django_adapter.django_project import Urls
-from tests.following.traced_apps import contribs_flask, contribs_wsgi, each_of, each_wsgi
+from tests.following.traced_apps import contrib_flask, contrib_wsgi, each_of, each_wsgi
 from tests.support.asgi_server import Exchange as AsgiExchange
 from tests.support.asgi_server import http
 from tests.support.event_loops import each_loop, run
@@ -26,7 +26,7 @@ from tests.support.wsgi_server import Exchange, environ
 
 
 class Body:
-    """A body that is closed, and whose chunks somebody else makes."""
+    """A body with a `close`, whose chunks come from another iterator."""
 
     def __init__(self, samples, error=None):
         self._samples = samples
@@ -59,10 +59,10 @@ def answer_with(samples, make_body, *arguments):
 
 
 def check(case, assemble):
-    """Check that all samples are of the one root."""
+    """Check that all samples belong to the one root span."""
     (profile_id,) = case.profile_ids()
     places = case.samples.places()
-    if assemble is contribs_wsgi:
+    if assemble is contrib_wsgi:
         # It leaves the span's context, and then closes the body.
         assert case.samples.ids("close") <= {None, profile_id}
         places -= {"close"}
@@ -76,7 +76,7 @@ each_body = pytest.mark.parametrize(
 
 @each_wsgi
 @each_body
-def test_from_the_first_line_to_the_close(case, assemble, make_body):
+def test_all_of_a_request_belongs_to_it(case, assemble, make_body):
     exchange = Exchange()
     exchange.serve(assemble(answer_with(case.samples, make_body), case.provider))
     check(case, assemble)
@@ -85,7 +85,7 @@ def test_from_the_first_line_to_the_close(case, assemble, make_body):
 
 @each_wsgi
 @pytest.mark.parametrize("kind", [AppError, AppExit])
-def test_exceptions_in_a_body_arrive_unmodified(case, assemble, kind):
+def test_exceptions_in_a_body_arrive_unchanged(case, assemble, kind):
     error = kind()
     with raises_just(error):
         Exchange().serve(assemble(answer_with(case.samples, Body, error), case.provider))
@@ -93,7 +93,7 @@ def test_exceptions_in_a_body_arrive_unmodified(case, assemble, kind):
 
 
 @each_wsgi
-def test_exceptions_in_the_application_arrive_unmodified(case, assemble):
+def test_exceptions_in_the_application_arrive_unchanged(case, assemble):
     def answer():
         case.samples.take("first line")
         raise error
@@ -113,15 +113,15 @@ def test_client_disconnects(case, assemble, make_body):
     assert exchange.chunks == [b"x"]
 
 
-@each_of(contribs_flask)
-def test_a_body_that_is_never_iterated(case, assemble):
-    """Contrib's WSGI middleware ends no span then, which the others do."""
+@each_of(contrib_flask)
+def test_body_never_iterated(case, assemble):
+    """Contrib's WSGI middleware then ends no span. The others do."""
     Exchange(iterate=False).serve(assemble(answer_with(case.samples, Body), case.provider))
     check(case, assemble)
 
 
-@each_of(contribs_flask)
-def test_between_two_chunks_the_server_has_no_samples(case, assemble):
+@each_of(contrib_flask)
+def test_server_has_no_samples_between_chunks(case, assemble):
     """Contrib's WSGI middleware leaves its span current there, as a generator does."""
 
     def serve():
@@ -144,7 +144,7 @@ def unsampled():
 
 @each_wsgi
 @each_body
-def test_a_request_that_is_not_sampled(case, assemble, make_body):
+def test_unsampled_request(case, assemble, make_body):
     exchange = Exchange()
     exchange.serve(assemble(answer_with(case.samples, make_body), unsampled()))
     assert case.samples.ids() == {None}
@@ -153,11 +153,11 @@ def test_a_request_that_is_not_sampled(case, assemble, make_body):
 
 
 @pytest.mark.usefixtures("case")
-def test_the_body_of_a_request_that_is_not_sampled_is_passed_on_as_it_is():
-    """Servers treat some better if they see them as they are."""
+def test_body_of_an_unsampled_request_is_passed_on_unwrapped():
+    """Servers handle some types of bodies better."""
 
     def of(body):
-        app = contribs_flask(lambda: body, unsampled())
+        app = contrib_flask(lambda: body, unsampled())
         return app(environ(), Exchange().start_response)
 
     plain = contextvars.copy_context().run(of, iter([b"x"]))
@@ -165,7 +165,7 @@ def test_the_body_of_a_request_that_is_not_sampled_is_passed_on_as_it_is():
     plain.close()
 
 
-def test_requests_in_the_context_of_the_last(case):
+def test_requests_in_the_context_of_the_previous_one(case):
     """A server's thread serves one after the other."""
 
     def answer():
@@ -173,7 +173,7 @@ def test_requests_in_the_context_of_the_last(case):
         return produce(case.samples)
 
     def serve():
-        app = contribs_flask(answer, case.provider)
+        app = contrib_flask(answer, case.provider)
         for _ in range(2):
             exchange = Exchange()
             body = app(environ(), exchange.start_response)
@@ -192,7 +192,7 @@ def test_requests_in_the_context_of_the_last(case):
 
 @contextmanager
 def django(view, provider):
-    """Have Django serve a view, traced by contrib's instrumentation."""
+    """Return a function that makes Django serve a view, traced by contrib's instrumentation."""
     instrumentor = DjangoInstrumentor()
     with override_settings(MIDDLEWARE=[], ROOT_URLCONF=Urls(view)):
         instrumentor.instrument(tracer_provider=provider)
@@ -239,7 +239,7 @@ def test_django_under_asgi(case, new_loop):
 
 
 @each_loop
-def test_a_synchronous_view_of_django_under_asgi(case, new_loop):
+def test_django_sync_view_under_asgi(case, new_loop):
     def view(request, item):  # noqa: ARG001
         case.samples.take_in_pool("first line")
         return HttpResponse(b"x")

@@ -1,4 +1,4 @@
-"""Following the greenlets in which SQLAlchemy's asyncio extension runs its synchronous code."""
+"""Following the greenlets in which SQLAlchemy's asyncio extension runs its sync code."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ THINGS = Table("things", MetaData(), Column("id", Integer, primary_key=True))
 
 
 class GaveUp(BaseException):
-    """As a worker's timeout: not an `Exception`."""
+    """A worker's timeout: not an `Exception`."""
 
 
 @pytest.fixture(autouse=True)
 def _no_trace_function():
-    """A thread gets its trace function when it first gets labels, and not before."""
+    """Remove the thread's trace function: a thread gets it when it first gets labels."""
     before = greenlet.settrace(None)
     yield
     greenlet.settrace(before)
@@ -37,7 +37,7 @@ def _no_trace_function():
 
 @pytest.fixture
 def note(now):
-    """A list, and a function that adds to it whose the code is."""
+    """Return a list, and a function that appends the name of the request here."""
 
     def note(*_, **__):
         note.seen.append(now())
@@ -48,7 +48,7 @@ def note(now):
 
 @asynccontextmanager
 async def engine_with(note):
-    """An engine that notes in the midst of each statement. Its own work is nobody's."""
+    """Make an engine that calls `note` during each statement. Its own threads have no request."""
     engine = create_async_engine("sqlite+aiosqlite://")
     try:
         async with engine.begin() as connection:
@@ -60,7 +60,7 @@ async def engine_with(note):
 
 
 def in_use():
-    """Return how many numbers somebody holds."""
+    """Return how many numbers are in use."""
     gc.collect()
     made, free = MARKS.count()
     return made - free
@@ -71,7 +71,7 @@ def root(tracer, name, **more):
 
 
 @each_loop
-def test_an_engine(tracer, note, new_loop):
+def test_engine(tracer, note, new_loop):
     async def main():
         async with engine_with(note) as engine:
             with root(tracer, "A"):
@@ -87,7 +87,7 @@ def test_an_engine(tracer, note, new_loop):
 
 
 @each_loop
-def test_a_session(tracer, note, new_loop):
+def test_session(tracer, note, new_loop):
     async def main():
         async with engine_with(note) as engine:
             with root(tracer, "A"):
@@ -106,7 +106,7 @@ def test_a_session(tracer, note, new_loop):
 
 @each_loop
 def test_interleaved_requests(tracer, now, new_loop):
-    """Each has its own between any two switches, and the loop has none."""
+    """Each has its own profile between switches, and the loop has none."""
 
     def work(name):
         for _ in range(5):
@@ -130,8 +130,8 @@ def test_interleaved_requests(tracer, now, new_loop):
 
 @each_loop
 @pytest.mark.usefixtures("marks_alone")
-def test_in_a_held_request_the_agent_is_not_called(tracer, note, recorder, new_loop):
-    """The stack says it all, and greenlets are not traced."""
+def test_held_request_never_calls_the_agent(tracer, note, recorder, new_loop):
+    """The stack names the request, and greenlets are not traced."""
 
     async def request(engine, name):
         with tracer.start_as_current_span(name):
@@ -157,8 +157,8 @@ def test_in_a_held_request_the_agent_is_not_called(tracer, note, recorder, new_l
 
 
 @each_loop
-def test_spans_made_inside(tracer, note, new_loop):
-    """A child is the request's; another root is its own, and over before the next statement."""
+def test_spans_started_inside(tracer, note, new_loop):
+    """A child span belongs to the request. Another root span ends before the next statement."""
 
     def work():
         with tracer.start_as_current_span("child"):
@@ -195,7 +195,7 @@ def test_arguments_and_result(tracer, new_loop):
 
 @each_loop
 @pytest.mark.parametrize("kind", [LookupError, GaveUp])
-def test_errors_arrive_unmodified(tracer, note, new_loop, kind):
+def test_errors_arrive_unchanged(tracer, note, new_loop, kind):
     def work():
         note()
         await_only(asyncio.sleep(0))
@@ -225,7 +225,7 @@ def test_errors_arrive_unmodified(tracer, note, new_loop, kind):
 
 
 @each_loop
-def test_a_request_that_is_cancelled(tracer, note, new_loop):
+def test_cancelled_request(tracer, note, new_loop):
     def work():
         try:
             await_only(asyncio.sleep(60))
@@ -250,7 +250,7 @@ def test_a_request_that_is_cancelled(tracer, note, new_loop):
 
 
 @each_loop
-def test_a_greenlet_of_no_request(recorder, note, new_loop):
+def test_greenlet_of_no_request(recorder, note, new_loop):
     async def main():
         async with engine_with(note) as engine, engine.connect() as connection:
             await connection.run_sync(note)
@@ -262,8 +262,8 @@ def test_a_greenlet_of_no_request(recorder, note, new_loop):
 
 
 @each_loop
-def test_a_greenlet_that_a_span_ended_around(tracer, note, new_loop):
-    """Its root has ended, and nobody holds it: it is nobody's from its start."""
+def test_greenlet_made_after_the_root_ended(tracer, note, new_loop):
+    """No hold keeps the profile open, so it belongs to none from its start."""
 
     async def main():
         with root(tracer, "A", end_on_exit=False) as span:
@@ -276,8 +276,8 @@ def test_a_greenlet_that_a_span_ended_around(tracer, note, new_loop):
 
 @each_loop
 @pytest.mark.parametrize("is_held", [True, False])
-def test_a_greenlet_that_outlives_its_request(tracer, note, new_loop, is_held):
-    """It was the request's until that ended, and is nobody's then."""
+def test_greenlet_that_outlives_its_request(tracer, note, new_loop, is_held):
+    """It belongs to the request until that ends, then to none."""
 
     def work():
         note()
@@ -326,8 +326,8 @@ def test_numbers_are_free_again(tracer, note, new_loop):
 
 
 @each_loop
-def test_without_the_hook_a_label_says_it(tracer, note, recorder, new_loop):
-    """That is right for turns that are long enough, and all that is left where it is out."""
+def test_label_names_the_request_without_the_hook(tracer, note, recorder, new_loop):
+    """A label is right for turns that are long enough."""
 
     async def main():
         async with engine_with(note) as engine:
@@ -360,8 +360,8 @@ print("greenlet" in sys.modules, hook.active, len(hook._patches))
 """
 
 
-def test_who_uses_sqlalchemy_without_asyncio_pays_nothing():
-    """To look for the class of its greenlets would import the library greenlet (2.1)."""
+def test_sqlalchemy_without_asyncio_imports_no_greenlet():
+    """SQLAlchemy 2.1 imports greenlet to look up the class of its greenlets."""
     assert run_child(SYNCHRONOUS) == ["False True False", "True True 1"]
 
 
@@ -387,5 +387,5 @@ else:
 """
 
 
-def test_sqlalchemy_without_the_library_greenlet():
+def test_sqlalchemy_without_greenlet_installed():
     assert run_child(WITHOUT_GREENLET, python_arguments=["-W", "ignore"]) == ["7", "True"]

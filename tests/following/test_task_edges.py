@@ -1,4 +1,4 @@
-"""A task is held from its worker's edge, whatever runs it, and its samples are all its own."""
+"""A task is held at its worker's edge, whatever runs it, and all its samples belong to it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def app(case):
 
 
 def registered(app, function, **options):
-    """Return the task itself, of which `app.task` gives a proxy."""
+    """Return the task itself: `app.task` returns a proxy."""
     return app.tasks[app.task(function, shared=False, **options).name]
 
 
 def prepare(task):
-    """Make what runs a task, as a worker does when it starts."""
+    """Make the function that runs a task, as a worker does when it starts."""
     task.__trace__ = build_tracer(task.name, task, app=task.app, eager=True, propagate=True)
 
 
@@ -56,7 +56,7 @@ def open_holds():
 
 
 @each_way
-def test_all_of_a_task_is_its_own(case, app, run):
+def test_all_of_a_task_belongs_to_it(case, app, run):
     def invoice():
         case.samples.take_in_pool("inside")
 
@@ -68,8 +68,8 @@ def test_all_of_a_task_is_its_own(case, app, run):
 
 @pytest.mark.usefixtures("marks_alone")
 @each_way
-def test_the_stack_says_whose_a_task_is(case, app, run):
-    """So it needs no label, which the sampler Stack does not take."""
+def test_stack_names_the_task(case, app, run):
+    """It needs no label, which the sampler Stack does not read."""
     seen = []
 
     def invoice():
@@ -97,7 +97,7 @@ def test_tasks_one_after_the_other(case, app, run):
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_worker(case, app, pool):
+def test_worker(case, app, pool):
     def invoice(number):
         case.samples.take_in_pool(f"invoice {number}")
         return number
@@ -117,8 +117,8 @@ def test_a_worker(case, app, pool):
 
 
 @each_way
-def test_a_worker_that_was_there_before_the_hook(case, app, run):
-    """As where the first span processor is made in `worker_process_init`."""
+def test_worker_started_before_the_hook(case, app, run):
+    """The first span processor is made in `worker_process_init`."""
 
     def invoice():
         case.samples.take("inside")
@@ -144,8 +144,8 @@ def test_a_worker_that_was_there_before_the_hook(case, app, run):
 
 
 @pytest.mark.parametrize("is_named", [True, False])
-def test_an_eager_task_in_a_request(case, app, is_named):
-    """It is part of the request, whose root span may have started or not."""
+def test_eager_task_in_a_request(case, app, is_named):
+    """It is part of the request, whether or not the root span has started."""
 
     def invoice():
         case.samples.take("task")
@@ -179,7 +179,7 @@ def test_an_eager_task_in_a_request(case, app, is_named):
     assert open_holds() == []
 
 
-def test_an_eager_task_in_a_task(case, app):
+def test_eager_task_in_a_task(case, app):
     def invoice():
         case.samples.take("inside")
 
@@ -206,7 +206,7 @@ def test_each_try_of_an_eager_task_has_its_own_profile(case, app):
 
 @each_way
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Reject, Ignore])
-def test_a_task_that_raises(case, app, run, error):
+def test_task_that_raises(case, app, run, error):
     def invoice():
         case.samples.take("inside")
         raise error
@@ -221,7 +221,7 @@ def test_a_task_that_raises(case, app, run, error):
     assert open_holds() == []
 
 
-def test_a_task_that_is_not_sampled(case):
+def test_unsampled_task(case):
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     provider.add_span_processor(PyroscopeSpanProcessor())
 
@@ -236,7 +236,7 @@ def test_a_task_that_is_not_sampled(case):
 # RQ
 
 
-def test_an_rq_job(case):
+def test_rq_job(case):
     class Shop:
         def invoice(self, number):
             case.samples.take("before")

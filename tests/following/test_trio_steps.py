@@ -12,44 +12,16 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 
-from pyroscope_otel import following
+from tests.following.trio_turns import Turns, steps
 from tests.support.garbage import collected_by_hand
 from tests.support.threads import in_threads
 
 trio = pytest.importorskip("trio")
 pytest.importorskip("trio.testing")
 
-HOOK = following.named("TrioSteps")
 
-
-class Turns:
-    """Has tasks take their steps in turn; trio's own order is random."""
-
-    def __init__(self, *names):
-        self._names = list(names)
-        self._next = trio.Condition()
-        self.log = []
-
-    async def take(self, name):
-        async with self._next:
-            while self._names[0] != name:
-                await self._next.wait()
-            self._names.append(self._names.pop(0))
-            self.log.append(name)
-            self._next.notify_all()
-
-
-async def steps(now, name, turns, turn, count=4):
-    """Take a few steps, in each of which samples must carry `name`."""
-    for _ in range(count):
-        await turns.take(turn)
-        assert now() == name
-        await trio.lowlevel.checkpoint()
-        assert now() == name
-
-
-def test_interleaved_tasks_each_carry_their_own_root(tracer, now):
-    """Scenarios 1 and 13: each step is its own task's."""
+def test_interleaved_tasks_belong_to_their_own_requests(tracer, now):
+    """Scenarios 1 and 13: each step belongs to its task's request."""
 
     async def request(name, turns):
         assert now() is None
@@ -70,8 +42,8 @@ def test_interleaved_tasks_each_carry_their_own_root(tracer, now):
     trio.run(main)
 
 
-def test_an_untraced_task_beside_a_traced_one(tracer, now):
-    """Scenario 2: it carries nothing while the traced one waits."""
+def test_untraced_task_beside_a_traced_one(tracer, now):
+    """Scenario 2: it has no labels while the traced task waits."""
 
     async def traced(turns):
         with tracer.start_as_current_span("A"):
@@ -86,7 +58,7 @@ def test_an_untraced_task_beside_a_traced_one(tracer, now):
     trio.run(main)
 
 
-def test_a_child_task_is_its_parents(tracer, now):
+def test_child_task_belongs_to_its_parents_request(tracer, now):
     """Scenario 3: start_soon and start."""
 
     async def started(turns, task_status):
@@ -106,8 +78,8 @@ def test_a_child_task_is_its_parents(tracer, now):
     trio.run(main)
 
 
-def test_a_child_task_that_outlives_its_request(tracer, now):
-    """Scenario 4: none, unless a span of its own is open."""
+def test_child_task_that_outlives_its_request(tracer, now):
+    """Scenario 4: none, unless its own span is open."""
 
     async def heartbeat(gate):
         await gate.wait()
@@ -135,8 +107,8 @@ def test_a_child_task_that_outlives_its_request(tracer, now):
     trio.run(main)
 
 
-def test_a_task_in_another_context(tracer, now):
-    """Scenario 5: that context's root, and none in an empty one."""
+def test_task_in_another_context(tracer, now):
+    """Scenario 5: that context's request, and none in an empty context."""
 
     async def child(name, finished):
         assert now() == name
@@ -158,7 +130,7 @@ def test_a_task_in_another_context(tracer, now):
 
 
 def test_exception_and_cancellation_in_a_step(tracer, now):
-    """Scenario 14: afterwards there is what was there before."""
+    """Scenario 14: the labels are afterwards as before."""
 
     def attach_and_leave():
         otel_context.attach(trace.set_span_in_context(tracer.start_span("A", Context())))
@@ -189,7 +161,7 @@ def test_exception_and_cancellation_in_a_step(tracer, now):
     assert now() is None
 
 
-def test_an_exception_that_stops_the_run(tracer, now):
+def test_exception_that_stops_the_run(tracer, now):
     """Scenario 14: KeyboardInterrupt in a step."""
 
     async def main():
@@ -206,8 +178,8 @@ def test_an_exception_that_stops_the_run(tracer, now):
         assert now() == "outside"
 
 
-def test_a_run_inside_a_request(tracer, now):
-    """Scenario 12: all of it is the request's, and the request's afterwards."""
+def test_run_inside_a_request(tracer, now):
+    """Scenario 12: all of it belongs to the request, and so does the code after it."""
 
     async def main():
         assert now() == "request"
@@ -225,8 +197,8 @@ def test_a_run_inside_a_request(tracer, now):
         assert now() == "request"
 
 
-def test_a_task_of_nobodys_in_a_run_inside_a_request(tracer, now):
-    """Scenarios 2 and 12: none, though the run is the request's."""
+def test_task_of_no_request_in_a_run_inside_a_request(tracer, now):
+    """Scenarios 2 and 12: none, though the run belongs to the request."""
 
     async def main():
         assert now() == "request"
@@ -249,8 +221,8 @@ def test_a_task_of_nobodys_in_a_run_inside_a_request(tracer, now):
         assert now() == "request"
 
 
-def test_a_task_started_from_another_thread(tracer, now):
-    """Scenario 7: the calling thread's root."""
+def test_task_started_from_another_thread(tracer, now):
+    """Scenario 7: the request of the calling thread."""
     seen = []
 
     async def step():
@@ -275,7 +247,7 @@ def test_a_task_started_from_another_thread(tracer, now):
 
 
 def test_runs_in_several_threads(tracer, now):
-    """Scenario 12: each thread its own, step by step in turn."""
+    """Scenario 12: each thread has its own request, step by step in turn."""
     barrier = threading.Barrier(3, timeout=30)
 
     async def request(name):
@@ -291,8 +263,8 @@ def test_runs_in_several_threads(tracer, now):
     in_threads(*(lambda name=name: trio.run(request, name) for name in "ABC"))
 
 
-def test_a_guest_of_asyncio(tracer, now):
-    """Scenario 13: trio's tasks and asyncio's on one thread."""
+def test_guest_run_in_asyncio(tracer, now):
+    """Scenario 13: tasks of trio and of asyncio on one thread."""
     import asyncio
 
     async def guest():
@@ -324,7 +296,7 @@ def test_a_guest_of_asyncio(tracer, now):
 
 
 def test_worker_threads(tracer, now, recorder):
-    """Scenario 17: two requests, one worker; it is empty when it is idle."""
+    """Scenario 17: two requests share one worker. An idle worker has no labels."""
 
     async def request(name, limiter):
         with tracer.start_as_current_span(name):
@@ -343,77 +315,8 @@ def test_worker_threads(tracer, now, recorder):
     trio.run(main)
 
 
-def test_installed_while_a_run_is_under_way(tracer, now):
-    """Nothing needs to be there when the run starts."""
-
-    async def main():
-        HOOK.install()
-        turns = Turns("A", "untraced")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(steps, now, None, turns, "untraced")
-            with tracer.start_as_current_span("A"):
-                await steps(now, "A", turns, "A")
-
-    HOOK.remove()
-    try:
-        trio.run(main)
-    finally:
-        HOOK.install()
-
-
-def test_removed_while_a_run_is_under_way(tracer, now, recorder):
-    """From then on it is inert, also in a run on another thread."""
-    running, removed = threading.Event(), threading.Event()
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await trio.lowlevel.checkpoint()
-            assert now() == "A"
-            token = otel_context.attach(Context())
-            assert now() is None
-            running.set()
-            removed.wait()
-            del recorder.log[:]
-            otel_context.detach(token)
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
-            assert recorder.log == []
-
-    def remove():
-        running.wait()
-        following.remove()
-        removed.set()
-
-    try:
-        in_threads(lambda: trio.run(main), remove)
-    finally:
-        following.install()
-
-
-def test_each_run_is_instrumented_once(tracer, now):
-    """A second root in the same run adds nothing."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            await trio.lowlevel.checkpoint()
-        HOOK.remove()
-        HOOK.install()
-        with tracer.start_as_current_span("B"):
-            await trio.lowlevel.checkpoint()
-            assert now() == "B"
-        HOOK.remove()
-        # trio raises where an instrument is not there.
-        with pytest.raises(KeyError):
-            trio.lowlevel.remove_instrument(HOOK._steps)
-
-    try:
-        trio.run(main)
-    finally:
-        HOOK.install()
-
-
 def test_steps_make_no_garbage(tracer, now):
-    """A step leaves no more for the garbage collector than trio does."""
+    """A step leaves no more for the garbage collector than trio itself does."""
 
     async def measured(count):
         async def request(name):

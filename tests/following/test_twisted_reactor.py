@@ -1,6 +1,6 @@
-"""Scenario 13: a scheduler that is not followed comes out as none.
+"""Scenario 13: code in a scheduler that is not followed belongs to none.
 
-Where asyncio runs Twisted's reactor, asyncio's own tasks are followed.
+If asyncio runs Twisted's reactor, asyncio's own tasks are followed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ assert recorder.left_behind() == {} and recorder.wrong == []
 
 
 @pytest.mark.parametrize("reactor", ["default", "asyncio"])
-def test_twisteds_own_steps_belong_to_none(pytestconfig, attribution, reactor):
+def test_twisted_steps_belong_to_no_request(pytestconfig, attribution, reactor):
     subprocess.run(
         [sys.executable, "-c", SCRIPT, attribution, reactor],
         check=True,

@@ -1,12 +1,11 @@
-"""What is uvloop's own: its methods are wrapped one by one, its handles are compiled.
+"""uvloop alone: its methods are wrapped one by one, and its handles are compiled.
 
-What it has in common with asyncio's loop is in `test_asyncio_steps`.
+The cases it shares with asyncio are in `test_asyncio_*.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 import os
@@ -36,7 +35,7 @@ def run(main):
 
 @pytest.mark.usefixtures("marks_alone")
 def test_each_callback_runs_through_one_mark(tracer, now):
-    """`call_at` goes through `call_later`: nothing is put on the stack twice."""
+    """`call_at` calls `call_later`, and the callback is wrapped once."""
 
     def callback():
         frame, count = sys._getframe(), 0
@@ -72,8 +71,8 @@ def test_each_callback_runs_through_one_mark(tracer, now):
 
 
 @pytest.mark.usefixtures("marks_alone")
-def test_steps_of_a_request_call_the_agent_not_once(tracer, now, recorder):
-    """A request that takes turns with others is named by its stack alone."""
+def test_steps_of_a_request_never_call_the_agent(tracer, now, recorder):
+    """The stack alone names requests that take turns."""
 
     async def request(name):
         with tracer.start_as_current_span(name):
@@ -95,8 +94,8 @@ def test_steps_of_a_request_call_the_agent_not_once(tracer, now, recorder):
     assert counted[0] == 0
 
 
-def test_a_loop_that_has_ended_keeps_no_request(silent_tracer):
-    """The context that a loop was started in is remembered while it runs."""
+def test_ended_loop_keeps_no_request(silent_tracer):
+    """The context that a loop started in is kept while it runs."""
     kept = []
 
     async def main():
@@ -116,8 +115,8 @@ def test_a_loop_that_has_ended_keeps_no_request(silent_tracer):
         gc.enable()
 
 
-def test_callbacks_by_keyword(tracer, now):
-    """It takes `callback=`, and so do we."""
+def test_callback_given_by_keyword(tracer, now):
+    """Like uvloop, the wrapper accepts `callback=`."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -137,8 +136,8 @@ def test_callbacks_by_keyword(tracer, now):
     run(main)
 
 
-def test_registrations_by_keyword(tracer, now):
-    """The other arguments keep their names, too."""
+def test_registration_by_keyword(tracer, now):
+    """The other arguments keep their names too."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -165,8 +164,8 @@ def test_registrations_by_keyword(tracer, now):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_a_coroutine_function_as_a_signals_callback_is_still_refused():
-    """It looks at the callback itself."""
+def test_coroutine_function_as_a_signal_callback_is_still_refused():
+    """The check of uvloop sees the application's callback, not ours."""
 
     async def callback():
         pass
@@ -178,7 +177,7 @@ def test_a_coroutine_function_as_a_signals_callback_is_still_refused():
     run(main)
 
 
-def test_a_cancelled_callback_is_not_called(tracer, now):
+def test_cancelled_callback_is_not_called(tracer, now):
     """The handle is uvloop's own."""
     seen = []
 
@@ -226,8 +225,8 @@ def test_arguments_and_exceptions_pass_through(tracer, now):
     assert sorted(map(str, seen)) == ["(1, 2)", "(3,)", "ValueError(1, 2)", "ValueError(3)"]
 
 
-def test_between_callbacks_there_is_what_was_outside(tracer, now):
-    """It leaves a callback inside its context; the idle loop has the outer one."""
+def test_loop_has_the_outer_context_between_callbacks(tracer, now):
+    """A callback's context is left in the callback. The idle loop has the outer one."""
 
     class Protocol(asyncio.Protocol):
         seen = None
@@ -260,8 +259,8 @@ def test_between_callbacks_there_is_what_was_outside(tracer, now):
         assert now() == "outside"
 
 
-def test_a_root_outside_that_ends_while_the_loop_runs(tracer, now):
-    """The outer context is asked anew after each callback."""
+def test_outer_root_ends_while_the_loop_runs(tracer, now):
+    """The outer context is checked after each callback."""
     seen = []
 
     async def main():
@@ -283,8 +282,8 @@ def test_a_root_outside_that_ends_while_the_loop_runs(tracer, now):
     assert seen == [None]
 
 
-def test_a_refused_nested_run_changes_nothing(tracer, now):
-    """Its `run_forever` raises inside a callback."""
+def test_refused_nested_run_changes_nothing(tracer, now):
+    """`run_forever` raises inside a callback."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -302,64 +301,8 @@ def test_a_refused_nested_run_changes_nothing(tracer, now):
         assert now() == "outside"
 
 
-@contextlib.contextmanager
-def hook_removed():
-    HOOK.remove()
-    try:
-        yield
-    finally:
-        HOOK.install()
-
-
-def test_removed_inside_a_callback(tracer, now):
-    """What was handed over before is followed to its end: nothing stays on the thread."""
-    seen = []
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        called = asyncio.Event()
-
-        def callback():
-            seen.append(now())
-            HOOK.remove()
-
-        def later():
-            seen.append(now())
-            called.set()
-
-        with tracer.start_as_current_span("A"):
-            loop.call_soon(callback)
-            loop.call_soon(later)
-            await called.wait()
-
-    try:
-        run(main)
-    finally:
-        HOOK.install()
-    assert seen == ["A", "A"]
-    assert now() is None
-
-
-def test_installed_while_a_loop_runs(tracer, now):
-    """What is scheduled from then on is followed."""
-
-    async def main():
-        with tracer.start_as_current_span("A"):
-            HOOK.install()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert now() == "A"
-            await asyncio.sleep(0)
-            assert now() == "A"
-        await asyncio.sleep(0)
-        assert now() is None
-
-    with hook_removed():
-        run(main)
-
-
-def test_a_run_started_on_another_thread(tracer, now):
-    """What is outside is known for each thread."""
+def test_loops_on_two_threads(tracer, now):
+    """The outer context is kept for each thread."""
 
     async def main(name):
         await asyncio.sleep(0)
@@ -377,8 +320,8 @@ def test_a_run_started_on_another_thread(tracer, now):
     in_threads(lambda: thread("A"), lambda: thread("B"))
 
 
-def test_a_loop_that_runs_twice(tracer, now):
-    """Each run has the context outside that it was started in."""
+def test_loop_that_runs_twice(tracer, now):
+    """Each run has the outer context that it started in."""
 
     async def main(name):
         await asyncio.sleep(0)
@@ -391,20 +334,3 @@ def test_a_loop_that_runs_twice(tracer, now):
                 assert now() == name
             loop.run_until_complete(main(None))
             assert now() is None
-
-
-@pytest.mark.parametrize("debugs", [False, True])
-def test_in_debug_mode_the_loop_can_name_the_callback(monkeypatch, debugs):
-    """Its messages about slow callbacks and exceptions name what it was given."""
-
-    def mine():
-        pass
-
-    async def main():
-        return repr(asyncio.get_running_loop().call_soon(mine))
-
-    monkeypatch.setattr(HOOK, "debugs", False)
-    following.install()
-    with closing_loop(uvloop.Loop) as loop:
-        loop.set_debug(debugs)
-        assert ("mine" in loop.run_until_complete(main())) is debugs

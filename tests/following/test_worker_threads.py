@@ -1,4 +1,4 @@
-"""Worker threads of AnyIO, and threads that the application starts itself."""
+"""Worker threads of AnyIO, on asyncio, uvloop and trio."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import importlib.util
 import threading
 
 import pytest
-from opentelemetry import context as otel_context
-from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 from pyroscope_otel import following
-from pyroscope_otel.link.marks import LABEL
 from tests.support.event_loops import needs_uvloop
 from tests.support.garbage import collected_by_hand
-from tests.support.threads import in_threads
+from tests.support.spans import attach_and_leave
 
 anyio = pytest.importorskip("anyio")
 anyio_from_thread = pytest.importorskip("anyio.from_thread")
@@ -45,19 +41,9 @@ each_backend = pytest.mark.parametrize(
 )
 
 
-def attach_and_leave(tracer, name):
-    """Make a new root current, for nobody to detach it."""
-    span = tracer.start_span(name, context=Context())
-    otel_context.attach(trace.set_span_in_context(span))
-    return span
-
-
-# AnyIO
-
-
 @each_backend
-def test_a_sync_endpoint(backend, tracer, now, recorder):
-    """Scenario 17: two requests, one worker; it is empty when it is idle."""
+def test_sync_endpoint(backend, tracer, now, recorder):
+    """Scenario 17: two requests share one worker. An idle worker has no labels."""
 
     async def main():
         limiter = anyio.CapacityLimiter(1)
@@ -79,7 +65,7 @@ def test_a_sync_endpoint(backend, tracer, now, recorder):
 
 @each_backend
 def test_spans_of_a_sync_endpoint(backend, tracer, now):
-    """Scenario 17: a child, a root of its own, then the request's again."""
+    """Scenario 17: a child span, another root span, then the request again."""
 
     def endpoint():
         names = [now()]
@@ -99,8 +85,8 @@ def test_spans_of_a_sync_endpoint(backend, tracer, now):
 
 
 @each_backend
-def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
-    """Scenario 17: each chunk is the request's, also where a span stays open between them."""
+def test_sync_streaming_body(backend, tracer, now, recorder, caplog):
+    """Scenario 17: each chunk belongs to the request, also with a span open between chunks."""
 
     def body():
         yield now()
@@ -123,8 +109,8 @@ def test_a_sync_streaming_body(backend, tracer, now, recorder, caplog):
 
 
 @each_backend
-def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
-    """Scenario 17: it ends with the context that it was attached in."""
+def test_span_left_attached_by_a_sync_endpoint(backend, tracer, now, recorder):
+    """Scenario 17: it is gone with the context it was attached in."""
 
     async def main():
         limiter = anyio.CapacityLimiter(1)
@@ -140,8 +126,8 @@ def test_what_a_sync_endpoint_leaves_attached(backend, tracer, now, recorder):
 
 
 @each_backend
-def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
-    """Scenario 14: its exception arrives, its worker is empty."""
+def test_sync_endpoint_that_fails(backend, tracer, now, recorder):
+    """Scenario 14: its exception arrives, and its worker has no labels."""
 
     def endpoint():
         assert now() == "A"
@@ -158,7 +144,7 @@ def test_a_sync_endpoint_that_fails(backend, tracer, now, recorder):
 
 
 @each_backend
-def test_a_request_that_is_cancelled_while_its_worker_runs(backend, tracer, now):
+def test_request_cancelled_while_its_worker_runs(backend, tracer, now):
     """Scenarios 17 and 25: none from the worker's next switch point on."""
     ended, finished = threading.Event(), threading.Event()
     seen = []
@@ -197,8 +183,8 @@ def test_a_request_that_is_cancelled_while_its_worker_runs(backend, tracer, now)
 
 
 @each_backend
-def test_back_from_a_worker_thread(backend, tracer, now):
-    """Scenario 17: `from_thread.run` and `run_sync` are the worker's request's."""
+def test_call_from_a_worker_thread_into_the_loop(backend, tracer, now):
+    """Scenario 17: `from_thread.run` and `run_sync` belong to the worker's request."""
 
     async def step():
         name = now()
@@ -225,8 +211,8 @@ def test_back_from_a_worker_thread(backend, tracer, now):
 
 
 @each_backend
-def test_back_from_a_worker_thread_in_another_root(backend, tracer, now):
-    """Scenario 17: the root that the worker started."""
+def test_call_from_a_worker_thread_under_another_root(backend, tracer, now):
+    """Scenario 17: they belong to the root span that the worker started."""
     seen = []
 
     async def step():
@@ -252,8 +238,8 @@ def test_back_from_a_worker_thread_in_another_root(backend, tracer, now):
 
 
 @each_backend
-def test_a_portal_opened_in_a_request(backend, tracer, now):
-    """Scenarios 17 and 19: calls are the caller's; the request is not kept alive."""
+def test_portal_opened_in_a_request(backend, tracer, now):
+    """Scenarios 17 and 19: a call belongs to its caller, and does not keep the request alive."""
     with contextlib.ExitStack() as stack:
         _use_portal(stack, backend, tracer, now)
 
@@ -278,7 +264,7 @@ def _use_portal(stack, backend, tracer, now):
 
 @each_backend
 def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
-    """Scenario 17: what was imported by name earlier is missed, not mistaken."""
+    """Scenario 17: a function imported by name earlier is not followed, and never wrong."""
     HOOK.remove()
     run_sync = anyio_to_thread.run_sync
     HOOK.install()
@@ -293,8 +279,8 @@ def test_run_sync_imported_before_the_hook(backend, tracer, now, recorder):
     anyio.run(main, **backend)
 
 
-def test_the_name_of_trios_thread(tracer, now):
-    """It is named after the function, not after ours."""
+def test_trio_thread_is_named_after_the_function(tracer, now):
+    """And not after our wrapper."""
     trio = pytest.importorskip("trio")
 
     def endpoint():
@@ -310,8 +296,8 @@ def test_the_name_of_trios_thread(tracer, now):
 
 
 @each_backend
-def test_worker_hops_make_no_garbage(backend, tracer, now):
-    """A hop into a worker leaves no more garbage than the library makes itself."""
+def test_worker_jobs_make_no_garbage(backend, tracer, now):
+    """A job in a worker leaves no more garbage than the library itself makes."""
 
     async def main():
         async def hops(count):
@@ -335,175 +321,3 @@ def test_worker_hops_make_no_garbage(backend, tracer, now):
             following.install()
 
     anyio.run(main, **backend)
-
-
-# Threads of the application's own
-
-
-def thread_runs(function):
-    thread = threading.Thread(target=function)
-    thread.start()
-    thread.join()
-
-
-def timer_runs(function):
-    timer = threading.Timer(0, function)
-    timer.start()
-    timer.join()
-
-
-@pytest.mark.parametrize("runs", [thread_runs, timer_runs])
-def test_a_plain_thread(runs, tracer, now):
-    """Scenario 20: none, as OpenTelemetry's context does not go there either."""
-    seen = []
-    with tracer.start_as_current_span("A"):
-        runs(lambda: seen.append((trace.get_current_span().is_recording(), now())))
-        assert now() == "A"
-    ((recording, name),) = seen
-    # Python 3.14 can be told to have threads inherit the context.
-    assert name == ("A" if recording else None)
-
-
-@pytest.fixture
-def _threading_instrumentor():
-    ThreadingInstrumentor().instrument()
-    yield
-    ThreadingInstrumentor().uninstrument()
-
-
-@pytest.mark.usefixtures("_threading_instrumentor")
-@pytest.mark.parametrize("runs", [thread_runs, timer_runs])
-def test_a_thread_that_is_given_the_context(runs, tracer, now):
-    """Scenario 20: with ThreadingInstrumentor, the request's."""
-    seen = []
-    with tracer.start_as_current_span("A"):
-        runs(lambda: seen.append(now()))
-        assert now() == "A"
-    runs(lambda: seen.append(now()))
-    assert seen == ["A", None]
-
-
-@pytest.mark.usefixtures("_threading_instrumentor")
-def test_a_thread_that_is_given_the_context_and_outlives_the_request(tracer, now):
-    """Scenarios 20 and 25: none from its next switch point on."""
-    started, ended = threading.Event(), threading.Event()
-    seen = []
-
-    def work():
-        seen.append(now())
-        started.set()
-        ended.wait()
-        with tracer.start_as_current_span("child"):
-            pass
-        seen.append(now())
-
-    with tracer.start_as_current_span("A"):
-        thread = threading.Thread(target=work)
-        thread.start()
-        started.wait()
-    ended.set()
-    thread.join()
-    assert seen == ["A", None]
-
-
-def test_a_root_that_ends_on_another_thread(tracer, now):
-    """Scenario 25: none from the next switch point on, whichever that is."""
-    with tracer.start_as_current_span("A", end_on_exit=False) as root:
-        in_threads(root.end)
-        otel_context.detach(otel_context.attach(otel_context.get_current()))
-        assert now() is None
-
-
-def test_a_root_that_ends_while_its_labels_are_added(tracer, now, recorder):
-    """Scenario 26: asked again after adding."""
-    span = tracer.start_span("A")
-    times = []
-
-    def end_elsewhere(*_):
-        if not times:
-            times.append(1)
-            in_threads(span.end)
-
-    recorder.before_add = end_elsewhere
-    with trace.use_span(span):
-        recorder.before_add = None
-        assert times
-        assert now() is None
-
-
-def test_a_root_that_ends_while_its_last_label_is_added(tracer, now, recorder, attribution):
-    """Scenario 26: where the span labels are on the thread, span_id comes last."""
-    span = tracer.start_span("A")
-    last = LABEL if attribution == "stack" else "span_id"
-
-    def end_elsewhere(key, _):
-        if key == last:
-            in_threads(span.end)
-
-    recorder.before_add = end_elsewhere
-    with trace.use_span(span):
-        assert now() is None
-
-
-def test_a_child_that_ends_while_labels_are_added(tracer, now, recorder):
-    """Scenario 26: asked again, and the answer is the same: its root is open."""
-    with tracer.start_as_current_span("A"):
-        child = tracer.start_span("child")
-        token = otel_context.attach(Context())
-
-        def end_elsewhere(*_):
-            recorder.before_add = None
-            in_threads(child.end)
-
-        recorder.before_add = end_elsewhere
-        otel_context.detach(token)
-        assert recorder.before_add is None
-        assert now() == "A"
-
-
-@pytest.mark.parametrize("times", [1, 50])
-def test_a_thread_that_dies_with_a_root_attached(times, tracer, now, recorder):
-    """Scenario 27: its successor, with the same ident, has none."""
-    spans = []
-
-    def dies():
-        assert now() is None
-        spans.append(attach_and_leave(tracer, "dead"))
-        assert now() == "dead"
-
-    for _ in range(times):
-        in_threads(dies)
-        assert recorder.left_behind() == {}
-        in_threads(lambda: None if now() is None else pytest.fail(now()))
-    for span in spans:
-        span.end()
-
-
-def test_a_thread_that_dies_of_an_exception(tracer, now, recorder):
-    """Scenario 27: the same."""
-
-    def dies():
-        attach_and_leave(tracer, "dead").end()
-        attach_and_leave(tracer, "dead")
-        assert now() == "dead"
-        raise ValueError
-
-    with pytest.raises(ValueError, match=r"^$"):
-        in_threads(dies)
-    gc.collect()
-    assert recorder.left_behind() == {}
-
-
-def test_threads_of_roots_at_once(tracer, now):
-    """Scenario 27: idents come and go while others carry labels."""
-    barrier = threading.Barrier(4, timeout=30)
-
-    def work(name):
-        for number in range(20):
-            with tracer.start_as_current_span(f"{name}{number}"):
-                barrier.wait()
-                assert now() == f"{name}{number}"
-        attach_and_leave(tracer, name)
-
-    for _ in range(5):
-        in_threads(*(lambda name=name: work(name) for name in "ABCD"))

@@ -1,4 +1,4 @@
-"""Applications that are traced by others than us, and have no middleware of ours."""
+"""Applications that others trace, without our middleware."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def contrib(endpoint, provider, middleware=(), **options):
     return AsgiContrib(app, tracer_provider=provider, **options)
 
 
-def contribs_fastapi(endpoint, provider, middleware=(), **options):
+def contrib_fastapi(endpoint, provider, middleware=(), **options):
     app = asgi_variants.plain_fastapi(endpoint, middleware=list(middleware))
     FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, **options)
     return app
 
 
-def contribs_starlette(endpoint, provider, middleware=()):
+def contrib_starlette(endpoint, provider, middleware=()):
     app = Starlette(routes=asgi_variants.routes(endpoint), middleware=list(middleware))
     StarletteInstrumentor.instrument_app(app, tracer_provider=provider)
     return app
@@ -45,19 +45,19 @@ def tracing_fastapi(endpoint, provider, middleware=()):
     )
 
 
-def starlettes_own(endpoint, provider, middleware=(), **options):
+def starlette_middleware(endpoint, provider, middleware=(), **options):
     """Its middleware traces no websockets, and is not the outermost."""
     own = Middleware(StarlettesOwn, tracer_provider=provider, **options)
     return Starlette(routes=asgi_variants.routes(endpoint), middleware=[*middleware, own])
 
 
-ASGI = (contrib, contribs_fastapi, contribs_starlette, tracing_fastapi, starlettes_own)
+ASGI = (contrib, contrib_fastapi, contrib_starlette, tracing_fastapi, starlette_middleware)
 
 
 # Each takes `answer()`, which returns a body.
 
 
-def contribs_wsgi(answer, provider):
+def contrib_wsgi(answer, provider):
     def application(_environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return answer()
@@ -65,13 +65,13 @@ def contribs_wsgi(answer, provider):
     return WsgiContrib(application, tracer_provider=provider)
 
 
-def contribs_flask(answer, provider):
+def contrib_flask(answer, provider):
     app = flask_application(answer)
     FlaskInstrumentor().instrument_app(app, tracer_provider=provider)
     return app
 
 
-WSGI = (contribs_wsgi, contribs_flask)
+WSGI = (contrib_wsgi, contrib_flask)
 
 
 def _name_of(variant):

@@ -1,4 +1,4 @@
-"""What comes out wrong where Twisted is not kept apart, as small as can be."""
+"""Small cases that come out wrong if Twisted is not kept apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.following.loop_miniatures import new_root
 from tests.support.threads import in_threads
 
 
-def on_a_reactors_thread(tracer, now):
+def on_a_reactor_thread(tracer, now):
     right = []
 
     def reactor():
@@ -30,7 +30,7 @@ def on_a_reactors_thread(tracer, now):
 
 
 def on_asyncio(tracer, now, begin):
-    """Begin something with Twisted as A; return what a sample of its callback is of."""
+    """Begin something with Twisted under A; return the name that its callback's samples have."""
     seen = []
 
     async def main():
@@ -88,7 +88,7 @@ def twisted_reader(tracer, now):
 
 
 MINIATURES = [
-    ("TwistedReactor", None, on_a_reactors_thread),
+    ("TwistedReactor", None, on_a_reactor_thread),
     ("TwistedOnAsyncio", "runUntilCurrent", twisted_timer),
     ("TwistedOnAsyncio", "_readOrWrite", twisted_reader),
 ]

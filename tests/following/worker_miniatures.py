@@ -1,4 +1,4 @@
-"""What comes out wrong without the hook of a worker, of trio, or of a context, small as can be."""
+"""Small cases that come out wrong without the hook of a worker, of trio, or of a context."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def trio_job_back(tracer, now):
 
 
 async def trio_from_outside(tracer, now, seen):
-    """Start a task in another thread's context, where nothing else gets labels."""
+    """Start a task in another thread's context, where nothing else adds labels."""
     token = trio.lowlevel.current_trio_token()
 
     async def step():

@@ -1,8 +1,8 @@
-"""Which profile code belongs to: what it inherits, and the rule wherever it is written out."""
+"""Which profile code belongs to: its own span's, or the one that it inherits."""
+
+from __future__ import annotations
 
 import contextvars
-import gc
-import threading
 import weakref
 
 import pytest
@@ -12,42 +12,18 @@ from opentelemetry import context as otel_context
 from pyroscope_otel.link import attribution
 from pyroscope_otel.link.attribution import (
     INHERITED,
-    Guest,
     current_owner,
-    current_span_ref,
     owner_in,
     owner_of_span,
 )
-from pyroscope_otel.link.held_request import hold_request, release
-from pyroscope_otel.link.held_wsgi import serve_held
 from pyroscope_otel.link.switch import clear_label, follow_context, follow_current, run_in_context
-from tests.support.held import held
-from tests.support.span_profiles import profile_of_span
+from tests.support.span_profiles import guest_of_the_running_code, profile_of_span
 
-
-@pytest.fixture
-def without_garbage_collector():
-    """What goes, goes by its reference count."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_attached():
-    """An empty context that another test left would have nothing inherited."""
-    outside = otel_context.attach(otel_context.set_value("outside", value=True))
-    yield
-    otel_context.detach(outside)
+pytestmark = pytest.mark.usefixtures("no_empty_context")
 
 
 def name_of(owner):
     return None if owner is None else owner.profile.name
-
-
-def guest_of_the_running_code():
-    """What a job that is submitted now has."""
-    return Guest(current_owner(), current_span_ref())
 
 
 # The rule stands in four places, two of them, in `switch`, for speed.
@@ -105,7 +81,7 @@ def empty_over_root(tracer):
 
 
 def leave():
-    """Leave nothing on the thread: that a context is left, nobody tells us."""
+    """Attach an empty context, since leaving a context calls no hook."""
     otel_context.attach(otel_context.Context())
 
 
@@ -126,8 +102,8 @@ def leave():
 )
 @pytest.mark.parametrize("holds", [False, True], ids=["alone", "inherits"])
 @pytest.mark.parametrize("attribution", ["stack", "thread"])
-def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, PLR0917
-    """Scenarios 30, 38: the same answer in all places, also from outside the context."""
+def test_every_function_gives_the_same_owner(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, PLR0917
+    """Scenarios 30, 38: the answer is the same inside and outside the context."""
     submitted = tracer.start_span("submitted", otel_context.Context())
     right = own
     if holds and inherits:
@@ -160,7 +136,7 @@ def test_the_rule(tracer, now, enter, own, inherits, holds):  # noqa: PLR0913, P
     context.run(leave)
 
 
-def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
+def test_runtime_context_without_a_context_variable_is_refused(monkeypatch):
     class Elsewhere:
         def attach(self, context):
             self.context = context
@@ -173,8 +149,8 @@ def test_a_runtime_context_without_a_context_variable_is_refused(monkeypatch):
 # What a job inherits: more of it in `test_guests`
 
 
-def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
-    """The root has ended, the span below it that submitted the job has not."""
+def test_guest_is_open_while_its_span_is(tracer, now):
+    """The root span has ended. The child span that submitted the job has not."""
     root = tracer.start_span("root")
     child = tracer.start_span("child", trace.set_span_in_context(root))
     with trace.use_span(child):
@@ -188,7 +164,7 @@ def test_a_guest_is_welcome_while_its_span_is_open(tracer, now):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_a_guest_is_welcome_while_its_root_is_open(tracer):
+def test_guest_is_open_while_its_root_is(tracer):
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("child"):
             guest = guest_of_the_running_code()
@@ -198,8 +174,8 @@ def test_a_guest_is_welcome_while_its_root_is_open(tracer):
 
 
 @pytest.mark.usefixtures("recorder", "without_garbage_collector")
-def test_a_guest_keeps_no_request_alive(tracer):
-    """A job that runs for ever must not keep a finished request, nor an unfinished one."""
+def test_guest_keeps_no_span_alive(tracer):
+    """A long job must not keep a request's spans, ended or not."""
     root = tracer.start_span("root")
     with trace.use_span(root):
         child = tracer.start_span("child")
@@ -214,7 +190,7 @@ def test_a_guest_keeps_no_request_alive(tracer):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
+def test_job_of_a_job_inherits_the_same_request(tracer):
     with tracer.start_as_current_span("root") as root:
         outer = guest_of_the_running_code()
 
@@ -226,190 +202,3 @@ def test_a_job_s_own_jobs_inherit_what_it_inherits(tracer):
         assert inner.profile is profile_of_span(root)
         assert inner.if_open() is inner
     assert inner.if_open() is None
-
-
-# A request that a middleware holds open
-
-
-@pytest.fixture
-def request_hold():
-    """A request, as a middleware opens it."""
-    hold = hold_request({})
-    with held(hold):
-        yield hold
-    release(hold)
-
-
-def test_a_hold_is_of_the_first_root_in_the_request(tracer, now, request_hold):
-    assert request_hold.profile_id is None
-    assert request_hold.profile is None
-    assert now() is None
-    with tracer.start_as_current_span("first") as first:
-        pass
-    assert now() == "first"
-    with tracer.start_as_current_span("second"):
-        assert now() == "second"
-    assert request_hold.profile is profile_of_span(first)
-    assert request_hold.profile_id == profile_of_span(first).id
-    assert now() == "first"
-    release(request_hold)
-    assert now() is None
-    assert request_hold.if_open() is None
-    # Which it was remains to be known.
-    assert request_hold.profile_id == profile_of_span(first).id
-    with tracer.start_as_current_span("third"):
-        assert now() == "third"
-    assert now() is None
-
-
-def test_a_root_inside_the_request_s_own_does_not_take_the_hold(tracer, now, request_hold):
-    """Scenario 33: a message's span inside a request's."""
-    with (
-        tracer.start_as_current_span("request") as request,
-        tracer.start_as_current_span("message", otel_context.Context()),
-    ):
-        assert now() == "message"
-    assert request_hold.profile is profile_of_span(request)
-    assert now() == "request"
-
-
-def test_a_request_inside_a_span_is_that_one_s(tracer, now):
-    """Its root had started before the middleware was reached."""
-    with tracer.start_as_current_span("request", end_on_exit=False) as request:
-        hold = hold_request({})
-        request.end()
-        assert hold.profile is profile_of_span(request)
-        assert now() == "request"
-        release(hold)
-        assert now() is None
-
-
-def test_closing_twice_is_closing_once(tracer, now):
-    """The profile may be held by others."""
-    with tracer.start_as_current_span("root") as root:
-        one, other = hold_request({}), hold_request({})
-    one.close()
-    one.close()
-    assert profile_of_span(root).is_open()
-    other.close()
-    assert not profile_of_span(root).is_open()
-    assert now() is None
-
-
-def test_a_closed_hold_takes_nothing(tracer, now, request_hold):
-    release(request_hold)
-    with tracer.start_as_current_span("late") as late:
-        assert now() == "late"
-    assert not profile_of_span(late).is_open()
-    assert request_hold.profile_id is None
-    assert now() is None
-
-
-def test_an_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
-    """Scenario 30: contrib ASGI ends the span at the last body and leaves it current."""
-    with tracer.start_as_current_span("request", end_on_exit=False) as request:
-        request.end()
-        assert now() == "request"
-        # A child of a held request is no new root.
-        with tracer.start_as_current_span("child") as child:
-            assert profile_of_span(child) is profile_of_span(request)
-            assert now() == "request"
-        release(request_hold)
-        assert now() is None
-        # A child of one that is not held any more is (scenario 10).
-        with tracer.start_as_current_span("next"):
-            assert now() == "next"
-        assert now() is None
-
-
-def test_a_guest_of_a_held_request_is_welcome_while_it_is_held(tracer, now, request_hold):
-    with tracer.start_as_current_span("request") as request:
-        pass
-    guest = guest_of_the_running_code()
-    assert guest.profile is profile_of_span(request)
-    assert guest.if_open() is guest
-    release(request_hold)
-    assert guest.if_open() is None
-    assert now() is None
-
-
-@pytest.mark.usefixtures("recorder", "without_garbage_collector")
-def test_a_hold_keeps_no_span_alive(tracer, request_hold):
-    root = tracer.start_span("root")
-    gone = weakref.ref(root)
-    root.end()
-    del root
-    assert gone() is None
-    assert request_hold.if_open() is request_hold
-    assert request_hold.profile.is_open()
-
-
-def start_response(tracer, now, chunks):
-    """Django's and Flask's instrumentations end the span before the body."""
-
-    def application(_environ, _start_response):
-        with tracer.start_as_current_span("request"):
-            assert now() == "request"
-        return chunks
-
-    return serve_held(application, {}, None)
-
-
-def test_wsgi_streaming(tracer, now):
-    """Scenario 41: the root in each chunk, none before the first or after close."""
-
-    def chunks():
-        for _ in range(3):
-            seen.append(now())
-            yield b"chunk"
-
-    seen = []
-    body = start_response(tracer, now, chunks())
-    assert now() is None
-    for _ in body:
-        assert now() is None
-        # The server may serve others in between.
-        with tracer.start_as_current_span("other"):
-            assert now() == "other"
-    assert seen == ["request"] * 3
-    body.close()
-    assert now() is None
-
-
-def test_a_streaming_body_closed_on_another_thread(tracer, now):
-    """Scenario 41: what the closing thread had stays, and the first has nothing."""
-
-    def chunks():
-        while True:
-            seen.append(now())
-            yield b"chunk"
-
-    def close():
-        with tracer.start_as_current_span("other"):
-            body.close()
-            seen.append(now())
-
-    seen = []
-    body = start_response(tracer, now, chunks())
-    next(body)
-    thread = threading.Thread(target=close)
-    thread.start()
-    thread.join()
-    assert seen == ["request", "other"]
-    assert now() is None
-
-
-def test_a_streaming_body_that_raises(tracer, now):
-    """Scenario 41: the error arrives, and nothing is left."""
-
-    def chunks():
-        yield b"chunk"
-        raise LookupError
-
-    body = start_response(tracer, now, chunks())
-    next(body)
-    with pytest.raises(LookupError):
-        next(body)
-    assert now() is None
-    body.close()
-    assert now() is None

@@ -1,6 +1,7 @@
-"""Our own failures: the application never notices, and the log has each once."""
+"""Our own failures: the application does not notice them, and the log has each once."""
 
-import asyncio
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import logging
@@ -9,9 +10,7 @@ import threading
 import types
 from concurrent.futures import ThreadPoolExecutor
 
-import greenlet
 import pytest
-from anyio import to_thread
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
@@ -27,25 +26,21 @@ from pyroscope_otel.link import (
     through_marks,
 )
 from pyroscope_otel.link.attribution import Hold
-from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
 from pyroscope_otel.link.marks import Marks
 from pyroscope_otel.link.profile import Profile
-from tests.support.held import held
-
-
-class OursError(Exception):
-    """What is injected into our code."""
-
-
-def fail(*_args, **_kwargs):
-    raise OursError
-
-
-class Unhashable:
-    """A key that cannot be looked up."""
-
-    def __hash__(self):
-        raise OursError
+from tests.link.failing_applications import (
+    APPLICATIONS,
+    OursError,
+    Unhashable,
+    event_loop,
+    fail,
+    foreign_spans,
+    greenlets,
+    held_request,
+    spans,
+    still_current,
+    thread_pool,
+)
 
 
 @pytest.fixture
@@ -56,7 +51,7 @@ def _logged_not_raised(monkeypatch):
 
 @pytest.fixture
 def log(caplog, _logged_not_raised):
-    """Return the places that were logged, each with its traceback."""
+    """Return a function that lists the places logged, each with its traceback."""
 
     def places():
         for record in caplog.records:
@@ -69,126 +64,6 @@ def log(caplog, _logged_not_raised):
 
     return places
 
-
-# What an application does, and what it gets
-
-
-def spans(tracer):
-    with tracer.start_as_current_span("root") as root:
-        root.update_name("renamed")
-        with tracer.start_as_current_span("child") as child:
-            assert trace.get_current_span() is child
-        assert trace.get_current_span() is root
-    assert trace.get_current_span() is trace.INVALID_SPAN
-    return root.name, child.parent.span_id == root.context.span_id, root.end_time is not None
-
-
-def foreign_spans(tracer):
-    with tracer.start_as_current_span("root") as root:
-        context = trace.SpanContext(root.context.trace_id, 8, is_remote=False)
-        with trace.use_span(trace.NonRecordingSpan(context)) as foreign:
-            assert trace.get_current_span() is foreign
-    return trace.get_current_span() is trace.INVALID_SPAN
-
-
-def event_loop(tracer):
-    async def task(number):
-        with tracer.start_as_current_span("root") as root:
-            await asyncio.sleep(0)
-            assert trace.get_current_span() is root
-            await asyncio.sleep(0)
-        return number
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        if sys.version_info >= (3, 12):
-            loop.set_task_factory(asyncio.eager_task_factory)
-        done = loop.create_future()
-        loop.call_soon(done.set_result, 3)
-        return [*await asyncio.gather(task(1), task(2)), await done]
-
-    return asyncio.run(main())
-
-
-def thread_pool(tracer):
-    with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("root"):
-        return pool.submit(lambda *args, **kwargs: (args, kwargs), 1, key=2).result()
-
-
-def anyio_worker(tracer):
-    async def main():
-        with tracer.start_as_current_span("root") as root:
-            return await to_thread.run_sync(lambda: trace.get_current_span() is root)
-
-    result = asyncio.run(main())
-    for thread in threading.enumerate():
-        if thread.name.startswith("AnyIO worker"):
-            thread.join()
-    return result
-
-
-def greenlets(tracer):
-    def run():
-        with tracer.start_as_current_span("inner") as inner:
-            back = greenlet.getcurrent().parent.switch("out")
-            return back, trace.get_current_span() is inner
-
-    with tracer.start_as_current_span("outer") as outer:
-        other = greenlet.greenlet(run)
-        other.gr_context = contextvars.copy_context()
-        first = other.switch()
-        assert trace.get_current_span() is outer
-        return first, other.switch("in")
-
-
-def held_request(tracer):
-    def endpoint(number):
-        with tracer.start_as_current_span("root"):
-            return number
-
-    async def asynchronous_endpoint(number):
-        with tracer.start_as_current_span("root"):
-            await asyncio.sleep(0)
-            return number
-
-    async def serve():
-        hold = hold_request({})
-        if hold is None:  # As where it is held further out.
-            return await asynchronous_endpoint(2)
-        try:
-            return await run_held_async(hold, asynchronous_endpoint, 2)
-        finally:
-            release(hold)
-
-    results = [asyncio.run(serve())]
-    hold = hold_request({})
-    if hold is None:
-        results += [endpoint(0), endpoint(1)]
-    else:
-        with held(hold):
-            results.append(endpoint(0))
-        results.append(run_held(hold, endpoint, 1))
-        release(hold)
-    return results, trace.get_current_span() is trace.INVALID_SPAN
-
-
-def still_current(tracer):
-    with tracer.start_as_current_span("root", end_on_exit=False) as root:
-        root.end()
-        with tracer.start_as_current_span("next") as following:
-            return following.parent.span_id == root.context.span_id
-
-
-APPLICATIONS = [
-    spans,
-    still_current,
-    foreign_spans,
-    event_loop,
-    thread_pool,
-    anyio_worker,
-    greenlets,
-    held_request,
-]
 
 FOLLOW = "follow the current context"
 LEAVE = "leave a context"
@@ -243,7 +118,7 @@ def injections(attribution):
 
 @pytest.fixture
 def broken(monkeypatch, recorder, injections):
-    """Break one place of our code, for a while. Labels may stay: until the next switch."""
+    """Break one place in our code for a while. Labels may stay until the next switch."""
 
     @contextlib.contextmanager
     def break_(injection):
@@ -275,8 +150,8 @@ each_injection = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("application", APPLICATIONS)
 @each_injection
-def test_the_application_does_not_notice(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
-    """Whatever fails in our code, wherever it is called from."""
+def test_application_notices_nothing(application, injection, tracer, log, broken, injections):  # noqa: PLR0913, PLR0917
+    """Whichever part of our code fails, and wherever it is called from."""
     right = application(tracer)
     with broken(injection):
         assert application(tracer) == right
@@ -320,8 +195,8 @@ def test_the_application_does_not_notice(application, injection, tracer, log, br
         ("thread", "_labels", spans),
     ],
 )
-def test_the_failure_is_logged(injection, application, tracer, log, broken):
-    """That it arrives, and is logged where it belongs."""
+def test_failure_is_logged(injection, application, tracer, log, broken):
+    """Each injected failure happens, and is logged at its place."""
     with broken(injection):
         application(tracer)
     assert log()
@@ -334,8 +209,8 @@ def test_the_failure_is_logged(injection, application, tracer, log, broken):
         ("thread", labels_only, "carry", "follow a job"),
     ],
 )
-def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
-    """Its result arrives, and so does its exception."""
+def test_job_runs_though_it_cannot_be_followed(tracer, log, monkeypatch, owner, name, where):  # noqa: PLR0913, PLR0917
+    """Its result and its exception arrive."""
 
     def job():
         raise LookupError
@@ -354,8 +229,7 @@ def test_a_job_that_cannot_be_followed(tracer, log, monkeypatch, owner, name, wh
     assert where in log()
 
 
-def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
-    """It runs all the same."""
+def test_job_runs_though_it_gets_no_number(tracer, monkeypatch, log):
     with (
         monkeypatch.context() as broken,
         ThreadPoolExecutor(1) as pool,
@@ -366,14 +240,14 @@ def test_a_job_that_gets_no_number(tracer, monkeypatch, log):
     assert "follow a job" in log()
 
 
-def test_what_the_application_raises_is_not_ours(tracer, log):
+def test_error_of_the_application_is_not_logged(tracer, log):
     with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("root"):
         assert isinstance(pool.submit(fail).exception(), OursError)
     assert log() == []
 
 
-def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log):
-    """The current span may be of anybody's class."""
+def test_span_ends_while_a_span_that_raises_is_current(tracer, log):
+    """The current span can be of any class."""
 
     class Foreign(trace.NonRecordingSpan):
         def is_recording(self):
@@ -387,8 +261,8 @@ def test_a_span_that_ends_while_one_that_cannot_be_asked_is_current(tracer, log)
     assert log() == ["look at the current span"]
 
 
-def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
-    """It is no `Exception`: whoever pressed Ctrl-C means the application."""
+def test_keyboard_interrupt_is_not_swallowed(tracer, log, monkeypatch):
+    """It is not an `Exception`: Ctrl-C is meant for the application."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -402,8 +276,8 @@ def test_an_interrupt_is_not_swallowed(tracer, log, monkeypatch):
     assert log() == []
 
 
-def test_a_dying_thread_whose_labels_stay(tracer, log, broken):
-    """It is too late for logging there, which would bring the thread back into `threading`."""
+def test_dying_thread_that_cannot_remove_its_labels_logs_nothing(tracer, log, broken):
+    """Logging would register the dying thread with `threading` again."""
 
     def die_labelled():
         otel_context.attach(trace.set_span_in_context(root))
@@ -423,7 +297,7 @@ def test_a_dying_thread_whose_labels_stay(tracer, log, broken):
 
 
 class Broken(Hook):
-    """A hook into a library that is not what it was."""
+    """A hook whose library has changed."""
 
     module = "library_that_changed"
 
@@ -431,14 +305,13 @@ class Broken(Hook):
         raise OursError
 
 
-def test_a_hook_that_cannot_be_put_in(log, monkeypatch):
+def test_hook_that_cannot_be_installed_is_logged(log, monkeypatch):
     monkeypatch.setitem(sys.modules, "library_that_changed", types.ModuleType("library"))
     arrival.when_imported("library_that_changed", Broken().install)
     assert log() == ["hook into library_that_changed"]
 
 
-def test_a_hook_that_cannot_be_put_in_when_its_library_arrives(log, monkeypatch, tmp_path):
-    """The import goes through."""
+def test_import_succeeds_though_the_hook_cannot_be_installed(log, monkeypatch, tmp_path):
     (tmp_path / "library_that_changed.py").write_text("answer = 42\n")
     monkeypatch.syspath_prepend(tmp_path)
     arrival.when_imported("library_that_changed", Broken().install)
@@ -464,7 +337,7 @@ def report(error, where):
 
 
 @pytest.mark.usefixtures("_logged_not_raised")
-def test_logged_once_for_each_place_and_type(caplog):
+def test_failure_is_logged_once_for_each_place_and_type(caplog):
     for error in (LookupError, ValueError, LookupError, ValueError):
         for where in ("be here", "be there"):
             report(error, where)
@@ -477,8 +350,8 @@ def test_logged_once_for_each_place_and_type(caplog):
     assert "Traceback" in caplog.text
 
 
-def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
-    """As OpenTelemetry's, which asks for the current span: no recursion."""
+def test_log_handler_that_causes_the_same_failure_does_not_recurse(tracer, log, monkeypatch):
+    """OpenTelemetry's log handler asks for the current span."""
 
     class Handler(logging.Handler):
         def emit(self, record):
@@ -498,6 +371,6 @@ def test_a_log_handler_that_fails_in_the_same_way(tracer, log, monkeypatch):
     assert emitted == log() == [FOLLOW]
 
 
-def test_raised_in_tests():
+def test_failure_is_raised_in_tests():
     with pytest.raises(OursError):
         report(OursError, "be here")

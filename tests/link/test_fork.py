@@ -1,4 +1,4 @@
-"""Forked processes: the child has its forking thread, and neither the others nor an agent."""
+"""A forked child has the labels of the thread that forked, and no other threads and no agent."""
 
 import pytest
 
@@ -203,8 +203,8 @@ print("done")
         pytest.param(WHILE_CHANGING, id="while changing"),
     ],
 )
-def test_fork(case):
-    """Scenario 46: the child has its current root, and nothing of the other threads."""
+def test_child_has_only_the_current_root(case):
+    """Scenario 46: the child has its current root span, and nothing of the other threads."""
     # From 3.12 on Python warns of each fork in a process with threads.
     assert run(FORK + case, python_arguments=["-W", "ignore::DeprecationWarning"]) == ["done"]
 
@@ -255,6 +255,6 @@ os._exit(0)
 """
 
 
-def test_no_deadlock_with_the_real_agent():
-    """Scenario 46: the parent's threads are changing labels all the time."""
+def test_fork_does_not_deadlock_with_the_real_agent():
+    """Scenario 46: the parent's threads change labels all the time."""
     assert run(REAL_AGENT, python_arguments=["-W", "ignore::DeprecationWarning"]) == ["0 stuck"]

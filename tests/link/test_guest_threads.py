@@ -1,4 +1,4 @@
-"""Threads that go on for ever, asked as an upload would ask, at each moment."""
+"""Threads that run for a long time, asked for their profile as an upload would."""
 
 import asyncio
 import queue
@@ -22,7 +22,7 @@ def pool(recorder):  # noqa: ARG001  the hooks must be in place
 
 @pytest.fixture
 def _threading_instrumentor(recorder):  # noqa: ARG001  as above
-    """A thread is given the context of who starts it."""
+    """Give each new thread the context of the thread that starts it."""
     ThreadingInstrumentor().instrument()
     yield
     ThreadingInstrumentor().uninstrument()
@@ -35,7 +35,7 @@ def consume(work, handle):
 
 @pytest.fixture(params=["thread", "pool job"])
 def start_consumer(request, pool, _threading_instrumentor):
-    """Start a thread that serves a queue until it gets None, and return the way to wait for it."""
+    """Start a thread that serves a queue until it gets None; return a function that waits."""
 
     def start(work, handle):
         if request.param == "pool job":
@@ -47,8 +47,10 @@ def start_consumer(request, pool, _threading_instrumentor):
     return start
 
 
-def test_a_consumer_that_the_first_request_starts(tracer, now, sample, start_consumer):
-    """It works for every later request, and for the first one no more."""
+def test_consumer_started_by_the_first_request_does_not_stay_its_own(
+    tracer, now, sample, start_consumer
+):
+    """It serves all later requests, so it no longer belongs to the first."""
 
     def handle(done):
         samples.append(sample())
@@ -79,8 +81,8 @@ def test_a_consumer_that_the_first_request_starts(tracer, now, sample, start_con
     assert own.name() == "first"
 
 
-def test_a_consumer_with_spans_of_its_own(tracer, now, sample, start_consumer):
-    """Each item is handled below the request that it came from."""
+def test_consumer_with_child_spans(tracer, now, sample, start_consumer):
+    """Each item's span is a child of the request that sent the item."""
 
     def handle(item):
         context, done = item
@@ -111,8 +113,8 @@ def test_a_consumer_with_spans_of_its_own(tracer, now, sample, start_consumer):
     assert [one.name() for one in samples[1:]] == ["second", "third"]
 
 
-def test_a_consumer_whose_items_are_roots(tracer, now, start_consumer):
-    """An ended span is still current there: its child is a root of its own."""
+def test_consumer_with_root_spans(tracer, now, start_consumer):
+    """The request's ended span is still current: a child of it is a new root span."""
 
     def handle(done):
         with tracer.start_as_current_span("item"):
@@ -132,7 +134,7 @@ def test_a_consumer_whose_items_are_roots(tracer, now, start_consumer):
 
 
 @pytest.mark.usefixtures("_threading_instrumentor")
-def test_a_thread_that_ends_in_time_counts(tracer, sample):
+def test_thread_that_ends_before_its_request_belongs_to_it(tracer, sample):
     def work():
         samples.append(sample())
 
@@ -145,7 +147,7 @@ def test_a_thread_that_ends_in_time_counts(tracer, sample):
 
 
 @pytest.mark.usefixtures("_threading_instrumentor")
-def test_a_timer_that_fires_after_its_request(tracer, now):
+def test_timer_that_fires_after_its_request(tracer, now):
     seen, fired = [], threading.Event()
     with tracer.start_as_current_span("A"):
         timer = threading.Timer(0, lambda: fired.wait(30) and seen.append(now()))
@@ -156,8 +158,8 @@ def test_a_timer_that_fires_after_its_request(tracer, now):
 
 
 @pytest.mark.xfail(strict=True, reason="a step on another thread has the number of the request")
-def test_a_step_of_another_thread_s_loop_that_outlives_its_request(tracer, sample):
-    """It is nobody's from then on, also before it meets its next switch point."""
+def test_step_in_the_loop_of_another_thread_outlives_its_request(tracer, sample):
+    """It belongs to no request from then on, even before its next switch point."""
 
     async def step():
         samples.append(sample())

@@ -1,4 +1,4 @@
-"""Work that may outlive its request, asked as an upload would ask, at each moment."""
+"""Work that may outlive its request, asked for its profile as an upload would."""
 
 import contextvars
 import gc
@@ -30,8 +30,8 @@ def steps():
 # Jobs in a pool
 
 
-def test_a_job_that_outlives_its_request(tracer, now, pool, steps, sample):
-    """It is nobody's then, and what the request's own thread did stays."""
+def test_job_that_outlives_its_request(tracer, now, pool, steps, sample):
+    """It then belongs to no request. The samples of the request's own thread stay."""
 
     def job():
         samples.append(sample())
@@ -63,18 +63,18 @@ def test_a_job_that_outlives_its_request(tracer, now, pool, steps, sample):
     assert own.name() == "A"
 
 
-def test_a_job_that_ends_in_time_counts(tracer, pool, sample):
+def test_job_that_ends_before_its_request_belongs_to_it(tracer, pool, sample):
     with tracer.start_as_current_span("A"):
         own, in_job = sample(), pool.submit(sample).result()
         assert own.number != in_job.number
     assert own.name() == in_job.name() == "A"
 
 
-def test_jobs_of_a_request_are_told_apart(tracer, pool, steps, sample):
-    """One ends in time, the other does not, and what the request did itself stays.
+def test_jobs_of_one_request_are_separate(tracer, pool, steps, sample):
+    """One ends in time, the other does not. The request's own samples stay.
 
-    Jobs that come one after the other share a number: what the first did in the same upload
-    is then missing as well.
+    Jobs that run one after the other share a number: samples of the first in the same upload
+    are then missing too.
     """
 
     def late():
@@ -95,8 +95,8 @@ def test_jobs_of_a_request_are_told_apart(tracer, pool, steps, sample):
     assert [own.name(), in_time.name(), samples[0].name()] == ["A", None, None]
 
 
-def test_a_root_that_ends_inside_of_its_job(tracer, now, pool, sample):
-    """What the job did until then counts."""
+def test_root_ends_inside_its_job(tracer, now, pool, sample):
+    """The job's samples until then belong to the request."""
 
     def job():
         before = sample()
@@ -110,8 +110,8 @@ def test_a_root_that_ends_inside_of_its_job(tracer, now, pool, sample):
     assert seen is None
 
 
-def test_a_held_request_that_is_closed_inside_of_its_job(tracer, now, pool, sample):
-    """As a body that a server closes on another thread."""
+def test_held_request_is_closed_inside_its_job(tracer, now, pool, sample):
+    """A server may close a body on another thread."""
 
     def job():
         before = sample()
@@ -131,8 +131,8 @@ def test_a_held_request_that_is_closed_inside_of_its_job(tracer, now, pool, samp
     assert seen is None
 
 
-def test_a_job_of_a_held_request(tracer, pool, steps, sample):
-    """In time is: until the response is closed."""
+def test_job_of_a_held_request(tracer, pool, steps, sample):
+    """It is in time until the response is closed."""
 
     def job():
         samples.append(sample())
@@ -155,8 +155,8 @@ def test_a_job_of_a_held_request(tracer, pool, steps, sample):
     done.result()
 
 
-def test_a_job_whose_own_span_is_open(tracer, pool, steps, sample):
-    """Its root has ended, and the span below it that submitted the job has not."""
+def test_job_whose_submitting_span_is_open(tracer, pool, steps, sample):
+    """The root span has ended. The child span that submitted the job has not."""
 
     def job():
         samples.append(sample())
@@ -180,8 +180,8 @@ def test_a_job_whose_own_span_is_open(tracer, pool, steps, sample):
     done.result()
 
 
-def test_a_root_that_ends_inside_of_its_job_whose_own_span_is_open(tracer, now, pool, sample):
-    """Choice 1: it belongs to the request while the span that submitted it is open."""
+def test_root_ends_inside_a_job_whose_submitting_span_is_open(tracer, now, pool, sample):
+    """Choice 1: the job belongs to the request while the span that submitted it is open."""
 
     def job():
         root.end()
@@ -193,8 +193,8 @@ def test_a_root_that_ends_inside_of_its_job_whose_own_span_is_open(tracer, now, 
         assert pool.submit(job).result() == ("A", "A")
 
 
-def test_a_job_with_a_child_span_of_its_own(tracer, now, pool, steps):
-    """Choice 1: what it does under that span is the request's, though the root has ended."""
+def test_job_with_an_open_child_span(tracer, now, pool, steps):
+    """Choice 1: under that span it belongs to the request, though the root span has ended."""
 
     def job():
         with tracer.start_as_current_span("child"):
@@ -214,8 +214,8 @@ def test_a_job_with_a_child_span_of_its_own(tracer, now, pool, steps):
     assert seen == ["A", "A", "A", None]
 
 
-def test_a_job_of_a_job(tracer, pool, steps, sample):
-    """It is the same request's, and is asked for itself."""
+def test_job_of_a_job(tracer, pool, steps, sample):
+    """It belongs to the same request, and has its own number."""
 
     def outer(inner_pool):
         inner = inner_pool.submit(inner_job)
@@ -241,7 +241,7 @@ def test_a_job_of_a_job(tracer, pool, steps, sample):
         inner.result()
 
 
-def test_a_job_with_another_s_span_inside(tracer, now, pool):
+def test_job_with_the_span_of_another_request_inside(tracer, now, pool):
     def job():
         seen.append(now())
         with tracer.start_as_current_span("other", otel_context.Context()):
@@ -255,14 +255,14 @@ def test_a_job_with_another_s_span_inside(tracer, now, pool):
 
 
 def in_another_greenlet(function):
-    """Run a function on a stack of its own, as SQLAlchemy runs what a session does."""
+    """Run a function on its own stack, as SQLAlchemy does."""
     other = greenlet.greenlet(function)
     other.gr_context = contextvars.copy_context()
     return other.switch()
 
 
-def test_a_job_that_changes_the_greenlet(tracer, now, pool):
-    """It is the request's, and again when it is back: on a stack that nobody is told of, none."""
+def test_job_that_changes_the_greenlet(tracer, now, pool):
+    """The job's request before and after. None on a stack that no hook knows."""
 
     def job():
         return now(), in_another_greenlet(now), now()
@@ -271,8 +271,8 @@ def test_a_job_that_changes_the_greenlet(tracer, now, pool):
         assert pool.submit(job).result() == ("A", None, "A")
 
 
-def test_no_number_is_left(tracer, pool, sample):
-    """Of requests with jobs that end in time, or too late, with spans or greenlets in them."""
+def test_no_number_stays_in_use(tracer, pool, sample):
+    """After jobs that end in time or too late, with spans or greenlets in them."""
 
     def job():
         with tracer.start_as_current_span("child"):

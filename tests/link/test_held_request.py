@@ -1,4 +1,4 @@
-"""What the adapters share."""
+"""Holding a request: what the adapters share."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pyroscope_otel.link.held_request import hold_request, release, run_held, ru
 
 
 class Suspended:
-    """Awaitable that suspends, for ever."""
+    """An awaitable that stays suspended."""
 
     def __await__(self):
         yield
 
 
-def test_a_held_coroutine_that_is_destroyed_in_another_context(recorder):
+def test_held_coroutine_closed_in_another_context(recorder):
     coroutine = run_held_async(hold_request({}), Suspended)
     Context().run(coroutine.send, None)
     Context().run(coroutine.close)
     assert recorder.left_behind() == {}
 
 
-def test_a_request_that_is_held_further_out_already():
+def test_request_is_held_once():
     request = {}
     hold = hold_request(request)
     assert hold is not None
@@ -34,8 +34,8 @@ def test_a_request_that_is_held_further_out_already():
     assert hold_request(request) is not None
 
 
-def test_what_a_held_function_returns_and_raises(silent_tracer, now):
-    """And whose it is: its stack says it, before and after the root span too."""
+def test_held_function_returns_raises_and_belongs_to_the_request(silent_tracer, now):
+    """Its stack names the request, also before and after the root span."""
 
     def endpoint(*arguments):
         with silent_tracer.start_as_current_span("root"):

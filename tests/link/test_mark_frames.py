@@ -1,4 +1,4 @@
-"""What users see of a mark: a frame that names itself, and its number wherever a line is shown."""
+"""A mark's frame in tracebacks and debuggers: its name, and its number as the line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def failure(through, mark):
 
 @each_number
 @each_kind
-def test_the_frame(through, number):
+def test_frame_of_a_mark(through, number):
     (frame,) = through(Mark(number), frames)
     code = frame.f_code
     assert code.co_firstlineno == number
@@ -65,17 +65,17 @@ def test_the_frame(through, number):
 
 @each_number
 @each_kind
-def test_the_line_while_it_runs(through, number):
+def test_running_frame_has_the_number_as_its_line(through, number):
     assert through(Mark(number), lambda: [frame.f_lineno for frame in frames()]) == [number]
 
 
 def test_frames_of_two_marks():
-    """The nearest one first."""
+    """The nearest comes first."""
     outer, inner = Mark(300), Mark(7)
     assert [frame.f_lineno for frame in outer.run(inner.run, frames)] == [7, 300]
 
 
-def test_the_strings_are_the_same_for_every_mark():
+def test_every_mark_has_the_same_strings():
     """The agent keeps each string that it has seen."""
     codes = [mark.run.__code__ for mark in (Mark(7), Mark(300))]
     assert len({(code.co_filename, code.co_name) for code in codes}) == 1
@@ -83,8 +83,8 @@ def test_the_strings_are_the_same_for_every_mark():
 
 @each_number
 @each_kind
-def test_a_traceback(through, number):
-    """No line of any source is shown."""
+def test_traceback(through, number):
+    """It shows no source line."""
     error = failure(through, Mark(number))
     (entry,) = [one for one in traceback.extract_tb(error.__traceback__) if one.name == NAME]
     assert (entry.filename, entry.lineno, entry.line) == (FILENAME, number, "")
@@ -115,7 +115,7 @@ def test_faulthandler(through, number, tmp_path):
 
 
 @each_kind
-def test_a_trace_function(through):
+def test_trace_function(through):
     def trace(frame, event, _argument):
         if frame.f_code.co_filename == FILENAME:
             seen.append((event, frame.f_lineno))
@@ -136,8 +136,8 @@ def test_linecache():
 
 
 @each_kind
-def test_the_debugger(through):
-    """`where` shows it as a frame without source."""
+def test_debugger(through):
+    """`where` shows a frame without source."""
 
     def stop():
         debugger.set_trace()
@@ -154,8 +154,8 @@ def test_the_debugger(through):
     assert "Traceback" not in out.getvalue()
 
 
-def test_a_warning_about_the_caller():
-    """Which is a mark, where what it calls warns."""
+def test_warning_about_the_caller():
+    """The caller of the code that warns is a mark."""
     with pytest.warns(DeprecationWarning, match="outdated") as caught:
         Mark(300).run(warnings.warn, "outdated", DeprecationWarning)
     (warning,) = caught

@@ -1,4 +1,4 @@
-"""Numbers: what they stand for, and until when."""
+"""Numbers: which profile each stands for, and for how long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CPU, MEMORY = "process_cpu", "memory"
 
 
 class Clock:
-    """The time of day, in seconds."""
+    """A time of day in seconds, set by the test."""
 
     now = 1_000.0
 
@@ -32,7 +32,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def numbers(clock):  # noqa: ARG001  it goes by that
-    """The marks of a process whose agent uploads CPU profiles through us."""
+    """Return the marks of a process whose relay uploads CPU profiles."""
     numbers = Marks()
     numbers.upload_kinds = (CPU,)
     return numbers
@@ -52,21 +52,21 @@ def take(numbers, profile=None):
 # From taken to free
 
 
-def test_numbers_are_small_and_one_after_the_other(numbers):
+def test_numbers_are_small_and_consecutive(numbers):
     taken = [numbers.take() for _ in range(100)]
     assert [mark.number for mark in taken] == list(range(2, 102))
     assert [numbers.get(mark.number) for mark in taken] == taken
     assert numbers.count() == (100, 0)
 
 
-def test_what_a_number_stands_for(numbers, profile):
+def test_number_stands_for_its_profile(numbers, profile):
     mark = take(numbers, profile)
     assert numbers.profile_of(mark.number) is profile
     for nobody in (0, NO_PROFILE, mark.number + 1, -1):
         assert numbers.profile_of(nobody) is None
 
 
-def test_a_number_is_used_again_once_its_samples_are_uploaded(numbers, profile, clock):
+def test_number_is_reused_once_its_samples_are_uploaded(numbers, profile, clock):
     mark = take(numbers, profile)
     numbers.give_back(mark)
     # Its samples are yet to be uploaded.
@@ -83,7 +83,7 @@ def test_a_number_is_used_again_once_its_samples_are_uploaded(numbers, profile, 
     assert numbers.take() is mark
 
 
-def test_each_kind_of_profile_has_to_be_uploaded(numbers, profile):
+def test_number_is_reused_once_each_kind_of_profile_is_uploaded(numbers, profile):
     numbers.upload_kinds = (CPU, MEMORY)
     mark = take(numbers, profile)
     numbers.give_back(mark)
@@ -95,7 +95,7 @@ def test_each_kind_of_profile_has_to_be_uploaded(numbers, profile):
     assert numbers.take() is mark
 
 
-def test_those_given_back_later_rest_longer(numbers, clock):
+def test_number_given_back_later_is_reused_later(numbers, clock):
     early, late = numbers.take(), numbers.take()
     numbers.give_back(early)
     clock.now += 10
@@ -107,7 +107,7 @@ def test_those_given_back_later_rest_longer(numbers, clock):
     assert numbers.take() is late
 
 
-def test_a_number_in_use_is_not_given_to_another(numbers):
+def test_number_in_use_is_not_reused(numbers):
     """However much is uploaded."""
     mark = numbers.take()
     numbers.uploaded(CPU, 5_000.0)
@@ -116,7 +116,7 @@ def test_a_number_in_use_is_not_given_to_another(numbers):
 
 
 def test_live_memory_keeps_a_number(numbers, profile, clock):
-    """What a request allocated may be there long after it."""
+    """A request's memory may stay in use long after the request."""
     numbers.upload_kinds = (CPU, MEMORY)
     alive, gone = take(numbers, profile), take(numbers, profile)
     for mark in (alive, gone):
@@ -138,8 +138,8 @@ def test_live_memory_keeps_a_number(numbers, profile, clock):
     assert numbers.take() is alive
 
 
-def test_without_an_agent_a_number_is_free_at_once(profile):
-    """Nobody samples: there is nothing to wait for."""
+def test_number_is_free_at_once_without_an_agent(profile):
+    """Without samples there is no upload to wait for."""
     numbers = Marks()
     mark = take(numbers, profile)
     numbers.give_back(mark)
@@ -147,8 +147,8 @@ def test_without_an_agent_a_number_is_free_at_once(profile):
     assert numbers.take() is mark
 
 
-def test_what_no_upload_told_of_is_forgotten_after_two_minutes(numbers, profile, clock):
-    """An agent that has nothing to say pushes nothing."""
+def test_number_without_an_upload_is_free_after_two_minutes(numbers, profile, clock):
+    """An agent without samples pushes nothing."""
     mark = take(numbers, profile)
     numbers.give_back(mark)
     clock.now += 120
@@ -159,7 +159,7 @@ def test_what_no_upload_told_of_is_forgotten_after_two_minutes(numbers, profile,
     assert mark.profile is None
 
 
-def test_an_agent_that_has_stopped_uploads_nothing_more(numbers, profile):
+def test_numbers_are_free_once_the_agent_has_stopped(numbers, profile):
     numbers.upload_kinds = (CPU, MEMORY)
     resting, alive = take(numbers, profile), take(numbers, profile)
     numbers.give_back(alive)
@@ -181,8 +181,8 @@ def test_an_agent_that_has_stopped_uploads_nothing_more(numbers, profile):
     assert numbers.count() == (2, 1)
 
 
-def test_more_at_a_time_than_there_are_numbers(numbers, profile, monkeypatch):
-    """Missing, and not wrong: none of those that are in use, and nobody's."""
+def test_no_number_is_shared_when_all_are_in_use(numbers, profile, monkeypatch):
+    """Samples are then missing, not wrong."""
     monkeypatch.setattr(marks, "NUMBERS", 5)
     taken = [take(numbers, profile) for _ in range(6)]
     assert [mark.number for mark in taken] == [2, 3, 4, NO_PROFILE, NO_PROFILE, NO_PROFILE]
@@ -197,7 +197,7 @@ def test_more_at_a_time_than_there_are_numbers(numbers, profile, monkeypatch):
     assert numbers.take() is taken[1]
 
 
-def test_no_two_threads_have_the_same_number(numbers):
+def test_no_two_threads_get_the_same_number(numbers):
     def work():
         barrier.wait(30)
         for _ in range(500):
@@ -221,7 +221,7 @@ def test_no_two_threads_have_the_same_number(numbers):
     assert count == free <= 8
 
 
-def test_an_owner_has_a_number_for_as_long_as_it_is_referred_to(profile):
+def test_owner_keeps_its_number_while_it_is_referred_to(profile):
     owner = Owner(profile)
     mark = owner.mark
     other = owner

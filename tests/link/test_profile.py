@@ -1,4 +1,4 @@
-"""A profile: its labels, how long it is open, and which names may become labels."""
+"""A profile: its labels, how long it is open, and which names become labels."""
 
 import gc
 import weakref
@@ -13,7 +13,7 @@ from pyroscope_otel.link.thread_labels import Labels
 
 @pytest.fixture
 def plain_tracer():
-    """A tracer whose spans never come by our processor."""
+    """Return a tracer without our processor."""
     provider = TracerProvider(shutdown_on_exit=False)
     yield provider.get_tracer("tests")
     provider.shutdown()
@@ -58,7 +58,7 @@ def plain_tracer():
         ("jobs/nightly", {"url.path": 7}, "jobs/nightly"),
     ],
 )
-def test_a_raw_path_never_becomes_a_label_value(plain_tracer, name, attributes, label):
+def test_raw_path_never_becomes_a_label_value(plain_tracer, name, attributes, label):
     span = plain_tracer.start_span(name, attributes=attributes)
     assert label_name(span.name, span.attributes) == label
 
@@ -96,7 +96,7 @@ ENVIRON = {
     ],
 )
 @pytest.mark.parametrize("conventions", list(wsgi._StabilityMode))
-def test_no_path_of_the_wsgi_instrumentation_becomes_a_label_value(
+def test_path_from_the_wsgi_instrumentation_never_becomes_a_label_value(
     plain_tracer, environ, conventions
 ):
     environ = ENVIRON | environ
@@ -120,7 +120,7 @@ def test_no_path_of_the_wsgi_instrumentation_becomes_a_label_value(
     ],
 )
 @pytest.mark.parametrize("conventions", list(asgi._StabilityMode))
-def test_no_path_of_the_asgi_instrumentation_becomes_a_label_value(
+def test_path_from_the_asgi_instrumentation_never_becomes_a_label_value(
     plain_tracer, scope, label, conventions
 ):
     scope = {"scheme": "http", "server": ("shop", 80), "headers": [], **scope}
@@ -134,7 +134,7 @@ def test_no_path_of_the_asgi_instrumentation_becomes_a_label_value(
 # Labels
 
 
-def test_the_id_is_the_span_id_in_16_digits(plain_tracer):
+def test_id_is_the_span_id_in_16_digits(plain_tracer):
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_id",))
     assert len(profile.id) == 16
@@ -143,7 +143,7 @@ def test_the_id_is_the_span_id_in_16_digits(plain_tracer):
 
 
 @pytest.mark.parametrize("keys", [("span_name", "span_id"), ("span_name", "trace_id", "span_id")])
-def test_labels_are_taken_off_in_reverse(plain_tracer, keys):
+def test_labels_are_removed_in_reverse_order(plain_tracer, keys):
     """Scenario 49."""
     root = plain_tracer.start_span("root")
     profile = Profile(root, keys)
@@ -158,7 +158,7 @@ def test_labels_are_taken_off_in_reverse(plain_tracer, keys):
 
 
 def test_labels_are_the_same_object_until_the_root_is_renamed(plain_tracer):
-    """Scenario 32: same id."""
+    """Scenario 32: the id stays."""
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_name", "span_id"))
     before = profile.labels
@@ -169,7 +169,7 @@ def test_labels_are_the_same_object_until_the_root_is_renamed(plain_tracer):
     assert profile.labels[0] == (("span_name", "renamed"), ("span_id", profile.id))
 
 
-def test_the_name_is_the_root_s_alone(plain_tracer):
+def test_only_the_root_names_the_profile(plain_tracer):
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_name", "span_id"))
     before = profile.labels
@@ -180,7 +180,7 @@ def test_the_name_is_the_root_s_alone(plain_tracer):
 # How long it is open
 
 
-def test_open_until_the_root_ends(plain_tracer):
+def test_profile_is_open_until_its_root_ends(plain_tracer):
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_id",))
     assert profile.is_open()
@@ -188,7 +188,7 @@ def test_open_until_the_root_ends(plain_tracer):
     assert not profile.is_open()
 
 
-def test_open_for_as_long_as_anybody_holds_it(plain_tracer):
+def test_profile_is_open_while_it_is_held(plain_tracer):
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_id",))
     profile.hold()
@@ -201,7 +201,7 @@ def test_open_for_as_long_as_anybody_holds_it(plain_tracer):
     assert not profile.is_open()
 
 
-def test_a_released_profile_is_open_while_its_root_is(plain_tracer):
+def test_released_profile_is_open_while_its_root_is(plain_tracer):
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_id",))
     profile.hold()
@@ -210,8 +210,8 @@ def test_a_released_profile_is_open_while_its_root_is(plain_tracer):
     root.end()
 
 
-def test_a_profile_does_not_keep_its_root_alive(plain_tracer):
-    """Scenario 31: a root that nobody ends goes without the garbage collector."""
+def test_profile_does_not_keep_its_root_alive(plain_tracer):
+    """Scenario 31: a root span that never ends is freed without the garbage collector."""
     root = plain_tracer.start_span("root")
     profile = Profile(root, ("span_id",))
     gone = weakref.ref(root)

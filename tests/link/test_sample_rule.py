@@ -1,4 +1,4 @@
-"""Which number a sample is of: the mark nearest to the leaf, the label, and the rule."""
+"""Which number a sample has: from the nearest mark, the label, and the rule between them."""
 
 import functools
 
@@ -40,7 +40,7 @@ from pyroscope_otel.link.marks import (
         pytest.param(7, ("7-9",), 9, id="any collection"),
     ],
 )
-def test_the_rule(nearest, labels, number):
+def test_rule_between_mark_and_label(nearest, labels, number):
     assert number_of_sample(nearest, labels) == number
 
 
@@ -49,15 +49,15 @@ MALFORMED = ["", "-", "7", "7-", "-9", "7-x", "x-9", "7-9-3", "7--9", " 7-9", "7
 
 @pytest.mark.parametrize("label", [*MALFORMED, "probe"])
 @pytest.mark.parametrize("nearest", [0, 7])
-def test_a_label_that_is_none_of_ours_says_nothing(nearest, label):
-    """As the value that is put on and taken off to learn whether an agent runs."""
+def test_unknown_label_value_is_ignored(nearest, label):
+    """As the value that is set to learn whether an agent runs."""
     assert number_of_sample(nearest, [label]) == nearest
     assert number_of_sample(nearest, [label, f"{nearest}-9"]) == 9
 
 
 @pytest.mark.parametrize("under", [None, 7])
 @pytest.mark.parametrize("wanted", [None, 9])
-def test_a_label_says_what_it_was_put_on_for(under, wanted):
+def test_label_holds_its_numbers(under, wanted):
     label = label_value(under and Mark(under), wanted and Mark(wanted))
     assert label == f"{under or 0}-{wanted or 0}"
     assert number_of_sample(under or 0, [label]) == (wanted or 0)
@@ -68,16 +68,16 @@ def test_a_label_says_what_it_was_put_on_for(under, wanted):
 
 @pytest.fixture
 def two():
-    """Two marks in use."""
+    """Return two marks in use."""
     owners = Owner(), Owner()
     return [owner.mark for owner in owners], owners
 
 
-def test_no_mark():
+def test_stack_without_a_mark():
     assert nearest_mark() is None
 
 
-def test_the_nearest_of_several(two):
+def test_nearest_of_several_marks(two):
     (one, other), _ = two
 
     def inner():
@@ -97,15 +97,14 @@ def test_the_nearest_of_several(two):
     assert nearest_mark() is None
 
 
-def test_what_a_mark_calls(two):
-    """Its arguments are passed, and what it returns or raises is."""
+def test_mark_passes_arguments_results_and_exceptions(two):
     (one, _), _ = two
     assert one.run(lambda *arguments: arguments, 1, 2) == (1, 2)
     with pytest.raises(LookupError):
         one.run({}.pop, "absent")
 
 
-def test_what_c_code_calls_back(two):
+def test_callback_from_c_code(two):
     (one, _), _ = two
 
     def nearest_from_c(_):
@@ -118,7 +117,7 @@ def test_what_c_code_calls_back(two):
     assert seen == [one, one]
 
 
-def test_a_generator_is_of_who_takes_from_it(two):
+def test_generator_belongs_to_its_consumer(two):
     (one, other), _ = two
 
     def generator():

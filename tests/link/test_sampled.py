@@ -1,4 +1,4 @@
-"""The profile id that is told is the one that samples carry, or none."""
+"""`current_profile_id` returns the id that samples carry, or none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.threads import in_threads
 
 
 def pytest_generate_tests(metafunc):
-    """Run each test with marks, and where nobody reads them."""
+    """Run each test with marks, and in direct mode."""
     if "attribution" in metafunc.fixturenames:
         metafunc.parametrize("attribution", ["stack", "thread"])
 
 
 @pytest.fixture
 def carried(recorder):
-    """Return the id that a sample of the running thread carries, after comparing what is told."""
+    """Return a function that returns the id a sample here carries, and compares it with ours."""
 
     def carried():
         span_id = recorder.now().get("span_id")
@@ -32,7 +32,7 @@ def carried(recorder):
 
 @pytest.fixture
 def _refused():
-    """No thread may carry labels."""
+    """Refuse labels on every thread."""
 
     def refuse():
         return False
@@ -46,7 +46,7 @@ def id_of(span):
     return format(span.get_span_context().span_id, "016x")
 
 
-def test_under_a_span(tracer, carried):
+def test_id_under_a_span(tracer, carried):
     assert carried() is None
     with tracer.start_as_current_span("A") as root:
         assert carried() == id_of(root)
@@ -55,14 +55,14 @@ def test_under_a_span(tracer, carried):
     assert carried() is None
 
 
-def test_under_a_root_that_was_renamed(tracer, carried):
+def test_id_under_a_renamed_root(tracer, carried):
     with tracer.start_as_current_span("A") as root:
         root.update_name("B")
         assert carried() == id_of(root)
 
 
-def test_in_a_context_that_a_plain_thread_enters_by_itself(tracer, carried):
-    """Nobody is told that it is entered: the rule names the span, and samples do not."""
+def test_id_in_a_context_that_a_plain_thread_enters(tracer, carried):
+    """No hook is called there: the rule names the span, and samples do not."""
     with tracer.start_as_current_span("A"):
         context = copy_context()
         told = []
@@ -71,13 +71,13 @@ def test_in_a_context_that_a_plain_thread_enters_by_itself(tracer, carried):
 
 
 @pytest.mark.usefixtures("_refused")
-def test_where_labels_are_refused(tracer, carried):
+def test_id_when_labels_are_refused(tracer, carried):
     with tracer.start_as_current_span("A"):
         assert carried() is None
 
 
-def test_after_the_agent_was_stopped_or_started(tracer, carried, recorder):
-    """A label that it had is believed no longer."""
+def test_id_after_the_agent_stopped_or_started(tracer, carried, recorder):
+    """The label it had no longer counts."""
     with tracer.start_as_current_span("A") as root:
         recorder.stop()
         thread_labels.forget()
@@ -91,5 +91,5 @@ def test_after_the_agent_was_stopped_or_started(tracer, carried, recorder):
 
 
 @pytest.mark.usefixtures("recorder", "_refused")
-def test_only_labels_can_be_refused(attribution):
+def test_marks_cannot_be_refused(attribution):
     assert is_followed_here() == (attribution == "stack")

@@ -1,4 +1,4 @@
-"""What switch points have in common: the mark on the stack, the label, and which is right."""
+"""What switch points share: the mark on the stack, the label, and which of them counts."""
 
 import asyncio
 import contextvars
@@ -14,14 +14,14 @@ from tests.support.threads import in_threads
 
 
 def pytest_generate_tests(metafunc):
-    """Run each test with marks, and where nobody reads them."""
+    """Run each test with marks, and in direct mode."""
     if "attribution" in metafunc.fixturenames:
         metafunc.parametrize("attribution", ["stack", "thread"])
 
 
 @pytest.fixture(params=[True, False], ids=["mark_stays", "mark_of_first_step"])
 def serve(request, monkeypatch, recorder):  # noqa: ARG001  the hooks must be in place
-    """Serve a request as an ASGI adapter does, for a sampler that reads labels or not."""
+    """Return a function that serves a request as an ASGI adapter does, in either mode."""
     monkeypatch.setattr(STATE, "async_marks", request.param)
 
     async def serve(endpoint, *arguments):
@@ -34,8 +34,8 @@ def serve(request, monkeypatch, recorder):  # noqa: ARG001  the hooks must be in
     return serve
 
 
-def test_a_held_request_calls_the_agent_not_once(tracer, now, serve, recorder, attribution):
-    """Its stack says whose it is, in every step and under every span."""
+def test_held_request_never_calls_the_agent(tracer, now, serve, recorder, attribution):
+    """Its stack names the request, in every step and under every span."""
 
     async def endpoint(name):
         with tracer.start_as_current_span(name):
@@ -61,8 +61,8 @@ def test_a_held_request_calls_the_agent_not_once(tracer, now, serve, recorder, a
 
 
 @pytest.mark.usefixtures("marks_alone")
-def test_what_runs_before_the_root_is_named_when_it_starts(tracer, recorder, serve):
-    """Choice 11: outer middleware of the application's."""
+def test_code_before_the_root_belongs_to_its_request(tracer, recorder, serve):
+    """Choice 11: the application's outer middleware."""
 
     async def endpoint():
         before = recorder.number()
@@ -78,7 +78,7 @@ def test_what_runs_before_the_root_is_named_when_it_starts(tracer, recorder, ser
 
 @pytest.fixture
 def other_root_takes_steps(tracer, now):
-    """A message of a queue, say, that is handled in a request: with a root of its own."""
+    """Take steps under another root span, as for a queue's message handled in a request."""
 
     async def other_root_takes_steps():
         seen = []
@@ -100,18 +100,18 @@ def other_root_takes_steps(tracer, now):
 RIGHT = ["message"] * 3 + ["request"] * 2
 
 
-def test_a_root_inside_of_a_request(other_root_takes_steps):
+def test_root_inside_a_request(other_root_takes_steps):
     """Scenario 33, across steps."""
     assert asyncio.run(other_root_takes_steps()) == RIGHT
 
 
-def test_a_root_inside_of_a_held_request(other_root_takes_steps, serve):
+def test_root_inside_a_held_request(other_root_takes_steps, serve):
     """Scenario 33, across steps."""
     assert asyncio.run(serve(other_root_takes_steps)) == RIGHT
 
 
-def test_a_root_inside_of_a_held_request_s_child_task(other_root_takes_steps, serve):
-    """Its stack does not have the request's mark."""
+def test_root_inside_a_child_task_of_a_held_request(other_root_takes_steps, serve):
+    """Its stack has no mark of the request."""
 
     async def endpoint():
         return await asyncio.create_task(other_root_takes_steps())
@@ -119,8 +119,8 @@ def test_a_root_inside_of_a_held_request_s_child_task(other_root_takes_steps, se
     assert asyncio.run(serve(endpoint)) == RIGHT
 
 
-def test_an_unsampled_root_inside_of_a_held_request(tracer, now, serve):
-    """Scenario 36, across steps: it is nobody's, though the request's mark is on the stack."""
+def test_unsampled_root_inside_a_held_request(tracer, now, serve):
+    """Scenario 36, across steps: none, though the request's mark is on the stack."""
 
     async def endpoint():
         seen = []
@@ -137,10 +137,10 @@ def test_an_unsampled_root_inside_of_a_held_request(tracer, now, serve):
     assert asyncio.run(serve(endpoint)) == [None] * 3 + ["request"] * 2
 
 
-def test_an_empty_context_inside_of_a_held_request(tracer, now, serve):
-    """Scenario 38: in the request's own code it is the request's, in a task that is made then none.
+def test_empty_context_inside_a_held_request(tracer, now, serve):
+    """Scenario 38: the request's own code belongs to it, a task made there to none.
 
-    Instrumentations attach an empty one around each root span without a remote parent.
+    Instrumentations attach an empty context around each root span without a remote parent.
     """
 
     async def endpoint():
@@ -162,15 +162,15 @@ def test_an_empty_context_inside_of_a_held_request(tracer, now, serve):
 
 
 def in_another_greenlet(function):
-    """Run a function on a stack of its own, as SQLAlchemy runs what a session does."""
+    """Run a function on its own stack, as SQLAlchemy does."""
     other = greenlet.greenlet(function)
     other.gr_context = contextvars.copy_context()
     return other.switch()
 
 
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "sync"])
-def test_a_greenlet_of_a_held_request(tracer, now, serve, attribution, request, asynchronous):  # noqa: PLR0913, PLR0917
-    """On a thread where no label was ever put."""
+def test_greenlet_of_a_held_request(tracer, now, serve, attribution, request, asynchronous):  # noqa: PLR0913, PLR0917
+    """On a thread that never had a label."""
     if attribution == "stack":
         reason = "nobody is told of switches between greenlets on a thread without a label"
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
@@ -200,8 +200,8 @@ def test_a_greenlet_of_a_held_request(tracer, now, serve, attribution, request, 
     assert seen == [("request", "request", "request")]
 
 
-def test_a_span_in_a_greenlet_of_a_held_request(tracer, now, serve):
-    """From its first span on it is the request's, and back on the request's stack as well."""
+def test_span_in_a_greenlet_of_a_held_request(tracer, now, serve):
+    """From its first span on, and back on the request's stack, it belongs to the request."""
 
     def in_greenlet():
         with tracer.start_as_current_span("query"):

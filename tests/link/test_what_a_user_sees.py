@@ -1,4 +1,4 @@
-"""What a user sees of a mark: its frame says what it is, and every tool goes on as before."""
+"""How tools show a mark: its frame explains itself, and every tool works as before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME = "pyroscope_otel_mark"
 
 
 class AppError(Exception):
-    """The application's own."""
+    """An error of the application."""
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def caught(mark, call=fail):
 # Python's own
 
 
-def test_a_traceback_has_one_line_for_it(mark):
+def test_traceback_has_one_line_for_a_mark(mark):
     lines = traceback.format_exception(caught(mark))
     assert [line for line in lines if FILENAME in line] == [
         f'  File "{FILENAME}", line {mark.number}, in {NAME}\n'
     ]
 
 
-def test_logging_prints_it(mark, caplog):
+def test_logging_prints_the_traceback(mark, caplog):
     logging.getLogger("app").error("it failed", exc_info=caught(mark))
     assert NAME in caplog.text
 
@@ -134,8 +134,8 @@ def test_cprofile_has_a_row_for_each_number(mark):
     assert rows == {(FILENAME, each.number, NAME) for each in (mark, other)}
 
 
-def test_the_frame_counts_for_stacklevel(mark):
-    """As that of any function of a framework does: one more between caller and called."""
+def test_stacklevel_counts_the_frame(mark):
+    """As it counts any framework's function between caller and callee."""
 
     def warn():
         warnings.warn("is old", stacklevel=2)
@@ -160,8 +160,8 @@ def test_logging_finds_its_caller(mark, caplog):
 # Error pages, which leave it out
 
 
-def test_flasks_debug_page(mark):
-    """Flask's is Werkzeug's."""
+def test_flask_debug_page(mark):
+    """Werkzeug makes it."""
     from werkzeug.debug.tbtools import DebugTraceback
 
     frames = [frame.name for frame in DebugTraceback(caught(mark)).all_frames]
@@ -169,7 +169,7 @@ def test_flasks_debug_page(mark):
     assert NAME not in frames
 
 
-def test_djangos_debug_page():
+def test_django_debug_page():
     code = """
 import django
 from django.conf import settings
@@ -195,8 +195,8 @@ print("fail" in page, "pyroscope_otel_mark" in page)
     assert run(code) == ["True False"]
 
 
-def test_starlettes_debug_page(mark):
-    """It shows the frame, without source."""
+def test_starlette_debug_page(mark):
+    """It shows the frame without source."""
     from starlette.middleware.errors import ServerErrorMiddleware
 
     page = ServerErrorMiddleware(None, debug=True).generate_html(caught(mark))

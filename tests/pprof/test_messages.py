@@ -7,7 +7,7 @@ from pyroscope_otel.pprof.messages import PprofProfile, PushRequest, PushRespons
 
 
 def test_wire_format_of_a_push():
-    """Field numbers are those of the public schemas: written out here byte by byte."""
+    """Field numbers are those of the public schemas, written out here byte by byte."""
     raw = PushRequest.FromString(
         b"\x0a\x14"  # series
         b"\x0a\x06\x0a\x01n\x12\x01v"  # its label n=v
@@ -42,7 +42,7 @@ def test_push_response_is_empty():
     assert PushResponse().SerializeToString() == b""
 
 
-def test_without_protobuf_the_error_names_the_command():
+def test_error_without_protobuf_names_the_command():
     code = (
         "import sys; sys.modules['google.protobuf'] = None\n"
         "try:\n    import pyroscope_otel.tools.receiver\n"

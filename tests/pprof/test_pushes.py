@@ -1,4 +1,4 @@
-"""Decoding: what a good push says, and that a bad one is refused."""
+"""Decoding a good push, and refusing a bad one."""
 
 import gzip
 import random
@@ -35,7 +35,7 @@ def test_good_push():
     assert sample.stack == (WORK, MAIN)
 
 
-def test_gzipped_profile_inside():
+def test_gzipped_profile():
     assert decode(body(gzip.compress(pprof().SerializeToString()))) == decode(body())
 
 
@@ -67,7 +67,7 @@ def test_each_sample_type_is_a_profile():
 
 
 def test_two_values_of_one_label_are_both_kept():
-    """Mixed up labels must be visible: it is what our own tests look for."""
+    """Mixed-up labels must be visible: our own tests look for them."""
     message = pprof()
     message.sample[0].label.add(key=6, str=3)
     sample = only_sample(message)
@@ -76,7 +76,7 @@ def test_two_values_of_one_label_are_both_kept():
     assert sample.label_values("request") == ("r1", "work")
 
 
-def test_label_that_is_not_there():
+def test_missing_label():
     sample = only_sample(pprof())
     assert sample.label("other") is None
     assert sample.label_values("other") == ()
@@ -89,7 +89,7 @@ def test_numeric_label_is_left_out_and_an_empty_string_is_not():
     assert only_sample(message).labels == (("request", "r1"), ("main", ""))
 
 
-def test_inlined_functions_are_frames_of_their_own():
+def test_inlined_functions_are_separate_frames():
     lines = [{"function_id": 1, "line": 10}, {"function_id": 2, "line": 20}]
     message = pprof(location=[{"id": 1, "line": lines}, {"id": 2, "line": []}])
     assert only_sample(message).stack == (WORK, MAIN)
@@ -121,7 +121,7 @@ DANGLING = {
 
 
 @pytest.mark.parametrize("changes", DANGLING.values(), ids=DANGLING.keys())
-def test_profile_that_contradicts_itself(changes):
+def test_inconsistent_profile_is_refused(changes):
     with pytest.raises(MalformedPush):
         decode(body(pprof(**changes)))
 
@@ -146,24 +146,24 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
-def test_body_that_is_no_push(content):
+def test_body_that_is_no_push_is_refused(content):
     with pytest.raises(MalformedPush):
         decode(content)
 
 
-def test_errors_are_of_one_kind():
+def test_all_errors_have_one_type():
     assert issubclass(PushTooLarge, MalformedPush)
     assert issubclass(MalformedPush, ValueError)
 
 
-def test_error_says_what_is_wrong():
+def test_error_names_the_fault():
     with pytest.raises(
         MalformedPush, match=r"^a profile refers to location 3, which is not in it$"
     ):
         decode(body(pprof(**DANGLING["location"])))
 
 
-def test_bound_is_exact():
+def test_limit_is_exact():
     content = push(b"").SerializeToString()
     objects = decode_cost(content)
     assert decode(content, max_bytes=objects, gzipped=False) == []
@@ -186,7 +186,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS.keys())
 def test_decompression_bomb_is_never_inflated(content):
-    """What is held at the same time stays near the bound, whatever the body would inflate to."""
+    """Memory stays near the limit, whatever the size of the inflated body."""
     tracemalloc.start()
     try:
         with pytest.raises(PushTooLarge):
@@ -198,7 +198,7 @@ def test_decompression_bomb_is_never_inflated(content):
 
 
 def inlining_bomb():
-    """A location of a thousand inlined functions, a thousand times on each of fifty stacks."""
+    """Return a push of 50 stacks, each with 1,000 times a location of 1,000 inlined functions."""
     lines = [{"function_id": 1}] * 1000
     sample = {"location_id": [1] * 1000, "value": [1]}
     return pprof(location=[{"id": 1, "line": lines}], sample=[sample] * 50)
@@ -225,7 +225,7 @@ OBJECT_BOMBS = {
 
 
 @pytest.mark.parametrize("message", OBJECT_BOMBS.values(), ids=OBJECT_BOMBS.keys())
-def test_few_bytes_that_ask_for_many_objects(message):
+def test_few_bytes_for_many_objects_are_refused(message):
     content = message.SerializeToString()
     assert len(content) < MEBIBYTE // 2
     with pytest.raises(PushTooLarge):
@@ -233,7 +233,7 @@ def test_few_bytes_that_ask_for_many_objects(message):
 
 
 def damaged(good, count, seed):
-    """Yield copies of a push, each cut short somewhere or with a few bits flipped."""
+    """Yield copies of a push, each cut short or with a few bits flipped."""
     chance = random.Random(seed)  # noqa: S311 -- the same damage in every run
     for _ in range(count):
         content = bytearray(good)

@@ -18,7 +18,7 @@ def _no_proxies(monkeypatch):
 
 @pytest.fixture
 def reported(monkeypatch, caplog):
-    """Have failures logged, each of them, rather than raised."""
+    """Log each failure instead of raising it."""
     monkeypatch.setattr(failure, "reraise", False)
     monkeypatch.setattr(failure, "_reported", set())
     return caplog
@@ -26,7 +26,7 @@ def reported(monkeypatch, caplog):
 
 @pytest.fixture
 def logged(caplog):
-    """Return what the relay has logged once nothing is left to say."""
+    """Return what the relay has logged, once it logs no more."""
     # A relay of a test before may have something to say yet.
     log.wait_until_logged(30)
     caplog.clear()
@@ -48,7 +48,7 @@ def authority():
 
 @pytest.fixture(scope="session")
 def tls(authority):
-    """A server's context, with a certificate for 127.0.0.1."""
+    """Return a server's TLS context, with a certificate for 127.0.0.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context
@@ -56,7 +56,7 @@ def tls(authority):
 
 @pytest.fixture
 def trusted(authority, tmp_path, monkeypatch):
-    """Have the system trust the authority."""
+    """Make the system trust the authority."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))

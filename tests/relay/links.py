@@ -1,8 +1,8 @@
-"""What stands for the rest of the package in tests of the relay."""
+"""Takes the place of the rest of the package in tests of the relay."""
 
 
 class Link:
-    """Answers the relay, and notes what it was told."""
+    """Answers the relay, and keeps what the relay told it."""
 
     upload_buffer = 2**25
 

@@ -1,4 +1,4 @@
-"""Pushes as an agent with marks sends them, from readable rows and back."""
+"""Pushes of an agent with marks, built from readable rows and turned back into them."""
 
 import gzip
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Mark:
 class Row:
     """A sample: its frames from the leaf on, its labels, its values.
 
-    A frame is a name, which may have a line ("work:7"), a mark, or a list of these that
-    share a location.
+    A frame is a name, which may have a line ("work:7"), a mark, or a list of these that share a
+    location.
     """
 
     frames: tuple
@@ -146,12 +146,12 @@ def rows_of(profile):
 
 
 def labels_of(number):
-    """The span labels of a number in these tests."""
+    """Return the span labels that a number has in these tests."""
     return (("span_id", f"{number:016x}"), ("span_name", f"GET /{number}"))
 
 
 def translated(*rows, types=CPU, labels_of=labels_of, **options):
-    """Return the rows that come out of the relay for these."""
+    """Return the rows that the relay makes of these."""
     request = push(process_cpu=pprof(*rows, types=types)).SerializeToString()
     result = translate(request, gzipped=False, labels_of=labels_of, **options)
     (profile,) = profiles_of(result.body)

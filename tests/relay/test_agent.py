@@ -1,4 +1,4 @@
-"""The agent itself, its relay, and a server: each case in a process of its own."""
+"""The real agent, its relay, and a server: each case in its own process."""
 
 import json
 
@@ -61,7 +61,7 @@ print(sorted(frozenset().union(*(live for _, live in link.pushes))))
 """
 
 
-def test_numbers_of_memory_in_use_are_told(server):
+def test_link_gets_the_numbers_of_memory_in_use(server):
     (told,) = run(PROGRAM + LIVE, env=environment(server))
     assert 7 in json.loads(told)
 
@@ -98,7 +98,7 @@ assert pyroscope.shutdown() is True
 """
 
 
-def test_no_lines(server):
+def test_lines_are_left_out(server):
     run(PROGRAM + NO_LINES, env=environment(server))
     assert spans(server.profiles) == {"GET /7"}
     lines = {f.line for p in server.profiles for s in p.samples for f in s.stack}
@@ -116,7 +116,7 @@ assert relay.state() is None
 """
 
 
-def test_the_agent_starts_again_after_its_end(server):
+def test_agent_starts_again_after_its_end(server):
     run(PROGRAM + AGAIN, env=environment(server))
     assert spans(server.profiles) == {"GET /1", "GET /2"}
 
@@ -129,14 +129,14 @@ assert pyroscope.shutdown() is True
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_the_agent_goes_around_the_proxy_and_the_relay_through_it(name):
+def test_only_the_relay_uses_the_proxy(name):
     with Server(200) as proxy:
         run(PROGRAM + PROXY, env={"SERVER": "http://profiles.example", name: proxy.url})
         targets = {request.target for request in proxy.requests}
     assert targets == {"http://profiles.example/push.v1.PusherService/Push"}
 
 
-def test_a_proxy_that_is_away_is_not_in_the_way_where_the_server_is_exempt(server):
+def test_absent_proxy_does_not_matter_if_the_server_is_exempt(server):
     proxy = f"http://127.0.0.1:{closed_port()}"
     run(
         PROGRAM + PROXY,
@@ -183,7 +183,7 @@ assert wait_until_logged(20)
 """
 
 
-def test_an_outage_has_two_lines_in_a_log_that_nobody_set_up_for_it():
+def test_outage_is_two_lines_in_a_default_log():
     """At Python's own level, and with the agent's logging off, as it is by default."""
     with Server(503, 200) as server:
         begin, end = run(PROGRAM + OUTAGE, env={"SERVER": server.url})

@@ -1,4 +1,4 @@
-"""What the agent is started with, and what becomes of it: the agent itself stands aside."""
+"""The arguments that the agent is started with, and its end. A fake agent takes its place."""
 
 import functools
 import os
@@ -21,7 +21,7 @@ from tests.support.push_server import Server, closed_port
 
 
 class Agent:
-    """In place of the compiled functions: it notes what it is called with."""
+    """Takes the place of the compiled functions and keeps their arguments."""
 
     def __init__(self):
         self.calls = []
@@ -85,7 +85,7 @@ def start(**changes):
     return pyroscope.configure(**{"application_name": "shop", "server_address": ADDRESS, **changes})
 
 
-def test_the_agent_is_given_the_relay_in_place_of_the_server(agent, link):
+def test_agent_gets_the_relay_instead_of_the_server(agent, link):
     assert start(**SECRETS, tags={"a": "b"}, upload_interval=7) is True
     (given,) = agent.calls
     relay = agent_start._process.relay
@@ -97,7 +97,7 @@ def test_the_agent_is_given_the_relay_in_place_of_the_server(agent, link):
     assert link.told == ["started through the relay"]
 
 
-def test_the_relay_is_given_what_the_agent_was_given(link, monkeypatch):
+def test_relay_gets_the_agents_arguments(link, monkeypatch):
     made = []
 
     def relay(destination, **options):
@@ -117,7 +117,7 @@ def test_the_relay_is_given_what_the_agent_was_given(link, monkeypatch):
     }
 
 
-def test_however_it_is_called(link):
+def test_every_call_of_configure_uses_the_relay(link):
     from pyroscope import configure
 
     assert configure(application_name="shop", server_address=ADDRESS) is True
@@ -126,19 +126,19 @@ def test_however_it_is_called(link):
     assert link.told == ["started through the relay", "stopped", "started through the relay"]
 
 
-def test_without_lines_the_relay_leaves_them_out(agent):
+def test_relay_leaves_lines_out_when_asked(agent):
     start(line_no=pyroscope.LineNo.NoLine)
     assert agent.calls[0]["line_no"] == pyroscope.LineNo.LastInstruction
     assert agent_start._process.relay._without_lines is True
 
 
-def test_other_lines_are_as_they_are_asked_for(agent):
+def test_other_line_settings_are_passed_on(agent):
     start(line_no=pyroscope.LineNo.First)
     assert agent.calls[0]["line_no"] == pyroscope.LineNo.First
     assert agent_start._process.relay._without_lines is False
 
 
-def test_its_state():
+def test_state():
     assert agent_start.state() is None
     start(server_address="http://user:secret@profiles.example")
     assert agent_start.state().server == "http://profiles.example"
@@ -148,7 +148,7 @@ def test_its_state():
 
 
 @pytest.mark.parametrize("answer", [False, TypeError("argument 'tags'")])
-def test_where_the_agent_does_not_start_the_relay_ends(agent, link, answer):
+def test_relay_stops_if_the_agent_does_not_start(agent, link, answer):
     agent.answer = answer
     relays = []
     agent.on_start = lambda: relays.append(agent.calls[-1]["server_address"])
@@ -173,7 +173,7 @@ def is_listening(url):
     return True
 
 
-def test_a_second_start_leaves_the_first_one_alone(agent):
+def test_second_start_does_not_change_the_first(agent):
     start()
     first = agent_start._process.relay
     agent.answer = False
@@ -182,7 +182,7 @@ def test_a_second_start_leaves_the_first_one_alone(agent):
     assert is_listening(first.url)
 
 
-def test_where_no_relay_is_wanted(agent, link):
+def test_agent_starts_without_a_relay_if_none_is_wanted(agent, link):
     link.wants = False
     assert start(**SECRETS) is True
     assert {name: agent.calls[0][name] for name in SECRETS} == SECRETS
@@ -203,9 +203,7 @@ def failing(monkeypatch, error):
     "error",
     [OSError(99, "Cannot assign requested address"), RuntimeError("can't start new thread")],
 )
-def test_where_the_relay_does_not_start_the_agent_sends_itself(
-    agent, link, monkeypatch, caplog, error
-):
+def test_agent_sends_itself_if_the_relay_does_not_start(agent, link, monkeypatch, caplog, error):
     failing(monkeypatch, error)
     assert start(**SECRETS) is True
     assert {name: agent.calls[0][name] for name in SECRETS} == SECRETS
@@ -216,7 +214,7 @@ def test_where_the_relay_does_not_start_the_agent_sends_itself(
 
 
 @pytest.mark.parametrize("address", ["localhost:4040", "mailto:a@b", "", "http://[::1", None])
-def test_an_address_that_is_none_is_the_agents_to_judge(agent, link, caplog, address):
+def test_invalid_address_is_passed_on_to_the_agent(agent, link, caplog, address):
     assert start(server_address=address, **SECRETS) is True
     assert agent.calls[0]["server_address"] == address
     assert link.told == ["started"]
@@ -224,14 +222,14 @@ def test_an_address_that_is_none_is_the_agents_to_judge(agent, link, caplog, add
     assert "secret" not in record.getMessage()
 
 
-def test_what_the_agent_raises_is_shown_without_what_we_tried_before(agent):
+def test_error_of_the_agent_has_no_context_of_ours(agent):
     agent.answer = TypeError("argument 'server_address'")
     with pytest.raises(TypeError, match="server_address") as raised:
         start(server_address=None)
     assert raised.value.__context__ is None
 
 
-def test_uwsgi_without_threads(agent, monkeypatch, caplog):
+def test_uwsgi_without_threads_has_no_relay(agent, monkeypatch, caplog):
     uwsgi = types.ModuleType("uwsgi")
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     uwsgi.opt = {"http": b":8080", "master": True}
@@ -250,7 +248,7 @@ def test_uwsgi_without_threads(agent, monkeypatch, caplog):
     assert agent.calls[-1]["server_address"] != ADDRESS
 
 
-def test_an_unknown_agent_is_started_as_it_is_asked(link, monkeypatch, caplog):
+def test_unknown_agent_starts_unchanged(link, monkeypatch, caplog):
     """A later release may have other arguments."""
     agent_start.uninstall()
     given = []
@@ -277,7 +275,7 @@ class TestProxies:
             ({"NO_PROXY": ""}, "127.0.0.1"),
         ],
     )
-    def test_the_relay_is_exempt_for_that_time(self, agent, monkeypatch, before, meanwhile):
+    def test_relay_is_exempt_during_the_start(self, agent, monkeypatch, before, meanwhile):
         for name, value in before.items():
             monkeypatch.setenv(name, value)
         environment = dict(os.environ)
@@ -287,7 +285,7 @@ class TestProxies:
         assert seen == [meanwhile] * 2
         assert dict(os.environ) == environment
 
-    def test_also_where_the_start_fails(self, agent):
+    def test_environment_is_restored_if_the_start_fails(self, agent):
         environment = dict(os.environ)
         agent.answer = OSError("from the agent")
         with pytest.raises(OSError, match="from the agent"):
@@ -296,7 +294,7 @@ class TestProxies:
 
 
 class TestEnd:
-    def test_what_the_agent_flushes_is_sent_and_what_waits(self, agent, link):
+    def test_flushed_and_waiting_pushes_are_sent(self, agent, link):
         with Server(503, 200) as server:
             start(server_address=server.url)
             relay = agent_start._process.relay
@@ -308,7 +306,7 @@ class TestEnd:
         assert link.told == ["started through the relay", "stopped"]
         assert not is_listening(relay.url)
 
-    def test_an_agent_that_does_not_stop_keeps_its_relay(self, agent, link):
+    def test_agent_that_does_not_stop_keeps_its_relay(self, agent, link):
         """Another thread is stopping it."""
         start()
         agent.answer = False
@@ -318,20 +316,20 @@ class TestEnd:
 
 
 class TestInstalling:
-    def test_twice_is_once(self, agent, link):
+    def test_installing_twice_installs_once(self, agent, link):
         ours = _native.initialize_agent
         agent_start.install(link)
         assert _native.initialize_agent is ours
         start()
         assert len(agent.calls) == 1
 
-    def test_the_last_link_counts(self, link):
+    def test_last_link_counts(self, link):
         other = Link()
         agent_start.install(other)
         start()
         assert (link.told, other.told) == ([], ["started through the relay"])
 
-    def test_nothing_is_left_of_it(self, agent):
+    def test_removal_restores_the_agent(self, agent):
         agent_start.uninstall()
         assert _native.initialize_agent == agent.initialize_agent
         assert _native.drop_agent == agent.drop_agent
@@ -339,7 +337,7 @@ class TestInstalling:
         start()
         assert agent.calls[0]["server_address"] == ADDRESS
 
-    def test_who_came_after_us_stays(self, agent, link, monkeypatch):
+    def test_later_patch_of_another_tool_stays(self, agent, link, monkeypatch):
         ours = _native.initialize_agent
         with monkeypatch.context() as other:
             other.setattr(_native, "initialize_agent", functools.partial(ours))
@@ -352,7 +350,7 @@ class TestInstalling:
             start()
             assert agent.calls[-1]["server_address"] != ADDRESS
 
-    def test_taken_out_while_the_agent_runs(self, link):
+    def test_removed_while_the_agent_runs(self, link):
         start()
         relay = agent_start._process.relay
         agent_start.uninstall()
@@ -362,7 +360,7 @@ class TestInstalling:
         assert not is_listening(relay.url)
 
     @pytest.mark.usefixtures("reported")
-    def test_a_link_that_fails_breaks_nothing(self, agent, link):
+    def test_failing_link_does_not_break_the_agent(self, agent, link):
         link.agent_started = lambda _: 1 / 0
         link.agent_stopped = lambda: 1 / 0
         assert start() is True
@@ -372,6 +370,6 @@ class TestInstalling:
         assert agent.calls[-1]["server_address"] == ADDRESS
 
 
-def test_the_port_of_a_server_that_is_away_is_no_trouble():
+def test_port_of_an_absent_server_causes_no_error():
     start(server_address=f"http://127.0.0.1:{closed_port()}")
     assert pyroscope.shutdown() is True

@@ -1,4 +1,4 @@
-"""The pushes that wait: their bounds, and which is tried next."""
+"""The pushes that wait: their bounds, and which is sent next."""
 
 import time
 
@@ -14,7 +14,7 @@ def put(buffer, *all_of):
         buffer.put(push)
 
 
-def test_the_oldest_is_next():
+def test_oldest_push_is_next():
     buffer = Buffer(100)
     first, second = pushes(10, 10)
     put(buffer, first, second)
@@ -22,7 +22,7 @@ def test_the_oldest_is_next():
     assert buffer.waiting() == (2, 20)
 
 
-def test_one_that_was_tried_waits_for_the_others():
+def test_failed_push_waits_for_the_others():
     buffer = Buffer(100)
     first, second = pushes(10, 10)
     put(buffer, first, second)
@@ -30,7 +30,7 @@ def test_one_that_was_tried_waits_for_the_others():
     assert buffer.next() is second
 
 
-def test_what_is_too_much_costs_the_oldest():
+def test_full_buffer_drops_the_oldest_push():
     buffer = Buffer(100)
     first, second, third, fourth = pushes(40, 40, 20, 70)
     put(buffer, first, second, third)
@@ -40,13 +40,13 @@ def test_what_is_too_much_costs_the_oldest():
     assert buffer.next() is third
 
 
-def test_one_that_is_larger_than_the_buffer_is_dropped():
+def test_push_larger_than_the_buffer_is_dropped():
     buffer = Buffer(100)
     put(buffer, *pushes(101))
     assert (buffer.next(), buffer.dropped) == (None, 1)
 
 
-def test_what_is_too_old_is_dropped():
+def test_push_that_is_too_old_is_dropped():
     buffer = Buffer(100)
     old, young = pushes(10, 10)
     old.received = time.monotonic() - MAX_AGE_SECONDS - 1
@@ -55,7 +55,7 @@ def test_what_is_too_old_is_dropped():
     assert (buffer.waiting(), buffer.dropped) == ((1, 10), 1)
 
 
-def test_what_was_sent_is_not_dropped():
+def test_sent_push_does_not_count_as_dropped():
     buffer = Buffer(100)
     sent, refused = pushes(10, 10)
     put(buffer, sent, refused)
@@ -64,7 +64,7 @@ def test_what_was_sent_is_not_dropped():
     assert (buffer.waiting(), buffer.dropped) == ((0, 0), 1)
 
 
-def test_what_gave_way_while_it_was_sent_counts_as_sent():
+def test_push_dropped_while_it_was_sent_counts_as_sent():
     buffer = Buffer(100)
     put(buffer, *(both := pushes(60, 60)))
     assert buffer.dropped == 1
@@ -72,7 +72,7 @@ def test_what_gave_way_while_it_was_sent_counts_as_sent():
     assert (buffer.waiting(), buffer.dropped) == ((1, 60), 0)
 
 
-def test_what_gave_way_while_it_was_refused_is_dropped_once():
+def test_push_dropped_while_it_was_refused_counts_once():
     buffer = Buffer(100)
     put(buffer, *(both := pushes(60, 60)))
     buffer.remove(both[0], dropped=True)

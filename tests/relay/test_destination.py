@@ -1,4 +1,4 @@
-"""Where profiles go, and with which credentials."""
+"""Where profiles are sent, and with which credentials."""
 
 import base64
 
@@ -58,8 +58,8 @@ def test_settings_come_before_the_address():
     assert headers == {"Authorization": basic("user:password")}
 
 
-def test_a_user_without_a_password_is_none():
-    """As the agent does it."""
+def test_user_without_a_password_is_ignored():
+    """The agent does the same."""
     assert Destination("http://h", "user", "").headers() == {}
 
 
@@ -68,12 +68,12 @@ def test_tenant_and_headers():
     assert destination.headers() == {"X-Scope-OrgID": "t", "X-A": "1"}
 
 
-def test_a_header_replaces_ours_of_the_same_name():
+def test_header_of_the_application_replaces_ours():
     headers = {"authorization": "Bearer x", "x-scope-orgid": "u"}
     assert Destination("http://h", "a", "b", "t", headers).headers() == headers
 
 
-def test_the_framing_is_not_for_headers_to_say():
+def test_framing_headers_are_ignored():
     headers = {"Content-Length": "1", "transfer-encoding": "chunked", "Content-Type": "x"}
     assert Destination("http://h", http_headers=headers).headers() == {}
 
@@ -82,12 +82,12 @@ def test_the_framing_is_not_for_headers_to_say():
     "headers",
     [{"a b": "c"}, {"": "c"}, {"a": "b\r\nX: y"}, {"a": "b\0"}, {"a": "\u20ac"}, {"a:": ""}],
 )
-def test_what_is_no_header_is_refused(headers):
+def test_invalid_header_is_refused(headers):
     with pytest.raises(ValueError, match=r"^the header '.*' cannot be sent$") as raised:
         Destination("http://h", http_headers=headers)
     assert "X: y" not in str(raised.value)
 
 
-def test_its_repr_has_no_secrets():
+def test_repr_has_no_secrets():
     destination = Destination("https://u1:s1@h/x", "u2", "s2", "t", {"X": "s3"})
     assert repr(destination) == "Destination(tenant_id='t', url='https://h/x')"

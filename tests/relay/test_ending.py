@@ -1,4 +1,4 @@
-"""All ends of a process together take one bounded time."""
+"""All parts of a process's end share one bounded time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.push_server import SILENT, Server
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return a function that lets time go on."""
+    """Return a function that advances the time."""
     now = [1000.0]
     monkeypatch.setattr(ending.time, "monotonic", lambda: now[0])
 
@@ -27,7 +27,7 @@ def clock(monkeypatch):
     return go_on
 
 
-def test_an_end_has_what_those_before_have_left(clock):
+def test_each_end_has_the_time_left_by_earlier_ends(clock):
     ends = Ending()
     with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS
@@ -42,7 +42,7 @@ def test_an_end_has_what_those_before_have_left(clock):
         assert seconds_until(deadline) == 0
 
 
-def test_ends_that_overlap_use_the_time_up_once(clock):
+def test_overlapping_ends_count_once(clock):
     ends = Ending()
     with ends.step() as outer:
         clock(1)
@@ -54,7 +54,7 @@ def test_ends_that_overlap_use_the_time_up_once(clock):
         assert seconds_until(deadline) == SECONDS - 3
 
 
-def test_a_timeout_of_its_own_counts_against_the_rest(clock):
+def test_own_timeout_counts_against_the_rest(clock):
     ends = Ending()
     with ends.step(2) as deadline:
         assert seconds_until(deadline) == 2
@@ -65,7 +65,7 @@ def test_a_timeout_of_its_own_counts_against_the_rest(clock):
         assert seconds_until(deadline) == SECONDS - 1.5
 
 
-def test_an_end_that_fails_counts_as_well(clock):
+def test_failing_end_counts_too(clock):
     ends = Ending()
 
     def fail():
@@ -79,7 +79,7 @@ def test_an_end_that_fails_counts_as_well(clock):
         assert seconds_until(deadline) == SECONDS - 4
 
 
-def test_it_begins_anew_with_an_agent(clock):
+def test_new_agent_resets_the_time(clock):
     ends = Ending()
     with ends.step():
         clock(4)
@@ -142,7 +142,7 @@ def end(program, profiles, traces):
         pytest.param(1, EVERY_END, id="one after the other, and a push is under way"),
     ],
 )
-def test_silent_servers_hold_all_ends_up_for_one_time(interval, ends):
+def test_silent_servers_delay_all_ends_once(interval, ends):
     begin = BEGIN.replace("UPLOAD_INTERVAL", str(interval))
     with Server(SILENT) as profiles, Server(SILENT) as traces:
         took, _ = end(begin + ends, profiles.url, traces.url)
@@ -156,7 +156,7 @@ def test_silent_servers_hold_all_ends_up_for_one_time(interval, ends):
 # At the exit they wait in turn.
 
 
-def test_a_silent_server_of_traces_costs_no_profiles():
+def test_silent_trace_server_loses_no_profiles():
     with Server(200) as profiles, Server(SILENT) as traces:
         _, log = end(BEGIN.replace("UPLOAD_INTERVAL", "600"), profiles.url, traces.url)
         assert profiles.requests
@@ -164,7 +164,7 @@ def test_a_silent_server_of_traces_costs_no_profiles():
     assert "did not take before the end" not in log
 
 
-def test_a_silent_server_of_profiles_costs_no_traces():
+def test_silent_profile_server_loses_no_traces():
     with Server(SILENT) as profiles, Server(200) as traces:
         end(BEGIN.replace("UPLOAD_INTERVAL", "600"), profiles.url, traces.url)
         assert traces.requests

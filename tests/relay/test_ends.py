@@ -1,4 +1,4 @@
-"""How a process ends, and what the server has then: each case in a process of its own."""
+"""How a process ends, and what the server has by then: each case in its own process."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def ended(program, server):
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-def test_what_the_agent_has_at_the_end_is_sent(end):
+def test_samples_of_the_agent_are_sent_at_the_end(end):
     with Receiver() as receiver:
         code, _, _ = ended(PROGRAM + START + end, receiver.url)
         assert code == ("raise" in end)
@@ -70,7 +70,7 @@ def test_what_the_agent_has_at_the_end_is_sent(end):
             assert "GET /8" in spans(receiver.profiles)
 
 
-def test_what_waited_for_a_server_that_is_there_again_is_sent_at_the_end():
+def test_waiting_pushes_are_sent_at_the_end_if_the_server_is_back():
     later = Answer(503, (("Retry-After", "300"),))
     with Server(later, 200) as server:
         run(
@@ -91,7 +91,7 @@ mark(8)(burn, 0.5)
 
 @pytest.mark.parametrize("end", ["", "pyroscope.shutdown()"])
 @pytest.mark.parametrize("interval", [1, 600])
-def test_a_silent_server_holds_the_end_up_for_a_bounded_time(end, interval):
+def test_silent_server_delays_the_end_for_a_bounded_time(end, interval):
     program = f"configure(upload_interval={interval}); mark(7)(burn, 1.5); print(time.monotonic())"
     with Server(SILENT) as server:
         code, out, err = ended(f"{PROGRAM}\n{program}\n{end}\nsys.exit(7)", server.url)
@@ -105,7 +105,7 @@ def test_a_silent_server_holds_the_end_up_for_a_bounded_time(end, interval):
     assert now - float(out) < 12
 
 
-def test_a_server_that_is_not_there_does_not_hold_the_end_up():
+def test_absent_server_does_not_delay_the_end():
     address = f"http://127.0.0.1:{closed_port()}"
     (took,) = run(
         PROGRAM

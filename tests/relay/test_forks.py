@@ -1,4 +1,4 @@
-"""Forked processes: the child begins anew, and the parent goes on undisturbed."""
+"""Forked processes: the child starts its own relay, and the parent's goes on."""
 
 import sys
 
@@ -69,7 +69,7 @@ def server():
         yield receiver
 
 
-def test_a_child_has_a_relay_of_its_own(server):
+def test_child_has_its_own_relay(server):
     told = run(PROGRAM + FORK + ANEW, env={"SERVER": server.url}, python_arguments=WARNINGS)
     assert told == ["['started through the relay', 'stopped']"]
     assert spans(server.profiles) == {"GET /1", "GET /2", "GET /3"}
@@ -98,7 +98,7 @@ assert pyroscope.shutdown() is True
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it counts sockets in /proc")
-def test_a_child_that_starts_nothing_closes_what_it_was_given(server):
+def test_child_without_an_agent_closes_the_inherited_sockets(server):
     (left,) = run(
         PROGRAM + FORK + PLAIN_CHILD, env={"SERVER": server.url}, python_arguments=WARNINGS
     )
@@ -116,7 +116,7 @@ os.wait()
 """
 
 
-def test_a_child_that_exits_sends_nothing_of_its_parents(server):
+def test_child_that_exits_sends_no_push_of_its_parent(server):
     run(PROGRAM + EXITS, env={"SERVER": server.url}, python_arguments=WARNINGS)
     assert spans(server.profiles) == {"GET /1"}
     assert len(server.profiles) == 1
@@ -139,7 +139,7 @@ assert pyroscope.shutdown() is True
 
 @pytest.mark.parametrize("away", ["closed", "silent"])
 def test_forks_while_the_relay_is_busy(away):
-    """Whatever lock was held when the process forked, the child waits for none of them."""
+    """The child waits for no lock that was held during the fork."""
     with Server(SILENT) as server:
         address = server.url if away == "silent" else f"http://127.0.0.1:{closed_port()}"
         program = WHILE_BUSY if away == "closed" else WHILE_BUSY.replace("range(20)", "range(2)")

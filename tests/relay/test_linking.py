@@ -1,4 +1,4 @@
-"""The rule by which a sample learns its profile, and what becomes of a profile's tables."""
+"""How a sample gets its profile, and how a profile's tables are rewritten."""
 
 import pytest
 from hypothesis import given
@@ -27,41 +27,41 @@ def owner(*frames, labels=()):
     return int(given.get("span_id", "0"), 16)
 
 
-def test_a_stack_without_a_mark_belongs_to_none():
+def test_stack_without_a_mark_belongs_to_none():
     assert owner("work", "main") == 0
 
 
-def test_a_sample_belongs_to_its_mark():
+def test_sample_belongs_to_its_mark():
     assert owner("work", "handle", Mark(7), "serve", "main") == 7
 
 
-def test_the_mark_nearest_to_the_leaf_decides():
+def test_mark_nearest_to_the_leaf_decides():
     assert owner("work", Mark(3), "loop", Mark(8), "main") == 3
 
 
-def test_the_mark_of_none_hides_the_one_below():
+def test_mark_of_none_hides_the_mark_below():
     assert owner("work", Mark(0), "loop", Mark(8), "main") == 0
 
 
-def test_a_mark_at_the_leaf_and_at_the_root():
+def test_mark_at_the_leaf_and_at_the_root():
     assert owner(Mark(5), "main") == 5
     assert owner("work", Mark(6)) == 6
 
 
-def test_a_mark_that_calls_itself():
+def test_mark_that_calls_itself():
     assert owner("work", Mark(5), "middle", Mark(5), "main") == 5
 
 
-def test_a_label_that_was_put_on_under_this_mark_decides():
+def test_label_added_under_this_mark_decides():
     assert owner("work", Mark(7), "main", labels=[(LABEL, "7-9")]) == 9
     assert owner("work", "main", labels=[(LABEL, "0-9")]) == 9
 
 
-def test_a_label_of_none_takes_the_sample_from_its_mark():
+def test_label_of_none_overrides_the_mark():
     assert owner("work", Mark(7), "main", labels=[(LABEL, "7-0")]) == 0
 
 
-def test_a_label_that_was_put_on_under_another_mark_says_nothing():
+def test_label_added_under_another_mark_is_ignored():
     assert owner("work", Mark(7), "main", labels=[(LABEL, "6-9")]) == 7
     assert owner("work", Mark(7), "main", labels=[(LABEL, "0-9")]) == 7
     assert owner("work", "main", labels=[(LABEL, "7-9")]) == 0
@@ -83,27 +83,27 @@ def test_a_label_that_was_put_on_under_another_mark_says_nothing():
         "7-" + "9" * 40,
     ],
 )
-def test_a_malformed_label_counts_as_absent(value):
+def test_malformed_label_is_ignored(value):
     assert owner("work", Mark(7), "main", labels=[(LABEL, value)]) == 7
 
 
-def test_of_several_labels_the_one_under_this_mark_decides():
+def test_label_added_under_this_mark_decides_among_several():
     assert owner("work", Mark(7), labels=[(LABEL, "3-4"), (LABEL, "7-9"), (LABEL, "x")]) == 9
 
 
-def test_of_several_labels_under_this_mark_none_decides():
+def test_several_labels_added_under_this_mark_are_ignored():
     assert owner("work", Mark(7), labels=[(LABEL, "7-8"), (LABEL, "7-9")]) == 0
 
 
-def test_the_same_label_twice_is_one():
+def test_same_label_twice_counts_once():
     assert owner("work", Mark(7), labels=[(LABEL, "7-9"), (LABEL, "7-9")]) == 9
 
 
-def test_the_largest_line_is_exact():
+def test_largest_line_is_exact():
     assert owner("work", Mark(2**31 - 1)) == 2**31 - 1
 
 
-def test_other_frames_and_labels_stay_as_they_are():
+def test_other_frames_and_labels_stay_unchanged():
     labels = [("thread_id", "1"), (LABEL, "0-2"), ("tag", "a"), ("tag", "b")]
     (result,) = translated(row("work:7", "work:8", "work:7", labels=labels))
     assert result.frames == ("work:7", "work:8", "work:7")
@@ -113,7 +113,7 @@ def test_other_frames_and_labels_stay_as_they_are():
     )  # fmt: skip
 
 
-def test_rows_that_have_become_equal_are_merged():
+def test_rows_that_become_equal_are_merged():
     result = translated(
         row("work", Mark(1), "main", values=[10]),
         row("work", "main", values=[1000]),
@@ -153,7 +153,7 @@ def test_numbers_without_labels_are_merged_with_none():
     assert result == [row("work", values=[30])]
 
 
-def test_nothing_of_a_mark_is_left_in_the_tables():
+def test_mark_is_removed_from_the_tables():
     profile = pprof(
         row("work", Mark(1), "main", labels=[(LABEL, "1-2"), (LABEL, "4-5")]),
         row("work", Mark(3), "main"),
@@ -166,7 +166,7 @@ def test_nothing_of_a_mark_is_left_in_the_tables():
     assert used == {location.id for location in result.location}
 
 
-def test_a_string_that_others_use_stays():
+def test_string_that_others_use_stays():
     """The application may have a function, a file or a label of the same name."""
     profile = pprof(
         row("request", LABEL, Mark(1), labels=[(LABEL, "1-2"), ("version", "1-2")]),
@@ -177,7 +177,7 @@ def test_a_string_that_others_use_stays():
     assert one.labels[0] == ("version", "1-2")
 
 
-def test_a_mark_that_shares_a_location_is_taken_out_of_it():
+def test_mark_that_shares_a_location_is_removed_from_it():
     result = translated(
         row("leaf", ["inlined", Mark(7), "outer"], "main"), row("leaf", [Mark(8), Mark(9)], "main")
     )
@@ -188,12 +188,12 @@ def test_a_mark_that_shares_a_location_is_taken_out_of_it():
     assert [dict(one.labels)["span_id"][-1] for one in result] == ["7", "8"]
 
 
-def test_what_has_no_marks_stays_byte_for_byte():
+def test_profile_without_marks_stays_byte_for_byte():
     raw = pprof(row("work", "main", labels=[("tag", "a")])).SerializeToString()
     assert LinkedProfile(raw, labels_of, without_lines=False).raw is raw
 
 
-def test_fields_that_we_do_not_know_stay():
+def test_unknown_fields_stay():
     unknown = b"\xa2\x06\x03abc"  # field 100
     raw = pprof(row("work", Mark(1))).SerializeToString() + unknown
     result = LinkedProfile(raw, labels_of, without_lines=False).raw
@@ -240,7 +240,7 @@ def test_without_lines_every_line_is_0_and_equal_stacks_are_merged():
     ]
 
 
-def test_without_lines_where_there_are_no_marks():
+def test_without_lines_and_without_marks():
     assert translated(row("work:7"), row("work:8"), without_lines=True) == [
         row("work:0", values=[20])
     ]
@@ -259,7 +259,7 @@ labels = st.lists(
 
 
 def by_the_rule(one):
-    """Say what the relay has to make of a row, in the words of the design."""
+    """Return the row that the design's rule makes of a row, written as the design has it."""
     parts = [frame if isinstance(frame, list) else [frame] for frame in one.frames]
     numbers = [part.number for frame in parts for part in frame if isinstance(part, Mark)]
     mark = numbers[0] if numbers else 0
@@ -283,7 +283,7 @@ def by_the_rule(one):
         max_size=12,
     )
 )
-def test_any_profile_comes_out_by_the_rule(rows):
+def test_any_profile_follows_the_rule(rows):
     # With one mark at least: a profile without any stays as it is.
     rows = [*rows, row("a", Mark(1))]
     expected = {}

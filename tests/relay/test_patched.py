@@ -1,4 +1,4 @@
-"""The relay's threads are the operating system's, whatever gevent and eventlet have patched."""
+"""The relay's threads are OS threads, even under gevent and eventlet."""
 
 import sys
 
@@ -37,7 +37,7 @@ def library(request):
 
 @pytest.fixture(params=["before", "after"])
 def program(request, library):
-    """The beginning of a program, patched before or after the relay is imported."""
+    """Return the beginning of a program, patched before or after the relay is imported."""
     parts = [PATCH[library], PROGRAM] if request.param == "before" else [PROGRAM, PATCH[library]]
     return "".join([*parts, SPAWN[library]])
 
@@ -69,7 +69,7 @@ mark(7)(burn, 0.5)
 """
 
 
-def test_what_there_is_at_the_end_is_sent(program):
+def test_waiting_pushes_are_sent_at_the_end(program):
     with Receiver() as receiver:
         run(program + AT_THE_END, env={"SERVER": receiver.url}, python_arguments=WARNINGS)
         assert spans(receiver.profiles) == {"GET /7"}
@@ -90,7 +90,7 @@ assert turns == [0] * 30
 """
 
 
-def test_greenlets_go_on_while_the_relay_waits(program):
+def test_greenlets_run_while_the_relay_waits(program):
     with Server(SILENT) as server:
         run(program + WAITING, env={"SERVER": server.url}, python_arguments=WARNINGS)
         server.stopping.set()
@@ -104,7 +104,7 @@ assert relay.log.wait_until_logged(20)
 """
 
 
-def test_the_log_is_written(program):
+def test_log_is_written(program):
     with Server(503) as server:
         out = run(program + LOGGING, env={"SERVER": server.url}, python_arguments=WARNINGS)
     assert "WARNING" in out

@@ -1,4 +1,4 @@
-"""One body over HTTP: through proxies, over TLS, and what servers do instead of answering."""
+"""One body over HTTP: through proxies, over TLS, and to servers that do not answer."""
 
 import _socket
 import base64
@@ -20,7 +20,7 @@ def post(url, headers=None, timeout=30):
     return Route(url).post(BODY, headers or {}, timeout)
 
 
-def test_a_body_arrives():
+def test_body_arrives():
     with Server(200) as server:
         answer = post(f"{server.url}/a/b", {"X-A": "1"})
         (request,) = server.requests
@@ -34,7 +34,7 @@ def test_a_body_arrives():
     }
 
 
-def test_a_host_header_of_the_application_replaces_ours():
+def test_host_header_of_the_application_replaces_ours():
     with Server(200) as server:
         post(f"{server.url}/", {"host": "other"})
         assert [v for k, v in server.requests[0].headers.items() if k.lower() == "host"] == [
@@ -42,7 +42,7 @@ def test_a_host_header_of_the_application_replaces_ours():
         ]
 
 
-def test_an_answer():
+def test_answer():
     headers = (("Retry-After", "7"), ("Location", "http://h/"))
     with Server(Answer(503, headers, b"no\xff" + b"x" * 5000)) as server:
         answer = post(f"{server.url}/")
@@ -51,7 +51,7 @@ def test_an_answer():
     assert len(answer.text) == 1024
 
 
-def test_a_redirect_is_an_answer():
+def test_redirect_is_an_answer():
     with Server(Answer(307, (("Location", "/elsewhere"),)), 200) as server:
         assert post(f"{server.url}/").status == 307
         assert len(server.requests) == 1
@@ -63,27 +63,27 @@ def reason(url, timeout=30, route=Route):
     return str(raised.value)
 
 
-def test_nobody_listens():
+def test_closed_port():
     assert reason(f"http://127.0.0.1:{closed_port()}/") == "Connection refused"
 
 
-def test_nobody_has_the_name():
+def test_unknown_host():
     assert reason("http://nobody.invalid/")
 
 
-def test_silence():
+def test_silent_server():
     before = time.monotonic()
     with Server(SILENT) as server:
         assert reason(f"{server.url}/", timeout=0.3) == "no answer within 0.3 s"
     assert time.monotonic() - before < 5
 
 
-def test_a_server_that_hangs_up():
+def test_server_that_hangs_up():
     with Server(BROKEN) as server:
         assert reason(f"{server.url}/") == "it closes the connection without an answer"
 
 
-def test_one_byte_now_and_then_is_no_answer_in_time():
+def test_server_that_answers_byte_by_byte_is_too_slow():
     ended = threading.Event()
 
     def trickle(connection):
@@ -99,7 +99,7 @@ def test_one_byte_now_and_then_is_no_answer_in_time():
         ended.set()
 
 
-def test_a_server_that_does_not_read():
+def test_server_that_does_not_read():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         route = Route(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         with pytest.raises(Unreachable, match=r"^no answer within 0\.3 s$"):
@@ -127,18 +127,18 @@ def answering(data):
         b"x" * 99999,
     ],
 )
-def test_what_is_not_http(data):
+def test_answer_that_is_not_http(data):
     with answering(data) as port:
         assert reason(f"http://127.0.0.1:{port}/").startswith("its answer is not HTTP (")
 
 
-def test_a_body_without_an_end_is_not_read():
+def test_endless_body_is_not_read():
     with answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10**6) as port:
         assert len(post(f"http://127.0.0.1:{port}/").text) == 1024
 
 
-def test_an_address_that_does_not_answer_leaves_time_for_the_next(monkeypatch):
-    """As ::1 of localhost may: the first address gets its share of the time only."""
+def test_silent_address_leaves_time_for_the_next(monkeypatch):
+    """As ::1 of localhost may be: the first address gets only its share of the time."""
     with (
         Server(200) as server,
         socket.create_server(("127.0.0.1", 0), backlog=0) as full,
@@ -161,18 +161,18 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(monkeypatch):
 
 class TestHttps:
     @pytest.mark.usefixtures("trusted")
-    def test_a_body_arrives(self, tls):
+    def test_body_arrives(self, tls):
         with Server(200, tls=tls) as server:
             assert post(f"{server.url}/x").status == 200
             assert server.bodies == [BODY]
 
-    def test_an_unknown_certificate(self, tls):
+    def test_unknown_certificate(self, tls):
         with Server(200, tls=tls) as server:
             assert reason(f"{server.url}/").startswith("its certificate is not trusted: ")
             assert server.requests == []
 
     @pytest.mark.usefixtures("trusted")
-    def test_a_certificate_of_another_name(self, authority):
+    def test_certificate_of_another_name(self, authority):
         import ssl
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -182,12 +182,12 @@ class TestHttps:
             assert server.requests == []
 
     @pytest.mark.usefixtures("trusted")
-    def test_a_server_that_speaks_no_tls(self):
+    def test_server_without_tls(self):
         with Server(200) as server:
             assert reason(f"{server.url}/".replace("http:", "https:"))
 
     @pytest.mark.usefixtures("trusted")
-    def test_silence_within_the_handshake(self):
+    def test_silence_during_the_handshake(self):
         with raw_server(lambda connection: connection.recv(10**6) and connection.recv(1)) as port:
             assert reason(f"https://127.0.0.1:{port}/", timeout=0.3) == "no answer within 0.3 s"
 
@@ -201,7 +201,7 @@ class TestProxy:
     URL = "http://profiles.example/push"
 
     @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-    def test_http_goes_through_it(self, monkeypatch, name):
+    def test_http_uses_the_proxy(self, monkeypatch, name):
         with Server(200) as proxy:
             monkeypatch.setenv(name, proxy.url)
             assert post(self.URL).status == 200
@@ -209,12 +209,12 @@ class TestProxy:
         assert (request.target, request.headers["Host"]) == (self.URL, "profiles.example")
         assert request.body == BODY
 
-    def test_without_a_scheme(self, monkeypatch):
+    def test_proxy_without_a_scheme(self, monkeypatch):
         with Server(200) as proxy:
             monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
             assert post(self.URL).status == 200
 
-    def test_its_credentials(self, monkeypatch):
+    def test_credentials_of_the_proxy(self, monkeypatch):
         with Server(200) as proxy:
             monkeypatch.setenv("http_proxy", f"http://us%40er:secret@127.0.0.1:{proxy.port}")
             post(self.URL)
@@ -229,12 +229,12 @@ class TestProxy:
         with Server(200) as server:
             assert post(f"{server.url}/").status == 200
 
-    def test_another_scheme_does_not_go_through_it(self, monkeypatch):
+    def test_proxy_of_another_scheme_is_not_used(self, monkeypatch):
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")
         with Server(200) as server:
             assert post(f"{server.url}/").status == 200
 
-    def test_one_that_is_away(self, monkeypatch):
+    def test_absent_proxy(self, monkeypatch):
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
         with Server(200) as server:
             assert reason(f"{server.url}/") == "Connection refused"
@@ -243,14 +243,14 @@ class TestProxy:
     @pytest.mark.parametrize(
         "proxy", ["socks5://h:1", "https://user:secret@h", "http://", "http://h:x", "http://[h"]
     )
-    def test_what_http_cannot_go_through(self, monkeypatch, proxy):
+    def test_unsupported_proxy(self, monkeypatch, proxy):
         monkeypatch.setenv("http_proxy", proxy)
         with pytest.raises(ValueError, match=r"^the proxy of the environment is no") as raised:
             Route(self.URL)
         assert "secret" not in str(raised.value)
 
     @pytest.mark.usefixtures("trusted")
-    def test_https_goes_through_a_tunnel(self, monkeypatch, tls):
+    def test_https_uses_a_tunnel(self, monkeypatch, tls):
         with Server(200, tls=tls) as server, tunnel(server.port) as (port, heads):
             monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{port}")
             assert post("https://localhost/x", {"Authorization": "Bearer x"}).status == 200
@@ -264,7 +264,7 @@ class TestProxy:
             "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=",
         ]
 
-    def test_a_tunnel_that_is_refused(self, monkeypatch):
+    def test_refused_tunnel(self, monkeypatch):
         with Server(Answer(407, body=b"who are you")) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
             assert reason("https://localhost/x") == "the proxy refused with 407"
@@ -272,7 +272,7 @@ class TestProxy:
 
 @contextlib.contextmanager
 def tunnel(to):
-    """Run a proxy that connects everybody to a port; yield its port, and what it was asked."""
+    """Run a proxy that connects all clients to a port; yield its own port and the requests."""
     heads = []
 
     def copy(source, target):
@@ -298,7 +298,7 @@ def tunnel(to):
 
 
 def test_no_connection_is_left_open():
-    """A warning of it would be an error."""
+    """An open connection warns, and a warning is an error."""
     with Server(200, 503, BROKEN) as server:
         post(f"{server.url}/")
         post(f"{server.url}/")

@@ -1,4 +1,4 @@
-"""The agent's side: one client with a secret, and strangers."""
+"""The agent's side of the relay: one client with a secret, and strangers."""
 
 import contextlib
 import http.client
@@ -17,7 +17,7 @@ TYPE = {"Content-Type": "application/proto"}
 
 
 class Taken:
-    """What the receiver has taken."""
+    """Keeps what the receiver has accepted."""
 
     def __init__(self):
         self.pushes = []
@@ -55,11 +55,11 @@ def push(connection, receiver, body=b"abc", headers=None):
     return response.status
 
 
-def test_it_listens_on_this_machine_alone(receiver):
+def test_receiver_listens_on_loopback_only(receiver):
     assert address(receiver)[0] == "127.0.0.1"
 
 
-def test_a_push_is_taken(receiver, taken):
+def test_push_is_accepted(receiver, taken):
     with client(receiver) as agent:
         headers = {"Content-Encoding": "gzip", "User-Agent": "pyroscope-rs/1"}
         assert push(agent, receiver, headers=headers) == 200
@@ -67,13 +67,13 @@ def test_a_push_is_taken(receiver, taken):
     assert (body, head.gzipped, head.user_agent) == (b"abc", True, "pyroscope-rs/1")
 
 
-def test_an_empty_push_is_taken(receiver, taken):
+def test_empty_push_is_accepted(receiver, taken):
     with client(receiver) as agent:
         assert push(agent, receiver, b"") == 200
     assert [(body, head.gzipped) for body, head in taken.pushes] == [(b"", False)]
 
 
-def test_a_connection_stays_open(receiver, taken):
+def test_connection_stays_open(receiver, taken):
     with client(receiver) as agent:
         agent.connect()
         sock = agent.sock
@@ -82,7 +82,7 @@ def test_a_connection_stays_open(receiver, taken):
     assert [body[:1] for body, _ in taken.pushes] == [bytes([i]) for i in range(5)]
 
 
-def test_a_push_that_comes_byte_by_byte(receiver, taken):
+def test_push_that_arrives_byte_by_byte(receiver, taken):
     with client(receiver) as agent:
         agent.connect()
         agent.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -97,7 +97,7 @@ def test_a_push_that_comes_byte_by_byte(receiver, taken):
     assert [body for body, _ in taken.pushes] == [b"abc"]
 
 
-def test_two_requests_in_one_piece(receiver, taken):
+def test_two_requests_in_one_packet(receiver, taken):
     head = "".join(f"{name}: {value}\r\n" for name, value in receiver.headers.items())
     one = (
         f"POST {PATH} HTTP/1.1\r\nContent-Type: application/proto\r\n{head}"
@@ -113,7 +113,7 @@ def test_two_requests_in_one_piece(receiver, taken):
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_who_wants_the_connection_closed_has_it_closed(receiver, version):
+def test_connection_is_closed_on_request(receiver, version):
     head = "".join(f"{name}: {value}\r\n" for name, value in receiver.headers.items())
     with socket.create_connection(address(receiver), timeout=30) as agent:
         agent.sendall(
@@ -124,7 +124,7 @@ def test_who_wants_the_connection_closed_has_it_closed(receiver, version):
 
 
 def refusal(receiver, method="POST", target=PATH, headers=None, version="HTTP/1.1"):
-    """Return the status of the answer to a request with the secret; the connection closes."""
+    """Return the status of the answer to a request with the secret. The connection closes."""
     headers = {**receiver.headers, **TYPE, "Content-Length": "0", **(headers or {})}
     lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
     with socket.create_connection(address(receiver), timeout=30) as sock:
@@ -156,26 +156,26 @@ def refusal(receiver, method="POST", target=PATH, headers=None, version="HTTP/1.
         ({"headers": {"X": "x" * 16384}}, 431),
     ],
 )
-def test_anything_else_is_refused(receiver, taken, request_, status):
+def test_other_requests_are_refused(receiver, taken, request_, status):
     assert refusal(receiver, **request_) == status
     assert taken.pushes == []
 
 
-def test_the_longest_push_is_taken(receiver, taken):
+def test_longest_push_is_accepted(receiver, taken):
     with client(receiver) as agent:
         assert push(agent, receiver, bytes(16 * 2**20)) == 200
     assert len(taken.pushes[0][0]) == 16 * 2**20
 
 
 @pytest.mark.parametrize("secret", [None, "", "x", "\u00e4"])
-def test_who_does_not_know_the_secret_is_refused_whatever_he_asks(receiver, taken, secret):
+def test_request_without_the_secret_is_refused(receiver, taken, secret):
     ((name, _),) = receiver.headers.items()
     assert refusal(receiver, headers={name: secret}) == 403
     assert refusal(receiver, method="GET", target="/", headers={name: secret}) == 403
     assert taken.pushes == []
 
 
-def test_each_receiver_has_a_secret_of_its_own(taken):
+def test_each_receiver_has_its_own_secret(taken):
     receivers = [Receiver(taken) for _ in range(2)]
     secrets = [set(receiver.headers.values()) for receiver in receivers]
     for receiver in receivers:
@@ -184,11 +184,11 @@ def test_each_receiver_has_a_secret_of_its_own(taken):
     assert all(len(value) >= 32 for value in set.union(*secrets))
 
 
-def test_its_repr_has_no_secret(receiver):
+def test_repr_has_no_secret(receiver):
     assert not any(secret in repr(receiver) for secret in receiver.headers.values())
 
 
-def test_strangers_who_stall_keep_nobody_waiting(receiver, taken):
+def test_stalling_strangers_do_not_delay_the_agent(receiver, taken):
     with contextlib.ExitStack() as stack, client(receiver) as agent:
         assert push(agent, receiver) == 200
         strangers = []
@@ -206,7 +206,7 @@ def test_strangers_who_stall_keep_nobody_waiting(receiver, taken):
     assert len(taken.pushes) == 3
 
 
-def test_a_request_has_to_come_in_time(taken, monkeypatch):
+def test_slow_request_is_cut_off(taken, monkeypatch):
     monkeypatch.setattr(module, "_REQUEST_SECONDS", 0.2)
     receiver = Receiver(taken)
     receiver.start()
@@ -227,7 +227,7 @@ def test_a_request_has_to_come_in_time(taken, monkeypatch):
 
 
 @pytest.mark.usefixtures("reported")
-def test_a_failure_of_our_own_ends_nothing():
+def test_failure_of_ours_does_not_stop_the_receiver():
     def take(body, _):
         if body == b"bad":
             raise ValueError(body)
@@ -241,7 +241,7 @@ def test_a_failure_of_our_own_ends_nothing():
     assert receiver.stop(30)
 
 
-def test_a_process_out_of_files_takes_pushes_again_when_it_has_some(receiver, monkeypatch):
+def test_receiver_recovers_when_the_process_was_out_of_files(receiver, monkeypatch):
     paused = threading.Event()
 
     def sleep(seconds):
@@ -275,7 +275,7 @@ def test_stop_closes_everything(taken):
         socket.create_connection(address(receiver), timeout=30)
 
 
-def test_without_threads_it_does_not_start(taken, monkeypatch):
+def test_receiver_does_not_start_without_threads(taken, monkeypatch):
     def start_thread(*_):
         raise RuntimeError("can't start new thread")
 

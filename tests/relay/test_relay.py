@@ -1,4 +1,4 @@
-"""The relay as a whole: pushes in, translated pushes out."""
+"""The whole relay: pushes in, translated pushes out."""
 
 import contextlib
 import gzip
@@ -39,7 +39,7 @@ def push(relay, sent, encoding="gzip"):
         assert (response.status, response.read()) == (200, b"")
 
 
-def test_a_push_arrives_with_span_labels():
+def test_push_arrives_with_span_labels():
     with Server(200) as server, relaying(server.url) as relay:
         push(relay, body(row("work", Mark(7), "main"), row("other")))
         assert relay.flush(30)
@@ -55,7 +55,7 @@ def test_a_push_arrives_with_span_labels():
     assert expected.items() <= request.headers.items()
 
 
-def test_the_secret_does_not_leave_the_process():
+def test_secret_does_not_leave_the_process():
     with Server(200) as server, relaying(server.url) as relay:
         push(relay, body(row("work")))
         assert relay.flush(30)
@@ -64,7 +64,7 @@ def test_the_secret_does_not_leave_the_process():
         assert secret not in repr(relay) + repr(relay.state())
 
 
-def test_the_receiver_of_this_package_understands_it():
+def test_our_receiver_decodes_the_push():
     with Receiver() as receiver, relaying(receiver.url) as relay:
         push(relay, body(row("work", Mark(7))))
         assert relay.flush(30)
@@ -72,7 +72,7 @@ def test_the_receiver_of_this_package_understands_it():
     assert profile.samples[0].label("span_name") == "GET /7"
 
 
-def test_the_rest_is_told_after_each_push():
+def test_link_is_called_after_each_push():
     link = Link()
     with Server(200) as server, relaying(server.url, link) as relay:
         push(relay, body(row("work", Mark(7))))
@@ -81,7 +81,7 @@ def test_the_rest_is_told_after_each_push():
 
 
 def test_labels_are_looked_up_when_the_push_arrives():
-    """Before it is sent: the server may be away, and the number another's by then."""
+    """And not when it is sent: the server may be away, and the number may be reused by then."""
     link = Link()
     with relaying(f"http://127.0.0.1:{closed_port()}", link) as relay:
         push(relay, body(row("work", Mark(7))))
@@ -99,7 +99,7 @@ def test_labels_are_looked_up_when_the_push_arrives():
     ids=["no push", "no gzip", "plain", "too large"],
 )
 @pytest.mark.usefixtures("reported")
-def test_what_cannot_be_translated_goes_on_as_it_is(logged, sent, encoding):
+def test_push_that_cannot_be_translated_is_sent_unchanged(logged, sent, encoding):
     link = Link()
     with Server(200) as server, relaying(server.url, link) as relay:
         push(relay, sent, encoding)
@@ -118,7 +118,7 @@ def test_what_cannot_be_translated_goes_on_as_it_is(logged, sent, encoding):
 
 
 @pytest.mark.usefixtures("reported")
-def test_a_rest_that_fails_loses_nothing(logged):
+def test_failing_link_loses_no_push(logged):
     link = Link()
     link.pushed = lambda *_: 1 / 0
     with Server(200) as server, relaying(server.url, link) as relay:
@@ -137,7 +137,7 @@ def test_without_lines():
     assert rows_of(profiles_of(request.body)[0])[0].frames == ("work:0",)
 
 
-def test_its_state():
+def test_state():
     with Server(200) as server, relaying(server.url) as relay:
         assert relay.state() == RelayState(server.url, 0, 0, 0, 0, 0, 0, None, None)
         push(relay, body(row("work", Mark(7))))
@@ -147,7 +147,7 @@ def test_its_state():
         assert (state.last_answer, state.untranslated) == ("200", 0)
 
 
-def test_its_state_where_the_server_is_away():
+def test_state_while_the_server_is_away():
     server = f"http://user:secret@127.0.0.1:{closed_port()}"
     with relaying(server, upload_buffer=3000) as relay:
         sent = body(*(row(f"work_{i}", Mark(i)) for i in range(50)))
@@ -162,7 +162,7 @@ def test_its_state_where_the_server_is_away():
     assert "secret" not in repr(state)
 
 
-def test_the_agent_is_answered_though_the_server_is_silent():
+def test_agent_is_answered_though_the_server_is_silent():
     with Server(SILENT) as server, relaying(server.url) as relay:
         for _ in range(5):
             push(relay, body(row("work")))
@@ -171,13 +171,13 @@ def test_the_agent_is_answered_though_the_server_is_silent():
         server.stopping.set()
 
 
-def test_stop_twice():
+def test_second_stop_does_nothing():
     with Server(200) as server, relaying(server.url) as relay:
         assert relay.stop(30)
         assert relay.flush(0.1) is False
 
 
-def test_where_the_second_thread_does_not_start_the_first_ends(monkeypatch):
+def test_first_thread_ends_if_the_second_does_not_start(monkeypatch):
     from pyroscope_otel.relay import unpatched
 
     started = []

@@ -1,4 +1,4 @@
-"""When to try again, and what the log says of an answer."""
+"""When a push is sent again, and the log line for an answer."""
 
 import time
 from email.utils import formatdate
@@ -15,17 +15,17 @@ from pyroscope_otel.relay.retrying import (
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
-def test_what_may_pass_is_tried_again(status):
+def test_temporary_failure_is_retried(status):
     assert is_temporary(status)
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 413, 415, 422])
-def test_what_does_not_pass_is_not(status):
+def test_permanent_failure_is_not_retried(status):
     assert not is_temporary(status)
 
 
 @pytest.mark.parametrize(("failures", "longest"), [(1, 2), (2, 4), (4, 16), (5, 30), (10**6, 30)])
-def test_pauses_grow_up_to_a_bound(failures, longest):
+def test_pauses_grow_up_to_a_limit(failures, longest):
     pauses = [pause_seconds(failures) for _ in range(1000)]
     assert 1 <= min(pauses) <= max(pauses) <= longest
     # With full jitter they are anywhere in between: 1000 of them nearly everywhere.
@@ -63,20 +63,20 @@ def refused(status, text="", location=None):
     return refusal(Answer(status, text, None, location))
 
 
-def test_a_refusal_says_what_the_server_said_and_what_mends_it():
+def test_refusal_names_the_answer_and_the_remedy():
     assert refused(401, "no such user") == (
         "401 (no such user). Check basic_auth_username and basic_auth_password, or auth_token"
     )
 
 
-def test_what_the_server_said_cannot_harm_the_log():
+def test_answer_of_the_server_cannot_break_the_log():
     said = refused(400, "a\r\nERROR forged\x1b[31m\t b" + "x" * 1000)
     assert said.startswith("400 (a ERROR forged [31m bxxx")
     assert len(said) < 400
     assert said.isprintable()
 
 
-def test_a_redirect_says_where_to():
+def test_redirect_names_its_target():
     said = refused(308, location="https://user:secret@other.example:8443/push?token=secret")
     assert said == (
         "308. Redirects are not followed: set server_address to the final address. "
@@ -85,7 +85,7 @@ def test_a_redirect_says_where_to():
 
 
 @pytest.mark.parametrize("location", [None, "", "/elsewhere", "//[", "http://["])
-def test_a_redirect_to_nowhere(location):
+def test_redirect_without_a_target(location):
     assert refused(302, location=location) == (
         "302. Redirects are not followed: set server_address to the final address"
     )

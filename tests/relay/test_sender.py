@@ -1,4 +1,4 @@
-"""Pushes reach the server, whatever it does meanwhile."""
+"""Pushes reach the server, whatever it does in the meantime."""
 
 import time
 
@@ -12,7 +12,7 @@ from tests.support.push_server import BROKEN, SILENT, Answer, Server, closed_por
 
 
 class Sending:
-    """A sender that runs, and its buffer."""
+    """A running sender and its buffer."""
 
     def __init__(self, destination, max_bytes=2**20):
         if isinstance(destination, str):
@@ -33,7 +33,7 @@ class Sending:
             self.sender.wake()
 
     def wait_until(self, condition):
-        """Poll: what is waited for happens on the sender's thread."""
+        """Poll for a condition, which comes true on the sender's thread."""
         end = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < end
@@ -42,7 +42,7 @@ class Sending:
 
 @pytest.fixture
 def soon(monkeypatch):
-    """Have the pauses be short; returns what they would have been after."""
+    """Make pauses short; return what they would have been."""
     failures = []
 
     def pause_seconds(count):
@@ -81,7 +81,7 @@ def test_credentials_are_sent():
 
 
 @pytest.mark.parametrize("trouble", [BROKEN, 408, 429, 500, 503])
-def test_what_may_pass_is_tried_until_it_has(soon, trouble):
+def test_temporary_failure_is_retried_until_it_is_over(soon, trouble):
     with Server(trouble, trouble, trouble, 200) as server, Sending(server.url) as sending:
         sending.put(b"a")
         server.wait_for(4)
@@ -91,7 +91,7 @@ def test_what_may_pass_is_tried_until_it_has(soon, trouble):
     assert (sending.buffer.waiting(), sending.buffer.dropped) == ((0, 0), 0)
 
 
-def test_pauses_begin_anew_after_a_success(soon):
+def test_pauses_start_again_after_a_success(soon):
     with Server(500, 500, 200, 500, 200) as server, Sending(server.url) as sending:
         sending.put(b"a")
         sending.wait_until(lambda: sending.sender.sent == 1)
@@ -100,7 +100,7 @@ def test_pauses_begin_anew_after_a_success(soon):
     assert soon == [1, 2, 1]
 
 
-def test_a_server_that_was_away_is_sent_what_came_meanwhile(soon):
+def test_server_that_was_away_gets_the_waiting_pushes(soon):
     port = closed_port()
     with Sending(f"http://127.0.0.1:{port}") as sending:
         sending.put(b"a", b"b")
@@ -113,7 +113,7 @@ def test_a_server_that_was_away_is_sent_what_came_meanwhile(soon):
 
 
 @pytest.mark.usefixtures("soon")
-def test_silence_is_not_waited_for_longer_than_a_request_may_take(monkeypatch):
+def test_silent_server_is_given_up_after_the_timeout(monkeypatch):
     monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.2)
     with Server(SILENT, 200) as server, Sending(server.url) as sending:
         sending.put(b"a")
@@ -134,7 +134,7 @@ def test_retry_after_is_obeyed():
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_push_that_the_server_fails_on_keeps_no_other():
+def test_push_that_the_server_fails_on_delays_no_other():
     with Server(*[500] * 2, 200, 500, 200) as server, Sending(server.url) as sending:
         sending.put(b"bad", b"good")
         server.wait_for(5)
@@ -144,7 +144,7 @@ def test_a_push_that_the_server_fails_on_keeps_no_other():
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422])
-def test_what_does_not_pass_is_dropped_and_said_once(status, logged):
+def test_permanent_failure_drops_the_push_and_is_logged_once(status, logged):
     with Server(Answer(status, body=b"no"), Answer(status), 200) as server:
         with Sending(server.url) as sending:
             sending.put(b"a", b"b", b"c")
@@ -157,7 +157,7 @@ def test_what_does_not_pass_is_dropped_and_said_once(status, logged):
 
 
 @pytest.mark.usefixtures("soon")
-def test_an_outage_is_two_lines(logged):
+def test_outage_is_two_log_lines(logged):
     with Server(503, 503, 503, 200) as server:
         with Sending(server.url) as sending:
             sending.put(b"a")
@@ -172,7 +172,7 @@ def test_an_outage_is_two_lines(logged):
     assert end.endswith(" s. Nothing was lost")
 
 
-def test_what_an_outage_cost_is_said(soon, logged):
+def test_log_counts_the_pushes_lost_in_an_outage(soon, logged):
     port = closed_port()
     with Sending(f"http://127.0.0.1:{port}", max_bytes=1000) as sending:
         sending.put(b"a")
@@ -186,7 +186,7 @@ def test_what_an_outage_cost_is_said(soon, logged):
 
 
 @pytest.mark.usefixtures("soon")
-def test_the_log_has_no_secrets(logged):
+def test_log_has_no_secrets(logged):
     said = b"You sent Authorization: Basic dXNlcjpzZWNyZXQ= and X-Key: secret"
     with Server(503, Answer(401, body=said), 200) as server:
         address = server.url.replace("//", "//user:secret@") + "/?token=secret"
@@ -204,14 +204,14 @@ class TestFlush:
         with Sending(f"http://127.0.0.1:{closed_port()}") as sending:
             assert sending.sender.flush(30) is True
 
-    def test_everything_is_sent(self):
+    def test_all_pushes_are_sent(self):
         with Server(200) as server, Sending(server.url) as sending:
             sending.put(*[bytes([i]) for i in range(20)])
             assert sending.sender.flush(30) is True
             assert len(server.bodies) == 20
 
-    def test_no_pause_is_waited_for(self):
-        """The pause after a failure is a second and more, here an hour."""
+    def test_flush_skips_the_pause(self):
+        """The pause after a failure is a second or more, and here an hour."""
         later = Answer(503, (("Retry-After", "3600"),))
         with Server(later, 200) as server, Sending(server.url) as sending:
             sending.put(b"a")
@@ -228,7 +228,7 @@ class TestFlush:
             assert sorted(server.bodies[before:]) == [b"a", b"b"]
 
     @pytest.mark.usefixtures("soon")
-    def test_where_nobody_answers_one_is_tried(self, monkeypatch):
+    def test_one_push_is_tried_if_the_server_is_absent(self, monkeypatch):
         monkeypatch.setattr(module, "pause_seconds", lambda _: 3600)
         with Server(BROKEN) as server, Sending(server.url) as sending:
             sending.put(b"a", b"b", b"c")
@@ -236,7 +236,7 @@ class TestFlush:
             assert sending.sender.flush(30) is False
             assert len(server.bodies) == 2
 
-    def test_silence_is_not_waited_for(self):
+    def test_silent_server_does_not_delay_the_flush(self):
         with Server(SILENT) as server, Sending(server.url) as sending:
             sending.put(b"a")
             server.wait_for(1)
@@ -244,7 +244,7 @@ class TestFlush:
             server.stopping.set()  # and so the server lets go of the request
 
 
-def test_stop_leaves_a_thread_behind_that_waits_for_an_answer():
+def test_stop_does_not_wait_for_a_thread_that_waits_for_an_answer():
     with Server(SILENT) as server:
         sending = Sending(server.url)
         sending.sender.start()
@@ -256,7 +256,7 @@ def test_stop_leaves_a_thread_behind_that_waits_for_an_answer():
 
 
 @pytest.mark.usefixtures("soon", "reported")
-def test_a_failure_of_our_own_ends_nothing(monkeypatch):
+def test_failure_of_ours_does_not_stop_the_sender(monkeypatch):
     with Server(200) as server, Sending(server.url) as sending:
         with monkeypatch.context() as broken:
             broken.setattr(module, "is_temporary", lambda _: 1 / 0)

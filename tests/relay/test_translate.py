@@ -23,14 +23,14 @@ def both():
     return push(process_cpu=cpu, memory=memory)
 
 
-def test_a_push_says_what_was_in_it():
+def test_translation_describes_the_push():
     result = translate(both().SerializeToString(), gzipped=False, labels_of=labels_of)
     assert set(result.until) == {"process_cpu", "memory"}
     assert result.live == {3}
     assert (result.samples, result.linked) == (5, 4)
 
 
-def test_cpu_and_memory_are_given_the_same_labels():
+def test_cpu_and_memory_get_the_same_labels():
     result = translate(both().SerializeToString(), gzipped=False, labels_of=labels_of)
     spans = {}
     for profile in decode_push(result.body, max_bytes=2**20):
@@ -42,14 +42,14 @@ def test_cpu_and_memory_are_given_the_same_labels():
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_gzipped_or_not_it_comes_out_gzipped(gzipped):
+def test_result_is_gzipped_even_if_the_push_was_not(gzipped):
     sent = body(row("work", Mark(1)))
     sent = sent if gzipped else gzip.decompress(sent)
     result = translate(sent, gzipped=gzipped, labels_of=labels_of)
     assert len(profiles_of(result.body)) == 1
 
 
-def test_labels_of_the_series_and_unknown_fields_stay():
+def test_series_labels_and_unknown_fields_stay():
     request = both()
     before = request.SerializeToString() + b"\xa2\x06\x03abc"  # field 100
     result = translate(before, gzipped=False, labels_of=labels_of)
@@ -60,7 +60,7 @@ def test_labels_of_the_series_and_unknown_fields_stay():
     ]
 
 
-def test_the_id_of_a_profile_stays():
+def test_id_of_a_profile_stays():
     """`RawSample.id`, which the schema here does not list."""
     request = push(process_cpu=pprof(row("work", Mark(1))))
     request.series[0].samples[0].MergeFromString(b"\x12\x03uid")
@@ -69,7 +69,7 @@ def test_the_id_of_a_profile_stays():
     assert after.series[0].samples[0].SerializeToString().endswith(b"\x12\x03uid")
 
 
-def test_each_number_is_asked_for_once_in_a_push():
+def test_labels_of_a_number_are_looked_up_once_per_push():
     asked = []
 
     def labels_of(number):
@@ -83,7 +83,7 @@ def test_each_number_is_asked_for_once_in_a_push():
 
 
 @pytest.mark.usefixtures("reported")
-def test_where_asking_raises_the_number_has_no_labels(logged):
+def test_number_has_no_labels_if_the_lookup_raises(logged):
     def labels_of(number):
         if number == 1:
             raise LookupError("gone")
@@ -99,13 +99,13 @@ def test_where_asking_raises_the_number_has_no_labels(logged):
     assert line.startswith("ERROR pyroscope-otel failed to look up the span labels of samples")
 
 
-def test_an_empty_push():
+def test_empty_push():
     result = translate(gzip.compress(b""), gzipped=True, labels_of=labels_of)
     assert gzip.decompress(result.body) == b""
     assert (result.until, result.samples) == ({}, 0)
 
 
-def test_a_profile_without_samples():
+def test_profile_without_samples():
     result = translate(body(), gzipped=True, labels_of=labels_of)
     assert list(profiles_of(result.body)[0].sample) == []
 
@@ -126,7 +126,7 @@ def with_sample(**fields):
         (with_sample(location_id=[999]), False, None),
     ],
 )
-def test_what_is_no_push_raises(sent, gzipped, error):
+def test_invalid_push_raises(sent, gzipped, error):
     if error is None:
         # A reference into nowhere that does not concern marks is the server's to judge.
         translate(sent, gzipped=gzipped, labels_of=labels_of)
@@ -135,7 +135,7 @@ def test_what_is_no_push_raises(sent, gzipped, error):
         translate(sent, gzipped=gzipped, labels_of=labels_of)
 
 
-def test_too_much_is_not_inflated(monkeypatch):
+def test_decompression_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_INFLATED_BYTES", 100)
     with pytest.raises(TooLarge):
         translate(gzip.compress(bytes(101)), gzipped=True, labels_of=labels_of)

@@ -1,77 +1,12 @@
-"""The agent's life, with the real agent: in a process of its own for each case."""
+"""Starting and stopping the real agent: each case in its own process."""
 
-import gzip
-import http.server
-import socket
-import threading
+from __future__ import annotations
 
-import pytest
-
+from tests.setup.agent_process import ARM
 from tests.support.child import run
 
-# Settings, and the agent armed with them.
-ARM = """
-import logging
-from pyroscope_otel.setup import agent
-from pyroscope_otel.link import thread_labels
-from pyroscope_otel.setup.settings import read_settings
 
-class Printer(logging.Handler):
-    def emit(self, record):
-        # No server listens in most of these: the relay may or may not have noticed.
-        if not record.getMessage().startswith(("Cannot send profiles", "Pushes of profiles")):
-            print(record.levelname, record.getMessage())
-
-logging.getLogger("pyroscope_otel").addHandler(Printer())
-
-def settings(**arguments):
-    return read_settings({"application_name": "shop", **arguments}, environ={})
-
-def state():
-    print(agent.AGENT._state.name, "needed" if agent.AGENT.needed else "not needed")
-
-def counting(function):
-    def counted(*args, **kwargs):
-        counted.calls += 1
-        return function(*args, **kwargs)
-    counted.calls = 0
-    return counted
-"""
-
-
-class _Pushes(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.pushes.append((self.path, self.headers, gzip.decompress(body)))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    """A server that takes everything: its `pushes` are paths, headers and bodies."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pushes) as server:
-        server.pushes = []
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def silent_server_url():
-    """A server that lets everyone connect and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def test_the_first_request_starts_it_and_not_arming():
+def test_first_request_starts_the_agent():
     assert run(
         ARM
         + """
@@ -85,7 +20,7 @@ print(thread_labels.agent_is_running())
     ) == ["OFF needed", "False", "RUNNING not needed", "True"]
 
 
-def test_start_now_starts_it_when_armed():
+def test_start_now_starts_the_agent_when_armed():
     assert run(
         ARM
         + """
@@ -95,7 +30,7 @@ state()
     ) == ["RUNNING not needed"]
 
 
-def test_nothing_starts_before_it_is_armed():
+def test_agent_does_not_start_before_it_is_armed():
     assert run(
         ARM
         + """
@@ -150,7 +85,7 @@ for _ in range(2):
     assert len(server.pushes) == 2
 
 
-def test_a_thread_gets_its_labels_again_from_a_new_agent():
+def test_new_agent_gets_the_labels_of_a_thread_again():
     assert run(
         ARM
         + """
@@ -173,7 +108,7 @@ carry_and_count()
     ) == ["1", "0", "1"]
 
 
-def test_a_server_that_does_not_answer_does_not_hold_the_stop(silent_server_url):
+def test_silent_server_does_not_delay_the_stop(silent_server_url):
     # Were it to wait for the flush, "flushed" would come before the states.
     lines = run(
         ARM
@@ -200,7 +135,7 @@ state()
     assert lines[:4] == ["False", "STOPPING not needed", "False", "STOPPING needed"]
 
 
-def test_a_stop_that_took_too_long_is_over_in_the_end(server):
+def test_stop_after_its_timeout_ends_later(server):
     assert run(
         ARM
         + f"""
@@ -222,7 +157,7 @@ state()
     ) == ["False", "True", "RUNNING not needed"]
 
 
-def test_disarmed_while_it_stops_it_does_not_start_again():
+def test_agent_disarmed_while_it_stops_does_not_start_again():
     assert run(
         ARM
         + """
@@ -236,7 +171,7 @@ state()
     ) == ["True", "OFF not needed"]
 
 
-def test_the_applications_own_agent_is_used_as_it_is_and_stays(server):
+def test_agent_of_the_application_is_used_and_not_stopped(server):
     assert run(
         ARM
         + f"""
@@ -262,7 +197,7 @@ print(thread_labels.agent_is_running())
     assert b"own" in server.pushes[0][2]
 
 
-def test_an_agent_that_the_application_starts_in_the_same_moment_is_used():
+def test_agent_that_the_application_starts_at_the_same_moment_is_used():
     assert run(
         ARM
         + """
@@ -284,7 +219,7 @@ REFUSED = (
 )
 
 
-def test_a_refused_start_is_logged_once_and_tried_again_later():
+def test_refused_start_is_logged_once_and_tried_again_later():
     # What the real agent refuses, past the settings' own checks.
     assert run(
         ARM
@@ -306,7 +241,7 @@ state()
     ) == [REFUSED, "1", "2", "REFUSED needed", "RUNNING not needed"]
 
 
-def test_a_failing_start_never_reaches_the_request():
+def test_failing_start_does_not_break_the_request():
     lines = run(
         ARM
         + """
@@ -325,7 +260,7 @@ print(pyroscope.configure.calls)
     assert lines[1:] == ["1", "2"]
 
 
-def test_the_log_names_application_and_server_without_the_password():
+def test_log_names_application_and_server_without_the_password():
     assert run(
         ARM
         + """
@@ -337,178 +272,10 @@ agent.arm(settings(
     ) == ["INFO Pyroscope agent started for 'shop', server 'http://***@127.0.0.1:9', sampler pyspy"]
 
 
-# Threads
-
-
-def test_requests_at_once_start_it_once_and_wait_for_nobody():
-    # The last request comes while the first is in the middle of the start.
-    assert run(
-        ARM
-        + """
-configure = pyroscope.configure
-is_starting, may_go_on = threading.Event(), threading.Event()
-def slow_configure(**arguments):
-    is_starting.set()
-    may_go_on.wait()
-    return configure(**arguments)
-pyroscope.configure = counting(slow_configure)
-agent.arm(settings())
-first = threading.Thread(target=agent.ensure_running)
-first.start()
-is_starting.wait()
-agent.ensure_running()
-state()
-print(agent.stop(0.05))
-may_go_on.set()
-first.join()
-state()
-print(pyroscope.configure.calls)
-"""
-    ) == ["OFF needed", "False", "RUNNING not needed", "1"]
-
-
-def test_a_request_does_not_wait_while_another_thread_is_at_it():
-    assert run(
-        ARM
-        + """
-agent.arm(settings())
-agent.AGENT._lock.acquire()
-agent.ensure_running()
-state()
-agent.AGENT._lock.release()
-agent.ensure_running()
-state()
-"""
-    ) == ["OFF needed", "RUNNING not needed"]
-
-
-def test_greenlets_run_while_it_stops(silent_server_url):
-    pytest.importorskip("gevent")
-    assert run(
-        """
-from gevent import monkey
-monkey.patch_all()
-import gevent
-"""
-        + ARM
-        + f"""
-agent.arm(settings(server_address="{silent_server_url}"))
-agent.ensure_running()
-burn()
-print(gevent.spawn(burn, 0.01).ready())
-other = gevent.spawn(gevent.sleep, 0.01)
-print(agent.stop(0.5))
-print(other.ready())
-"""
-    ) == ["False", "False", "True"]
-
-
-# Fork
-
-FORK = """
-def in_child(function):
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        function()
-        sys.stdout.flush()
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0
-"""
-# The agent's warning that a fork while it runs is unsupported upstream.
-QUIET = ("-W", "ignore::DeprecationWarning")
-
-
-def test_in_a_forked_child_the_first_request_starts_it_again(server):
-    assert run(
-        ARM
-        + FORK
-        + f"""
-def serve():
-    state()
-    agent.ensure_running()
-    state()
-    burn()
-    print(agent.stop(20))
-
-agent.arm(settings(server_address="{server.url}"))
-agent.ensure_running()
-burn()  # until its threads are up: forked while they begin, the agent hangs in the child
-in_child(serve)
-state()
-sys.stdout.flush()
-os._exit(0)  # without the parent's own flush
-""",
-        python_arguments=QUIET,
-    ) == ["OFF needed", "RUNNING not needed", "True", "RUNNING not needed"]
-    assert len(server.pushes) == 1
-
-
-def test_start_now_does_not_start_it_in_the_middle_of_a_fork():
-    assert run(
-        ARM
-        + FORK
-        + """
-agent.arm(settings(start="now"))
-in_child(state)
-""",
-        python_arguments=QUIET,
-    ) == ["OFF needed"]
-
-
-def test_a_child_of_an_application_with_an_agent_of_its_own_starts_ours():
-    assert run(
-        ARM
-        + FORK
-        + """
-pyroscope.configure(application_name="own")
-agent.arm(settings())
-agent.ensure_running()
-state()
-def serve():
-    agent.ensure_running()
-    state()
-in_child(serve)
-""",
-        python_arguments=QUIET,
-    ) == ["FOREIGN not needed", "RUNNING not needed"]
-
-
-def test_a_fork_in_the_middle_of_a_start_does_not_lock_the_child():
-    assert run(
-        ARM
-        + FORK
-        + """
-agent.arm(settings())
-agent.AGENT._lock.acquire()
-def serve():
-    agent.ensure_running()
-    state()
-in_child(serve)
-"""
-    ) == ["RUNNING not needed"]
-
-
-def test_a_child_of_a_process_that_disarmed_it_starts_nothing():
-    assert run(
-        ARM
-        + FORK
-        + """
-agent.arm(settings())
-agent.disarm()
-def serve():
-    state()
-    agent.ensure_running()
-    state()
-in_child(serve)
-"""
-    ) == ["OFF not needed", "OFF not needed"]
-
-
 # Exit
 
 
-def test_the_exit_flushes_without_being_told(server):
+def test_exit_flushes(server):
     run(
         ARM
         + f"""

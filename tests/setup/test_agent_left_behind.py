@@ -1,4 +1,4 @@
-"""An agent that the application started itself, before a fork: it is dead in the child.
+"""An agent that the application started before a fork does not run in the child.
 
 With the real agent, in processes of their own.
 """
@@ -38,13 +38,13 @@ def in_child(work):
 START = "pyroscope.configure('shop', server_address=SERVER)\n"
 
 
-def test_the_first_request_in_the_child_says_so_once():
+def test_first_request_in_the_child_logs_it_once():
     (line,) = run(BY_HAND + START + "serve()\nin_child(serve)\nserve()")
     assert line.startswith("WARNING There are no profiles: the application started the Pyroscope")
     assert "post_fork" in line
 
 
-def test_each_child_says_so():
+def test_each_child_logs_it():
     assert len(run(BY_HAND + START + "in_child(serve)\nin_child(serve)")) == 2
 
 
@@ -62,11 +62,11 @@ def test_each_child_says_so():
         ),
     ],
 )
-def test_where_there_is_nothing_to_say(program):
+def test_nothing_is_logged_without_such_an_agent(program):
     assert run(BY_HAND + program) == []
 
 
-def test_our_own_agent_starts_again_in_the_child():
+def test_our_agent_starts_again_in_the_child():
     assert run(
         BY_HAND
         + """

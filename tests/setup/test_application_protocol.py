@@ -1,4 +1,4 @@
-"""ASGI or WSGI: told by what an application takes, and refused by the other's middleware."""
+"""ASGI or WSGI: recognized by an application's parameters, and refused by the wrong middleware."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Wsgi:
 
 
 class Asgi2:
-    """Double callable: its class is the application."""
+    """A double callable: its class is the application."""
 
     def __init__(self, scope): ...
 
@@ -67,7 +67,7 @@ class Asgi2:
         (object(), None),
     ],
 )
-def test_which_protocol(app, protocol):
+def test_protocol_of_an_application(app, protocol):
     assert protocol_of(app) == protocol
 
 
@@ -103,7 +103,7 @@ def test_which_protocol(app, protocol):
         ),
     ],
 )
-def test_the_middleware_of_the_other_protocol_refuses_it_at_start_up(middleware, app, message):
+def test_wrong_middleware_refuses_the_application_at_start_up(middleware, app, message):
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         middleware(app, application_name="shop")
     assert configuration._process.installed is None

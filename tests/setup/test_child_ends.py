@@ -1,4 +1,4 @@
-"""Children that end by `os._exit`: their last samples are uploaded, by their own agent."""
+"""Child processes that end by `os._exit`: their own agent uploads their last samples."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_children_of_multiprocessing_upload_at_their_end(program, method, tmp_pa
         assert names(receiver.profiles) >= {"A", "B"}
 
 
-def test_a_silent_server_holds_such_an_end_up_for_a_short_time(tmp_path):
+def test_silent_server_delays_such_an_end_for_a_short_time(tmp_path):
     one = PROCESS.replace("METHOD", "fork").replace('("A", "B")', '("A",)')
     with Server(SILENT) as server:
         took = run_file(tmp_path / "shop.py", one, server.url)
@@ -117,7 +117,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_child_without_an_agent_has_nothing_to_do(tmp_path):
+def test_child_without_an_agent_uploads_nothing(tmp_path):
     with Receiver() as receiver:
         run_file(tmp_path / "shop.py", NOT_RUNNING, receiver.url)
 
@@ -155,14 +155,14 @@ assert thread_labels.agent_is_running()
 """
 
 
-def test_a_job_of_rq_is_uploaded_when_its_process_ends(tmp_path):
+def test_rq_job_is_uploaded_when_its_process_ends(tmp_path):
     pytest.importorskip("rq")
     with Receiver() as receiver:
         run_file(tmp_path / "shop.py", RQ + IN_A_CHILD, receiver.url)
         assert "A" in names(receiver.profiles)
 
 
-def test_a_worker_of_rq_that_runs_its_jobs_itself_goes_on(tmp_path):
+def test_rq_worker_that_runs_its_jobs_itself_goes_on(tmp_path):
     pytest.importorskip("rq")
     with Receiver() as receiver:
         run_file(tmp_path / "shop.py", RQ + HERE, receiver.url)

@@ -1,4 +1,6 @@
-"""`configure` and `shutdown`, with the real agent and provider, in processes of their own."""
+"""`configure` and `shutdown` with the real agent and provider, in processes of their own."""
+
+from __future__ import annotations
 
 import inspect
 
@@ -7,34 +9,8 @@ import pytest
 from pyroscope_otel.setup import configuration
 from pyroscope_otel.setup.arguments import Arguments
 from pyroscope_otel.setup.setting_table import TABLE
+from tests.setup.configured_process import BEGIN
 from tests.support.child import run
-
-BEGIN = """
-logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
-from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from pyroscope_otel.setup import agent
-from pyroscope_otel.link import thread_labels
-from pyroscope_otel.setup.configuration import apply, configure, shutdown
-from pyroscope_otel.link.processor import PyroscopeSpanProcessor
-from pyroscope_otel.setup.settings import SettingsError
-
-def processors():
-    provider = trace.get_tracer_provider()
-    multi = getattr(provider, "_active_span_processor", None)
-    return [type(one).__name__ for one in getattr(multi, "_span_processors", ())]
-
-def refused(**arguments):
-    try:
-        configure(**arguments)
-    except SettingsError as error:
-        print(error)
-
-def use(**resource):
-    attributes = {name.replace("_", "."): value for name, value in resource.items()}
-    trace.set_tracer_provider(TracerProvider(resource=Resource.create(attributes)))
-"""
 
 
 def test_there_is_an_argument_for_each_setting():
@@ -47,7 +23,7 @@ def test_configure_documents_each_argument():
         assert any(line.startswith(f"    {row.name}: ") for line in lines), row.name
 
 
-def test_configure_makes_the_provider_registers_the_processor_and_arms_the_agent():
+def test_configure_sets_up_provider_processor_and_agent():
     assert run(
         BEGIN
         + """
@@ -74,7 +50,7 @@ print(settings.application_name, settings.sample_rate, dict(settings.tags))
     ) == ["shop 50 {'service_namespace': 'web'}"]
 
 
-def test_the_processor_gets_the_span_labels():
+def test_processor_gets_the_span_labels():
     assert run(
         BEGIN
         + """
@@ -114,7 +90,7 @@ print(thread_labels.agent_is_running())
     ("arguments", "env"),
     [("enabled=False", {}), ("", {"PYROSCOPE_ENABLED": "false"})],
 )
-def test_disabled_nothing_is_installed(arguments, env):
+def test_nothing_is_installed_when_disabled(arguments, env):
     assert run(
         BEGIN
         + f"""
@@ -128,7 +104,7 @@ print(shutdown())
     ) == ["ProxyTracerProvider False", "[]", "True"]
 
 
-def test_disabled_wrong_settings_are_refused_all_the_same():
+def test_wrong_settings_are_refused_when_disabled():
     assert run(BEGIN + "refused(enabled=False, sample_rate=0)") == [
         (
             "sample_rate must be a whole number of samples per second, 1 to 1000000; "
@@ -137,13 +113,13 @@ def test_disabled_wrong_settings_are_refused_all_the_same():
     ]
 
 
-def test_a_misspelt_argument_is_refused_with_a_suggestion():
+def test_misspelt_argument_is_refused_with_a_suggestion():
     assert run(BEGIN + "refused(sample_rat=5)") == [
         "argument sample_rat is not a setting; did you mean argument sample_rate?"
     ]
 
 
-def test_a_wrong_setting_installs_nothing():
+def test_wrong_setting_installs_nothing():
     assert run(
         BEGIN
         + """
@@ -156,97 +132,7 @@ print(type(trace.get_tracer_provider()).__name__, agent.AGENT.needed)
     ]
 
 
-# More than once
-
-
-def test_twice_the_same_is_quiet():
-    assert run(
-        BEGIN
-        + """
-configure(application_name="shop", tags={"a": "1"}, tracer_provider=None)
-configure(application_name="shop", tags={"a": "1"})
-configure(tracer_provider=trace.get_tracer_provider())
-print(processors())
-""",
-        env={"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.namespace=web"},
-    ) == ["['PyroscopeSpanProcessor']"]
-
-
-def test_a_second_call_goes_by_the_resource_of_the_provider_in_use():
-    assert run(
-        BEGIN
-        + """
-given = TracerProvider(resource=Resource({"service.name": "a", "service.namespace": "web"}))
-configure(tracer_provider=given, tags={"a": "1"})
-print(dict(apply({"tags": {"a": "1"}}).tags))
-"""
-    ) == ["{'service_namespace': 'web', 'a': '1'}"]
-
-
-def test_what_a_second_call_leaves_out_stays_as_it_was():
-    assert run(
-        BEGIN
-        + """
-configure(application_name="shop", sample_rate=50)
-configure()
-print(apply({"sample_rate": 50}).application_name)
-"""
-    ) == ["shop"]
-
-
-def test_twice_with_other_values_says_what_differs():
-    assert run(
-        BEGIN
-        + """
-configure(application_name="shop", auth_token="hunter2")
-refused(sample_rate=50, auth_token="hunter3", application_name="shop")
-print(agent.AGENT._settings.sample_rate)
-"""
-    ) == [
-        (
-            "pyroscope_otel is already configured, with other settings: "
-            "auth_token: '***' (argument auth_token) → '***' (argument auth_token); "
-            "sample_rate: 100 (default) → 50 (argument sample_rate). "
-            "Call pyroscope_otel.shutdown() first"
-        ),
-        "100",
-    ]
-
-
-def test_another_tracer_provider_differs():
-    lines = run(
-        BEGIN
-        + """
-configure(application_name="shop")
-refused(tracer_provider=TracerProvider())
-"""
-    )
-    assert lines == [
-        (
-            "pyroscope_otel is already configured, with other settings: tracer_provider: "
-            "None (default) → a opentelemetry.sdk.trace.TracerProvider (argument tracer_provider). "
-            "Call pyroscope_otel.shutdown() first"
-        )
-    ]
-
-
-def test_enabled_false_after_configure_differs():
-    assert run(
-        BEGIN
-        + """
-configure(application_name="shop")
-refused(enabled=False)
-"""
-    ) == [
-        (
-            "pyroscope_otel is already configured, with other settings: "
-            "enabled: True (default) → False (argument enabled). "
-            "Call pyroscope_otel.shutdown() first"
-        )
-    ]
-
-
-def test_after_shutdown_other_settings_are_fine():
+def test_other_settings_are_accepted_after_shutdown():
     assert run(
         BEGIN
         + """
@@ -260,7 +146,7 @@ print(thread_labels.agent_is_running())
     ) == ["True [] False False", "['PyroscopeSpanProcessor']", "True"]
 
 
-def test_shutdown_leaves_what_the_application_set_up_itself():
+def test_shutdown_keeps_the_processor_and_agent_of_the_application():
     assert run(
         BEGIN
         + """
@@ -274,11 +160,11 @@ print(shutdown(20), processors(), thread_labels.agent_is_running())
     )[-1:] == ["True ['PyroscopeSpanProcessor'] True"]
 
 
-def test_shutdown_without_configure_is_nothing():
+def test_shutdown_without_configure_does_nothing():
     assert run(BEGIN + "print(shutdown())") == ["True"]
 
 
-def test_a_fork_in_the_middle_of_configure_does_not_lock_the_child():
+def test_fork_during_configure_does_not_lock_the_child():
     assert run(
         BEGIN
         + """
@@ -316,44 +202,10 @@ print(shutdown(20))
     assert "hunter" not in output
 
 
-# What was set up without code gives way
-
-
-def test_what_gives_way_leaves_its_arguments_where_the_later_call_has_none():
-    assert run(
-        BEGIN
-        + """
-use(service_name="shop")
-apply({"server_address": "http://127.0.0.1:9", "tags": {"region": "eu"}}, replaceable=True)
-later = apply({"sample_rate": 50, "tags": {"region": "us"}})
-print(later.server_address, later.tags, later.sample_rate)
-refused(sample_rate=60)
-"""
-    ) == [
-        "http://127.0.0.1:9 {'region': 'us'} 50",
-        (
-            "pyroscope_otel is already configured, with other settings: sample_rate: 50 (argument "
-            "sample_rate) → 60 (argument sample_rate). Call pyroscope_otel.shutdown() first"
-        ),
-    ]
-
-
-def test_what_gives_way_is_read_anew_for_another_provider():
-    assert run(
-        BEGIN
-        + """
-use(service_name="old")
-apply({"server_address": "http://127.0.0.1:9"}, replaceable=True)
-provider = TracerProvider(resource=Resource.create({"service.name": "new"}))
-print(apply({"tracer_provider": provider}).application_name)
-"""
-    ) == ["new"]
-
-
 # An agent is not for every process
 
 
-def test_without_an_agent_it_is_not_armed_whatever_start_says():
+def test_process_without_an_agent_arms_none_whatever_start_is():
     assert run(
         BEGIN
         + """
@@ -370,8 +222,8 @@ print(agent.AGENT.needed, thread_labels.agent_is_running(), processors())
 # Ends
 
 
-def test_shutdown_inside_of_configure_does_not_wait_for_ever():
-    """As a signal's handler may call it, on the thread that configures."""
+def test_shutdown_inside_configure_does_not_wait_forever():
+    """A signal handler may call it on the thread that configures."""
     assert run(
         BEGIN
         + """
@@ -383,7 +235,7 @@ print(shutdown(0.1))
     ) == ["False", "True"]
 
 
-def test_flush_where_no_thread_can_be_started_still_stops_the_agent():
+def test_flush_stops_the_agent_when_no_thread_can_start():
     assert run(
         BEGIN
         + """

@@ -1,4 +1,4 @@
-"""What `configure` warns of: each in one line, with the remedy, in a process of its own."""
+"""Warnings of `configure`: one line each, with the remedy. Each case in its own process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def use(**resource):
 # The names that Grafana's link goes by
 
 
-def test_matching_names_are_no_warning():
+def test_matching_names_cause_no_warning():
     assert (
         run(
             BEGIN
@@ -36,7 +36,7 @@ configure(application_name="shop")
     )
 
 
-def test_names_that_differ_are_one_warning():
+def test_names_that_differ_cause_one_warning():
     assert run(
         BEGIN
         + """
@@ -55,7 +55,7 @@ configure(application_name="shop")
     ]
 
 
-def test_a_tag_that_overrides_the_name_counts():
+def test_tag_that_overrides_the_name_counts():
     assert (
         run(
             BEGIN
@@ -68,7 +68,7 @@ configure(application_name="shop", tags={"service_name": "shop-web"})
     )
 
 
-def test_namespaces_that_differ_are_a_warning():
+def test_namespaces_that_differ_cause_a_warning():
     assert run(
         BEGIN
         + """
@@ -85,7 +85,7 @@ configure(application_name="shop", tags={"service_namespace": "net"})
     ]
 
 
-def test_a_service_without_a_name_is_a_warning():
+def test_service_without_a_name_causes_a_warning():
     (line,) = run(BEGIN + "configure()")
     assert line.startswith("WARNING The service has no name: traces and profiles go under 'unknown")
     assert line.endswith("Set OTEL_SERVICE_NAME, or application_name (PYROSCOPE_APPLICATION_NAME).")
@@ -108,7 +108,7 @@ def test_a_service_without_a_name_is_a_warning():
         ),
     ],
 )
-def test_what_grafana_does_not_show_is_one_warning(settings, remedy):
+def test_profiles_that_grafana_does_not_show_cause_one_warning(settings, remedy):
     (line,) = run(
         BEGIN
         + f"""
@@ -120,7 +120,7 @@ configure(application_name="shop", {settings})
     assert line.endswith(remedy)
 
 
-def test_what_grafana_shows_is_no_warning():
+def test_profiles_that_grafana_shows_cause_no_warning():
     assert (
         run(
             BEGIN + "configure(application_name='shop', tags={'pod_name': 'a'}, upload_interval=30)"
@@ -153,11 +153,11 @@ NO_SPANS = {
 
 
 @pytest.mark.parametrize(("code", "env", "said"), NO_SPANS.values(), ids=NO_SPANS)
-def test_that_nothing_makes_spans_is_one_warning(code, env, said):
+def test_provider_without_spans_causes_one_warning(code, env, said):
     (line,) = run(BEGIN + code + "\nconfigure(application_name='shop')", env=env)
     assert line.startswith(f"WARNING {said}")
 
 
-def test_a_sampler_that_takes_what_the_caller_sampled_is_no_warning():
+def test_parent_based_sampler_causes_no_warning():
     sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}
     assert run(BEGIN + "configure(application_name='shop')", env=sampler) == []

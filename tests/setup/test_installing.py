@@ -1,4 +1,4 @@
-"""The command that an error names must install what an extra brings."""
+"""Errors name a command that installs everything an extra brings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def extras(pytestconfig):
     return metadata["project"]["optional-dependencies"]
 
 
-def test_each_extra_by_its_packages(extras):
-    """Not by its name: the index may have another version of this package."""
+def test_command_names_the_packages_of_an_extra(extras):
+    """Not the extra: the index may have another version of this package."""
     for extra, packages in extras.items():
         words = pip_install(extra).split(" ")
         assert words[:2] == ["pip", "install"]
         assert sorted(words[2:]) == sorted(f"'{package}'" for package in packages), extra
 
 
-def test_in_a_checkout_that_is_not_installed(monkeypatch):
+def test_command_in_a_checkout_that_is_not_installed(monkeypatch):
     def missing(_name):
         raise importlib.metadata.PackageNotFoundError
 
@@ -37,7 +37,7 @@ def test_in_a_checkout_that_is_not_installed(monkeypatch):
     assert pip_install("django") == "pip install '.[django]'"
 
 
-def test_no_page_and_no_message_installs_from_an_index_what_is_not_there(pytestconfig):
+def test_no_page_or_message_installs_a_version_that_the_index_lacks(pytestconfig):
     """Until version 2 is released: then the lines may say `pyroscope-otel[...]` again."""
     root = pytestconfig.rootpath
     packages = ("pyroscope_otel", "pyroscope_otel_django", "pyroscope_otel_flask")

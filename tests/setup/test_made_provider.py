@@ -1,6 +1,6 @@
-"""The provider made for an application without one gives way to the application's own.
+"""The application's own tracer provider replaces the one we made.
 
-Each case in a process of its own: the global tracer provider can be set once.
+Each case runs in its own process: the global tracer provider can be set once.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _adapters_on_the_path(monkeypatch, pytestconfig):
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
 def test_requests_go_to_the_provider_that_a_worker_sets_after_the_fork(adapter):
-    """As with gunicorn --preload, and OpenTelemetry's recipe for post_fork."""
+    """As with gunicorn --preload and OpenTelemetry's recipe for post_fork."""
     (line,) = run(
         BEGIN
         + adapter
@@ -109,7 +109,7 @@ os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
-def test_requests_before_the_application_sets_its_own_have_profiles_too(adapter):
+def test_requests_before_the_replacement_have_profiles_too(adapter):
     (line, *_) = run(
         BEGIN
         + adapter
@@ -124,8 +124,8 @@ print(len(exported()), exported()[0][1:])
     assert line == "1 (True, 'shop')"
 
 
-def test_tracers_that_are_there_go_over():
-    """As Celery's instrumentation has one from before `worker_process_init`."""
+def test_earlier_tracers_use_the_new_provider():
+    """Celery's instrumentation has a tracer from before `worker_process_init`."""
     assert run(
         BEGIN
         + """
@@ -149,7 +149,7 @@ print(trace.get_tracer_provider() is own)
     ) == ["True", "True"]
 
 
-def test_the_settings_are_read_again_for_its_resource():
+def test_settings_are_read_again_for_the_new_resource():
     assert run(
         BEGIN
         + """
@@ -163,7 +163,7 @@ pyroscope_otel.configure(tags={"a": "b"})
     ) == ["till {'service_namespace': 'eu', 'a': 'b'} True"]
 
 
-def test_names_that_differ_then_are_a_warning():
+def test_names_that_differ_in_the_new_resource_cause_a_warning():
     (line,) = run(
         BEGIN
         + """
@@ -174,7 +174,7 @@ set_own(**{"service.name": "till"})
     assert line.startswith("WARNING Profiles have service_name 'shop', traces have service.name 't")
 
 
-def test_the_second_of_the_applications_own_is_refused_as_ever():
+def test_second_provider_of_the_application_is_refused():
     *_, refused, same = run(
         BEGIN
         + """
@@ -188,7 +188,7 @@ print(trace.get_tracer_provider() is own)
     assert same == "True"
 
 
-def test_one_that_takes_no_processors_is_the_applications_and_costs_the_links():
+def test_provider_without_processors_replaces_ours_and_loses_the_links():
     lines = run(
         BEGIN
         + """
@@ -205,7 +205,7 @@ print(trace.get_tracer_provider() is other)
     assert lines[-1] == "True"
 
 
-def test_after_shutdown_there_is_nothing_to_take_over():
+def test_nothing_is_replaced_after_shutdown():
     assert run(
         BEGIN
         + """

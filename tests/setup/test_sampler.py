@@ -25,12 +25,12 @@ def chosen(*, holds_requests=True, **arguments):
 
 @pytest.fixture
 def on_linux(monkeypatch):
-    """As if on Linux and CPython 3.12, with an agent of today."""
+    """Pretend to run on Linux and CPython 3.12, with a current agent."""
     monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: True)
 
 
 @pytest.mark.usefixtures("on_linux")
-def test_auto_is_stack_where_that_is_exact():
+def test_auto_is_stack_if_marks_name_every_sample():
     assert chosen() == "stack"
     assert chosen(mem_enabled=True) == "stack"
 
@@ -45,13 +45,13 @@ def test_auto_is_stack_where_that_is_exact():
         {"cpu_implementation": "pyspy"},
     ],
 )
-def test_auto_is_pyspy_where_stack_says_less(arguments):
+def test_auto_is_pyspy_if_stack_has_less_detail(arguments):
     assert chosen(**arguments) == "pyspy"
 
 
 @pytest.mark.usefixtures("on_linux")
-def test_auto_is_pyspy_where_spans_are_made_current_by_hand():
-    """Of a consumer or a script, the thread's label alone tells whose a sample is."""
+def test_auto_is_pyspy_if_spans_are_made_current_by_hand():
+    """In a consumer or script, only the thread's label names the span."""
     assert chosen(holds_requests=False) == "pyspy"
     assert chosen(holds_requests=False, cpu_implementation="stack") == "stack"
 
@@ -65,18 +65,18 @@ def test_auto_is_pyspy_on_trio():
 
 
 @pytest.mark.usefixtures("on_linux")
-def test_auto_is_pyspy_where_stack_ran_before(monkeypatch):
+def test_auto_is_pyspy_if_stack_ran_before(monkeypatch):
     monkeypatch.setattr(sampler._Process, "stack_has_run", True)
     assert chosen() == "pyspy"
     assert chosen(cpu_implementation="stack") == "stack"
 
 
-def test_auto_is_pyspy_where_threads_do_not_take_their_own_stack(monkeypatch):
+def test_auto_is_pyspy_if_threads_do_not_read_their_own_stack(monkeypatch):
     monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: False)
     assert chosen() == "pyspy"
 
 
-def test_this_python_is_known():
+def test_this_python_version_is_known():
     expected = sys.platform == "linux" and sys.version_info >= (3, 12)
     assert sampler.takes_stack_on_the_thread() is expected
 
@@ -84,7 +84,7 @@ def test_this_python_is_known():
 @pytest.mark.skipif(
     not hasattr(pyroscope, "ProfilerImplementation"), reason="this agent has one sampler"
 )
-def test_names_of_the_agents_constants():
+def test_names_of_the_agent_constants():
     assert sampler.name_of(pyroscope.ProfilerImplementation.Stack) == "stack"
     assert sampler.name_of(pyroscope.ProfilerImplementation.PySpy) == "pyspy"
     assert sampler.name_of("stack") is None
@@ -108,8 +108,8 @@ def samplers(lines):
 
 
 @needs_stack
-def test_what_starts_the_agent_tells_which():
-    """A root span by hand, or the first of a request or a task that is held at its edge."""
+def test_sampler_depends_on_what_starts_the_agent():
+    """A root span by hand, or the first request or task held at its edge."""
     by_hand = """
 pyroscope_otel.configure(application_name="shop", server_address="http://127.0.0.1:9")
 from opentelemetry import trace
@@ -132,7 +132,7 @@ Celery().task(request, shared=False).apply()
 
 
 @needs_stack
-def test_stack_first_and_pyspy_when_it_has_run():
+def test_stack_first_and_pyspy_after_it():
     """The agent starts again after a stop, and in a forked child."""
     lines = run(
         CONFIGURE
@@ -156,7 +156,7 @@ os.waitpid(pid, 0)
 
 
 @needs_stack
-def test_stack_by_name_says_why_it_does_not_start_twice():
+def test_stack_by_name_logs_why_it_does_not_start_twice():
     lines = run(
         CONFIGURE
         + """
@@ -170,8 +170,8 @@ configure(cpu_implementation="stack")
 
 
 @needs_stack
-def test_no_relay_no_stack():
-    """It takes no labels of threads, and without a relay nobody reads marks."""
+def test_auto_is_pyspy_without_a_relay():
+    """Stack reads no thread labels, and without a relay no marks are read."""
     lines = run(
         CONFIGURE
         + """

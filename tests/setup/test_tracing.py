@@ -1,6 +1,6 @@
 """Which tracer provider is used, and what is registered with it.
 
-Each case in a process of its own: the global tracer provider can be set once.
+Each case runs in its own process: the global tracer provider can be set once.
 """
 
 import pytest
@@ -29,7 +29,7 @@ sys.modules["opentelemetry.exporter.otlp.proto.grpc.trace_exporter"] = None
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
-def test_the_given_provider_is_used_and_the_global_one_left_alone():
+def test_given_provider_is_used_instead_of_the_global_one():
     assert run(
         BEGIN
         + """
@@ -40,7 +40,7 @@ print(type(trace.get_tracer_provider()).__name__)
     ) == ["True", "ProxyTracerProvider"]
 
 
-def test_the_global_provider_is_used():
+def test_global_provider_is_used():
     assert run(
         BEGIN
         + """
@@ -51,7 +51,7 @@ print(tracing.tracer_provider_for(settings()) is own)
     ) == ["True"]
 
 
-def test_without_a_provider_one_is_made_and_becomes_global():
+def test_missing_provider_is_made_and_becomes_global():
     assert run(
         BEGIN
         + """
@@ -70,7 +70,7 @@ print(tracing.tracer_provider_for(settings()) is made)
         {"OTEL_RESOURCE_ATTRIBUTES": "service.name=from-otel,a=b"},
     ],
 )
-def test_opentelemetrys_own_service_name_is_kept(env):
+def test_service_name_of_opentelemetry_is_kept(env):
     assert run(
         BEGIN
         + """
@@ -81,7 +81,7 @@ print(made.resource.attributes["service.name"])
     ) == ["from-otel"]
 
 
-def test_resource_attributes_before_there_is_a_provider_are_those_it_will_have():
+def test_resource_attributes_are_known_before_the_provider_is_made():
     assert run(
         BEGIN
         + """
@@ -93,7 +93,7 @@ print(before == dict(tracing.resource_attributes(made)), before["service.namespa
     ) == ["True web"]
 
 
-def test_a_provider_without_a_resource_has_no_attributes():
+def test_provider_without_a_resource_has_no_attributes():
     assert run(BEGIN + "print(tracing.resource_attributes(trace.NoOpTracerProvider()))") == ["{}"]
 
 
@@ -110,7 +110,7 @@ def test_a_provider_without_a_resource_has_no_attributes():
         ),
     ],
 )
-def test_a_made_provider_exports_as_the_environment_says(env, expected):
+def test_made_provider_exports_as_the_environment_asks(env, expected):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     assert run(
         BEGIN
@@ -140,7 +140,7 @@ print(processors(made) == ["BatchSpanProcessor"] * len(exporting))
         ({"OTEL_TRACES_EXPORTER": "nix"}, "WARNING OTEL_TRACES_EXPORTER asks for 'nix'"),
     ],
 )
-def test_a_made_provider_that_exports_nothing_says_why(env, said):
+def test_made_provider_that_exports_nothing_logs_why(env, said):
     (line,) = run(
         BEGIN
         + """
@@ -152,7 +152,7 @@ tracing.tracer_provider_for(settings())
     assert line.startswith(said)
 
 
-def test_an_exporter_that_is_not_installed_is_one_line():
+def test_missing_exporter_is_one_log_line():
     assert run(
         BEGIN
         + HIDE_EXPORTERS
@@ -170,7 +170,7 @@ print(processors(tracing.tracer_provider_for(settings())))
     ]
 
 
-def test_a_global_provider_that_takes_no_processors_is_refused():
+def test_global_provider_without_processors_is_refused():
     assert run(
         BEGIN
         + """
@@ -192,7 +192,7 @@ except SettingsError as error:
     ]
 
 
-def test_a_provider_that_makes_no_spans_is_used_and_left_alone():
+def test_provider_without_spans_is_used_unchanged():
     assert run(
         BEGIN
         + """
@@ -203,7 +203,7 @@ print(tracing.register_processor(given, PyroscopeSpanProcessor))
     ) == ["True", "None"]
 
 
-def test_a_processor_is_registered_once():
+def test_processor_is_registered_once():
     assert run(
         BEGIN
         + """
@@ -215,7 +215,7 @@ print(type(first).__name__, second, processors(provider))
     ) == ["PyroscopeSpanProcessor None ['PyroscopeSpanProcessor']"]
 
 
-def test_a_processor_registered_by_hand_is_recognised():
+def test_processor_registered_by_hand_is_recognized():
     assert run(
         BEGIN
         + """
@@ -226,7 +226,7 @@ print(tracing.register_processor(provider, PyroscopeSpanProcessor), processors(p
     ) == ["None ['PyroscopeSpanProcessor']"]
 
 
-def test_a_processor_is_taken_out_and_the_others_stay():
+def test_processor_is_removed_and_the_others_stay():
     assert run(
         BEGIN
         + """
@@ -244,7 +244,7 @@ print(processors(provider))
     ) == ["['Other', 'PyroscopeSpanProcessor', 'Other']", "['Other', 'Other']"]
 
 
-def test_a_provider_built_otherwise_takes_a_processor_and_keeps_it():
+def test_provider_of_another_class_keeps_the_processor():
     assert run(
         BEGIN
         + """

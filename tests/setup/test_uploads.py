@@ -1,4 +1,4 @@
-"""What uploads ask and tell: names, numbers, and whether an agent of this process goes by marks."""
+"""Questions of the relay to the set-up: labels of numbers, and whether an agent is ours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU = ("process_cpu",)
 
 @pytest.fixture
 def uploads(recorder, monkeypatch):
-    """Those of a process whose agent is the recorder, which goes through a relay."""
+    """Return the uploads of a process whose agent is the recorder, with a relay."""
     # As it is now, after the test.
     monkeypatch.setattr(STATE, "labels_only", STATE.labels_only)
     uploads = Uploads()
@@ -49,7 +49,7 @@ def settings(**arguments):
 
 
 def with_number(hold, name, tracer):
-    """Have a held request have a root of this name; return its number and root."""
+    """Hold a request with a root span of this name; return its number and root span."""
 
     def request():
         with tracer.start_as_current_span(name) as root:
@@ -61,8 +61,8 @@ def with_number(hold, name, tracer):
 # An agent that starts and stops: what threads carry is forgotten
 
 
-def test_an_agent_that_starts_late(uploads, recorder, tracer, now):
-    """Scenario 47: the current root from the next switch on."""
+def test_agent_starts_late(uploads, recorder, tracer, now):
+    """Scenario 47: the current root span from the next switch on."""
     stop(uploads, recorder)
     with tracer.start_as_current_span("root"):
         assert now() is None
@@ -74,8 +74,8 @@ def test_an_agent_that_starts_late(uploads, recorder, tracer, now):
     assert now() is None
 
 
-def test_an_agent_that_is_restarted(uploads, recorder, tracer, now):
-    """Scenario 47: the same root again, in the same scope."""
+def test_agent_is_restarted(uploads, recorder, tracer, now):
+    """Scenario 47: the same root span again, in the same scope."""
     with tracer.start_as_current_span("root"):
         assert now() == "root"
         stop(uploads, recorder)
@@ -90,8 +90,8 @@ def test_an_agent_that_is_restarted(uploads, recorder, tracer, now):
     assert recorder.left_behind() == {}
 
 
-def test_an_agent_that_is_restarted_without_a_switch_in_between(uploads, recorder, tracer, now):
-    """Scenario 47: nobody saw that there was none."""
+def test_agent_is_restarted_without_a_switch_in_between(uploads, recorder, tracer, now):
+    """Scenario 47: no switch happened without an agent."""
     with tracer.start_as_current_span("root"):
         stop(uploads, recorder)
         start(uploads, recorder)
@@ -102,8 +102,8 @@ def test_an_agent_that_is_restarted_without_a_switch_in_between(uploads, recorde
     assert now() is None
 
 
-def test_an_agent_whose_end_nobody_told(uploads, recorder, tracer, now):
-    """Of a process that was forked, the agent is another's, and has not been stopped."""
+def test_agent_that_ended_without_a_stop(uploads, recorder, tracer, now):
+    """In a forked process the agent is the parent's, and was not stopped."""
     with tracer.start_as_current_span("root"):
         recorder.stop()
         start(uploads, recorder)
@@ -112,8 +112,8 @@ def test_an_agent_whose_end_nobody_told(uploads, recorder, tracer, now):
     assert now() is None
 
 
-def test_an_agent_that_nobody_starts_again(uploads, recorder, tracer):
-    """Not through us: the label is put on again at the next switch."""
+def test_agent_restarted_by_the_application(uploads, recorder, tracer):
+    """Not through us: the label is added again at the next switch."""
     with tracer.start_as_current_span("root"):
         stop(uploads, recorder)
         recorder.start()
@@ -121,7 +121,7 @@ def test_an_agent_that_nobody_starts_again(uploads, recorder, tracer):
             assert recorder.left_behind() != {}
 
 
-def test_an_agent_that_is_restarted_by_another_thread(uploads, recorder, tracer, now):
+def test_agent_is_restarted_by_another_thread(uploads, recorder, tracer, now):
     """Scenario 47: each thread notices at its own next switch."""
 
     def other():
@@ -144,8 +144,8 @@ def test_an_agent_that_is_restarted_by_another_thread(uploads, recorder, tracer,
     assert recorder.left_behind() == {}
 
 
-def test_a_held_request_needs_no_label(uploads, recorder, tracer, now):
-    """Its stack says whose it is, to the new agent as to the old one."""
+def test_held_request_needs_no_label(uploads, recorder, tracer, now):
+    """Its stack names the request, to the new agent as to the old one."""
 
     def request():
         with tracer.start_as_current_span("root"):
@@ -162,7 +162,7 @@ def test_a_held_request_needs_no_label(uploads, recorder, tracer, now):
 # An agent that pushes to its server directly
 
 
-def test_an_agent_without_a_relay_gets_span_labels(uploads, recorder, tracer):
+def test_agent_without_a_relay_gets_span_labels(uploads, recorder, tracer):
     with tracer.start_as_current_span("root"):
         assert {key for _, key, _ in recorder.log} == {LABEL}
         start(uploads, recorder, kinds=())
@@ -172,7 +172,7 @@ def test_an_agent_without_a_relay_gets_span_labels(uploads, recorder, tracer):
         assert {key for key, _ in labels} == {"span_id", "span_name"}
 
 
-def test_the_next_agent_goes_through_a_relay_again(uploads, recorder, tracer):
+def test_next_agent_uses_a_relay_again(uploads, recorder, tracer):
     start(uploads, recorder, kinds=())
     with tracer.start_as_current_span("root"):
         start(uploads, recorder)
@@ -189,7 +189,7 @@ def test_the_next_agent_goes_through_a_relay_again(uploads, recorder, tracer):
         ("thread", "attribution is 'thread'", "attribution='stack' is exact"),
     ],
 )
-def test_that_it_is_not_exact_is_logged_once(uploads, caplog, attribution, reason, way_out):
+def test_direct_mode_is_logged_once(uploads, caplog, attribution, reason, way_out):
     caplog.set_level(logging.INFO, "pyroscope_otel")
     uploads.configure(settings(attribution=attribution))
     uploads.agent_started(CPU)
@@ -202,15 +202,15 @@ def test_that_it_is_not_exact_is_logged_once(uploads, caplog, attribution, reaso
     assert "right for turns of 20 ms" in message
 
 
-def test_attribution_by_thread_wants_no_relay(uploads):
+def test_attribution_by_thread_uses_no_relay(uploads):
     assert uploads.wants_relay()
     uploads.configure(settings(attribution="thread"))
     assert not uploads.wants_relay()
 
 
 @pytest.mark.parametrize(("chosen", "started"), [("auto", sampler.PYSPY), ("stack", sampler.STACK)])
-def test_stack_takes_no_labels_of_threads(uploads, monkeypatch, chosen, started):
-    """Where nobody reads marks, PySpy starts instead, unless Stack was asked for by name."""
+def test_pyspy_replaces_stack_in_direct_mode(uploads, monkeypatch, chosen, started):
+    """Unless Stack was asked for by name: it reads no thread labels."""
     monkeypatch.setattr(sampler, "prepare_stack", lambda: None)
     monkeypatch.setattr(sampler._Process, "stack_has_run", False)
     uploads.configure(settings(cpu_implementation=chosen))
@@ -224,7 +224,7 @@ def test_stack_takes_no_labels_of_threads(uploads, monkeypatch, chosen, started)
 # Names
 
 
-def test_names_are_those_at_upload(uploads, tracer):
+def test_span_names_are_read_at_upload(uploads, tracer):
     def request():
         with tracer.start_as_current_span("GET") as root:
             number = nearest_mark().number
@@ -242,12 +242,12 @@ def test_names_are_those_at_upload(uploads, tracer):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**16, 2**31])
-def test_numbers_that_stand_for_nothing(uploads, number):
+def test_unknown_numbers_have_no_labels(uploads, number):
     assert uploads.labels_of(number) == ()
 
 
-def test_names_are_bounded(uploads, tracer, caplog):
-    """What is above goes under one name. Their links stay."""
+def test_number_of_span_names_is_bounded(uploads, tracer, caplog):
+    """Further names become one name. Their links stay."""
     uploads.configure(settings(max_span_names=2))
     holds = [hold_request({}) for _ in range(5)]
     numbers = [with_number(hold, f"root {index}", tracer)[0] for index, hold in enumerate(holds)]
@@ -268,7 +268,7 @@ def test_names_are_bounded(uploads, tracer, caplog):
         release(hold)
 
 
-def test_names_that_are_not_uploaded_do_not_count(uploads, tracer):
+def test_span_names_without_samples_do_not_count(uploads, tracer):
     uploads.configure(settings(max_span_names=1))
     holds = [hold_request({}) for _ in range(3)]
     numbers = [with_number(hold, f"root {i}", tracer)[0] for i, hold in enumerate(holds)]
@@ -282,7 +282,7 @@ def test_names_that_are_not_uploaded_do_not_count(uploads, tracer):
 
 
 def one_request(tracer):
-    """Serve a request that samples may be of; return its number and when it was over."""
+    """Serve a request that may have samples; return its number and the time it ended."""
     hold = hold_request({})
     number, root = with_number(hold, "root", tracer)
     release(hold)
@@ -290,7 +290,7 @@ def one_request(tracer):
     return number, time.time()
 
 
-def test_a_number_stands_for_its_request_until_that_is_uploaded(uploads, tracer):
+def test_number_stands_for_its_request_until_the_upload(uploads, tracer):
     uploads.agent_started(["process_cpu", "memory"])
     number, over = one_request(tracer)
     assert dict(uploads.labels_of(number))["span_name"] == "root"
@@ -302,14 +302,14 @@ def test_a_number_stands_for_its_request_until_that_is_uploaded(uploads, tracer)
     assert uploads.labels_of(number) == ()
 
 
-def test_an_upload_that_ended_before_the_request_did(uploads, tracer):
+def test_upload_that_ended_before_the_request(uploads, tracer):
     uploads.agent_started(CPU)
     number, over = one_request(tracer)
     uploads.pushed({"process_cpu": over}, (), ())
     assert uploads.labels_of(number) != ()
 
 
-def test_an_agent_that_stops_has_nothing_to_upload(uploads, tracer):
+def test_stopped_agent_has_nothing_to_upload(uploads, tracer):
     uploads.agent_started(CPU)
     number, _ = one_request(tracer)
     uploads.agent_stopped()
@@ -337,7 +337,7 @@ def begin(configure):
 DIRECTLY = "Requests are told apart by thread labels, as the Pyroscope a"
 
 
-def test_the_state_of_uploads_is_of_the_agent_that_runs():
+def test_upload_state_is_of_the_running_agent():
     code = """
 from pyroscope_otel import upload_state
 print(upload_state())
@@ -349,19 +349,19 @@ print(upload_state())
     assert run(SAY + code) == ["None", "http://127.0.0.1:9 0", "None"]
 
 
-def test_an_agent_that_ran_before_the_import():
+def test_agent_started_before_the_import():
     assert run(SAY + "say(); begin(pyroscope.configure); import pyroscope_otel; how()") == [
         DIRECTLY,
         "labels no relay",
     ]
 
 
-def test_an_agent_that_starts_after_the_import():
+def test_agent_started_after_the_import():
     code = "say(); import pyroscope_otel; how(); begin(pyroscope.configure); how()"
     assert run(SAY + code) == ["marks no relay", "marks relay"]
 
 
-def test_configure_that_was_imported_before():
+def test_configure_imported_before_us():
     code = """
 from pyroscope import configure
 say()
@@ -372,7 +372,7 @@ how()
     assert run(SAY + code) == ["marks relay"]
 
 
-def test_an_agent_that_was_stopped_before_the_import():
+def test_agent_stopped_before_the_import():
     code = """
 say()
 begin(pyroscope.configure)
@@ -385,8 +385,8 @@ how()
     assert run(SAY + code) == ["marks no relay", "marks relay"]
 
 
-def test_an_agent_that_ran_before_is_restarted():
-    """From its next start on it goes through the relay."""
+def test_agent_started_before_the_import_is_restarted():
+    """From its next start on it uses the relay."""
     code = """
 begin(pyroscope.configure)
 import pyroscope_otel

@@ -1,4 +1,4 @@
-"""An ASGI server as far as an application sees one: scope, receive, send, and a loop."""
+"""An ASGI server as an application sees it: scope, receive, send and a loop."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def websocket(path=PATH, **more):
 
 
 class Exchange:
-    """One connection: what the server has for the application, and what it got.
+    """One connection: messages for the application, and the messages it sent.
 
     Args:
-        *incoming: Messages to receive; then nothing comes any more. Without any,
+        *incoming: Messages to receive; then `receive` waits forever. Without any,
             the request has an empty body.
     """
 
@@ -102,13 +102,13 @@ SHUTDOWN = {"type": "lifespan.shutdown"}
 
 
 async def start_and_stop(app):
-    """Run one lifespan. Starlette and FastAPI put their middleware together in it."""
+    """Run one lifespan: Starlette and FastAPI build their middleware in it."""
     lifespan = Exchange(STARTUP, SHUTDOWN)
     await app(dict(LIFESPAN), *lifespan.ends)
 
 
 async def serve(app, exchange, scope):
-    """Serve one connection, as the first after the lifespan's startup."""
+    """Serve one connection, the first after the lifespan's startup."""
     await start_and_stop(app)
     await app(scope, *exchange.ends)
 

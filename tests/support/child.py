@@ -1,7 +1,7 @@
-"""Run a piece of Python in a process of its own.
+"""Runs Python code in its own process.
 
-For what a process has one of: the agent, the global tracer provider, the
-environment. The suite's own process stays as it is, in whatever order tests run.
+For things that a process has once: the agent, the global tracer provider, the environment. The
+suite's own process stays unchanged, whatever the order of tests.
 """
 
 import os
@@ -24,7 +24,7 @@ def burn(seconds=0.3):
 def run(code, *, env=None, python_arguments=()):
     """Run `code` and return the lines it prints; fail if it fails.
 
-    The environment has nothing of ours or OpenTelemetry's but what `env` says.
+    The environment has no variables of ours or of OpenTelemetry except those in `env`.
     """
     environ = {
         name: value

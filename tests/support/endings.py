@@ -1,4 +1,4 @@
-"""The table of endings: each adapter has a test for each."""
+"""The table of endings: each adapter has a test of each."""
 
 ENDINGS = (
     "normal",
@@ -16,17 +16,17 @@ ENDINGS = (
 
 
 class Table:
-    """The endings that one adapter's tests are for.
+    """The endings that the tests of one adapter cover.
 
     Args:
-        **elsewhere: Why an ending has no test here; its name with underscores.
+        **elsewhere: Why an ending has no test here, by its name with underscores.
     """
 
     def __init__(self, **elsewhere):
         self._covered = [name.replace("_", " ") for name in elsewhere]
 
     def __call__(self, name):
-        """Mark a test as one for an ending."""
+        """Mark a test as one of an ending."""
         self._covered.append(name)
         return lambda test: test
 

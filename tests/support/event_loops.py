@@ -1,4 +1,4 @@
-"""Run a coroutine function on an event loop of asyncio's or uvloop's, on every Python."""
+"""Runs a coroutine function on an event loop of asyncio or uvloop, on every Python."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ def closing_loop(new_loop):
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
+
+
+async def turns(now, name, log, count=4):
+    """Take a few steps and check that samples in each have this name."""
+    for _ in range(count):
+        log.append(name)
+        assert now() == name
+        await asyncio.sleep(0)
+        assert now() == name

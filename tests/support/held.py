@@ -1,8 +1,7 @@
-"""Being in a held request in the middle of a function.
+"""Enters a held request in the middle of a function.
 
-The package itself calls functions as part of one (`run_held`), and then the stack says
-whose they are. Here there is no frame below that could, as where an application makes
-a span current by hand.
+The package calls functions as part of a request (`run_held`), and their stack names it. Here no
+frame does, as in an application that makes a span current by hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What user code notes down while it serves a request, and what must hold afterwards."""
+"""Notes that user code takes while it serves a request, and checks of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATH = "/items/7"
 
 
 class Starts(SpanProcessor):
-    """The spans that were started."""
+    """A processor that keeps the spans that were started."""
 
     def __init__(self):
         self.spans = []
@@ -27,20 +27,20 @@ class Starts(SpanProcessor):
         self.spans.append(span)
 
     def shutdown(self):
-        """Let go of them: FastAPI caches endpoints for good, and by them a test's journal."""
+        """Release the spans: FastAPI caches endpoints for good, and with them a test's journal."""
         self.spans.clear()
 
 
 class AppError(Exception):
-    """The application's own."""
+    """An error of the application."""
 
 
 class AppExit(BaseException):
-    """As a worker's timeout or a greenlet's kill: not an `Exception`."""
+    """A worker's timeout or a greenlet's kill: not an `Exception`."""
 
 
 class Notes:
-    """Where user code notes what a sample of it would carry."""
+    """Notes of the id that a sample of the user code would have."""
 
     def __init__(self, recorder, pool):
         self.ids = []
@@ -52,13 +52,13 @@ class Notes:
         self.ids.append(self._recorder.now().get("span_id"))
 
     def note_in_pool(self):
-        """Note from the running code, and from a job that it waits for."""
+        """Note the id here, and in a job that this code waits for."""
         self.note()
         self.pool.submit(self.note).result()
         self.note()
 
     async def note_everywhere(self):
-        """Note from the running task, its next step, a worker thread and a pool's job."""
+        """Note the id in the running task, its next step, a worker thread and a pool's job."""
         self.note_in_pool()
         await checkpoint()
         self.note()
@@ -87,12 +87,12 @@ class Journal(Notes):
         return [span for span in spans if PROFILE_ID_ATTRIBUTE in span.attributes]
 
     def names(self):
-        """Return the names of the requests so far, as samples uploaded now would have them."""
+        """Return the names of the requests so far, as an upload now would have them."""
         profiles = [profile_of_span(span) for span in self.starts.spans]
         return {dict(profile.span_labels())["span_name"] for profile in profiles if profile}
 
     def check_nothing_is_left(self):
-        """Check that all spans and profiles are closed, and this thread carries nothing."""
+        """Check that all spans and profiles are closed, and that this thread has no labels."""
         finished = [span.context.span_id for span in self._exporter.get_finished_spans()]
         assert sorted(finished) == sorted(span.context.span_id for span in self.starts.spans)
         for span in self.starts.spans:
@@ -101,7 +101,7 @@ class Journal(Notes):
         assert self._recorder.now() == {}
 
     def check(self):
-        """Check that all that was noted is of the one local root, and return that."""
+        """Check that all notes have the id of the one local root span, and return that span."""
         self.check_nothing_is_left()
         (root,) = self.roots()
         assert self.ids, "the application was not called"
@@ -111,7 +111,7 @@ class Journal(Notes):
 
 @contextmanager
 def raises_just(error):
-    """Expect exactly this exception: the same object, with nothing chained to it."""
+    """Expect exactly this exception: the same object, with no other chained to it."""
     with pytest.raises(type(error)) as caught:
         yield
     assert caught.value is error

@@ -1,4 +1,4 @@
-"""Fixtures for the journal of one request: a `conftest.py` imports those that it wants."""
+"""Fixtures for the journal of one request. A `conftest.py` imports those that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.journal import Journal
 
 @pytest.fixture
 def journal(recorder, exporter):
-    """The journal; what it starts ends with the test."""
+    """Return the journal. What it starts ends with the test."""
     journal = Journal(recorder, exporter)
     yield journal
     journal.pool.shutdown()
@@ -21,7 +21,7 @@ def journal(recorder, exporter):
 
 @pytest.fixture
 def provider(exporter, journal):
-    """The application's tracer provider: it exports, and knows nothing of us."""
+    """Return the application's tracer provider, which exports and does not know us."""
     provider = TracerProvider(resource=Resource({"service.name": "shop"}), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     provider.add_span_processor(journal.starts)
@@ -31,9 +31,9 @@ def provider(exporter, journal):
 
 @pytest.fixture
 def settings(provider, journal):  # noqa: ARG001  the journal has the recorder
-    """Settings for a middleware. What it configures is taken out after the test.
+    """Return settings for a middleware, and undo what it configures after the test.
 
-    The recorder answers as a running agent does, which is then used as it is.
+    The recorder acts as a running agent, which is then used as it is.
     """
     yield {"application_name": "shop", "tracer_provider": provider}
     assert pyroscope_otel.shutdown()

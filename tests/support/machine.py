@@ -1,4 +1,4 @@
-"""What a test needs of the machine that it runs on: a clean environment, a free port."""
+"""Parts of the machine that tests need: a clean environment, a free port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def clean_environment(monkeypatch):
 
 @contextmanager
 def unused_port():
-    """Take a port of this machine at which nothing listens, so that nobody else gets it."""
+    """Reserve a port of this machine on which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]

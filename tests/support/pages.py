@@ -1,4 +1,4 @@
-"""The documents: where they are, and what is in them."""
+"""The documents: their places, code blocks and tables."""
 
 from __future__ import annotations
 

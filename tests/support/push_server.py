@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that answers as a script says, and keeps what it was sent."""
+"""A server on 127.0.0.1 that answers as a script tells it, and keeps the requests."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. Without a status none comes: the connection stays open, or breaks."""
+    """An HTTP answer. Without a status there is none: the connection stays open or breaks."""
 
     status: int | None = 200
     headers: tuple = ()
@@ -34,7 +34,7 @@ class Server:
 
     Args:
         script: The answers to the first requests, in order: a status or an `Answer`. The
-            last one is for all that follow.
+            last answer is for all later requests.
         port: The port; 0 for a free one.
         tls: An SSL context for HTTPS.
     """
@@ -153,6 +153,6 @@ def raw_server(serve):
 
 
 def closed_port():
-    """Return a port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]

@@ -1,8 +1,8 @@
 """A recorder in place of the agent's two label functions.
 
-It holds what the agent would: labels by OS thread, a set for each, under the
-ident that a later thread may reuse. What it returns for the running thread is
-what a sample taken there would carry.
+It holds labels as the agent does: by OS thread, a set for each, under an ident that a later
+thread may reuse. For the running thread it returns the labels that a sample taken there would
+have.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _unpatched_get_ident():
 
 
 class Recorder:
-    """Labels by OS thread, what was done to them, and what was done wrong."""
+    """Labels by OS thread, the changes to them, and wrong changes."""
 
     def __init__(self) -> None:
         self._get_ident = _unpatched_get_ident()
@@ -64,7 +64,7 @@ class Recorder:
             return True
 
     def stop(self):
-        """Stop as the agent does: labels are gone, and none are taken."""
+        """Stop as the agent does: labels are gone, and no new ones are accepted."""
         with self._lock:
             self.running = False
             self.on_thread.clear()
@@ -76,14 +76,14 @@ class Recorder:
             self.on_thread.clear()
 
     def now(self) -> dict[str, str]:
-        """Return what a sample of the running thread would carry if it were uploaded now."""
+        """Return the labels of a sample of the running thread, if it were uploaded now."""
         return self.sample()()
 
     def sample(self) -> Callable[[], dict[str, str]]:
-        """Take a sample of the running thread. Return what tells what it carries at its upload.
+        """Take a sample here; return a function for the labels it would have at its upload.
 
-        The frames are those that a sampler sees, the label is the recorder's, and the
-        rule is the one that uploads go by.
+        The frames are those that a sampler sees, the label is the recorder's, and the rule is
+        that of uploads.
         """
         from pyroscope_otel.link.marks import LABEL, MARKS
 
@@ -99,7 +99,7 @@ class Recorder:
         return upload
 
     def number(self) -> int:
-        """Return the number of a sample of the running thread, 0 if it is nobody's."""
+        """Return the number of a sample of the running thread, 0 if it belongs to no request."""
         # Not before: programs put the recorder in the agent's place, and then import ours.
         from pyroscope_otel.link.marks import FILENAME, LABEL, number_of_sample
 

@@ -1,4 +1,4 @@
-"""Run functions in threads, and hear of it where they fail."""
+"""Runs functions in threads, and raises their exceptions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def in_threads(*functions):
 
 
 class Steps:
-    """Lets one thread, a job's, go on step by step, as another one says."""
+    """Lets one thread control a job in another thread, step by step."""
 
     def __init__(self):
         self._reached, self._go_on = threading.Semaphore(0), threading.Semaphore(0)
 
     def stop(self):
-        """In the job: wait until the other says to go on."""
+        """In the job: wait until the other thread lets it go on."""
         self._reached.release()
         assert self._go_on.acquire(timeout=30)
 
     def wait(self):
-        """Wait until the job has come to its next stop."""
+        """Wait until the job has reached its next stop."""
         assert self._reached.acquire(timeout=30)
 
     def go_on(self):

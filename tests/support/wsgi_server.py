@@ -1,4 +1,4 @@
-"""A WSGI server as far as an application sees one."""
+"""A WSGI server as an application sees it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Exchange:
     """One request.
 
     Args:
-        take: How many chunks to take before the client is gone. None: all.
+        take: How many chunks to take before the client disconnects. None: all.
             0: iteration begins, and takes none.
         iterate: Whether iteration begins at all.
     """
@@ -43,7 +43,7 @@ class Exchange:
         return self.chunks.append
 
     def serve(self, app, request=None):
-        """Serve the request, in a thread's context as it were before the first request."""
+        """Serve the request in the context that a thread has before its first request."""
         contextvars.copy_context().run(self._serve, app, environ() if request is None else request)
 
     def _serve(self, app, request):

@@ -1,4 +1,4 @@
-"""Runs a program as `opentelemetry-instrument` does: the real command, in a process of its own."""
+"""Runs a program under the real command `opentelemetry-instrument`, in its own process."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def say(**facts):
 
 @dataclass(frozen=True)
 class Run:
-    """What a program said, and what was logged meanwhile: one dict and one line each."""
+    """What a program printed and logged: one dict for each log record, one line for each print."""
 
     said: list[dict]
     log: list[str]
 
 
 def run(code, environment, *, prelude=PRELUDE):
-    """Run `code` below `opentelemetry-instrument`; fail if it fails."""
+    """Run `code` under `opentelemetry-instrument`; fail if it fails."""
     inherited = {
         name: value
         for name, value in os.environ.items()

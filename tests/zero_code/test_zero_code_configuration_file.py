@@ -1,4 +1,4 @@
-"""Set-up from OpenTelemetry's configuration file: the package is called as an instrumentation."""
+"""Set-up from OpenTelemetry's configuration file, which calls us as an instrumentation."""
 
 import pytest
 
@@ -42,19 +42,19 @@ def run_with(tmp_path):
 
 
 @pytest.mark.parametrize("environment", [QUICK, {}], ids=["alone", "and the instrumentations"])
-def test_its_options_are_the_settings(run_with, environment):
-    """Once: without the first of these, all instrumentations are loaded, and this one again."""
+def test_options_are_the_settings(run_with, environment):
+    """Once: without the first option here, all instrumentations are loaded, and this one twice."""
     done = run_with("      tags: {region: eu}\n", **environment)
     assert done.said == [{"linked": True, "processors": 1}, {"region": "eu"}]
     assert done.log == LOG
 
 
-def test_they_come_before_the_environment(run_with):
+def test_options_come_before_the_environment(run_with):
     done = run_with("      tags: {region: eu}\n", PYROSCOPE_LABELS="region=us", **QUICK)
     assert done.said[1] == {"region": "eu"}
 
 
-def test_a_wrong_option_is_one_line_in_the_log(run_with):
+def test_wrong_option_is_one_log_line(run_with):
     done = run_with("      server_adress: http://127.0.0.1:9\n", **QUICK)
     assert done.said == [{"linked": False, "processors": 0}, {}]
     assert done.log == [
@@ -66,7 +66,7 @@ def test_a_wrong_option_is_one_line_in_the_log(run_with):
     ]
 
 
-def test_listed_as_disabled_it_does_nothing(run_with):
+def test_disabled_instrumentation_does_nothing(run_with):
     done = run_with("      enabled: false\n", **QUICK)
     assert done.said == [{"linked": False, "processors": 0}, {}]
     assert done.log == LOG
@@ -88,7 +88,7 @@ except AttributeError:
         pytest.param("propagator: {composite: [{tracecontext: {}}]}\n", 404, id="with"),
     ],
 )
-def test_without_a_propagator_flask_fails(run_with, propagator, status):
-    """Without us, too. The page says so; where it no longer holds, it is to say so no longer."""
+def test_flask_fails_without_a_propagator(run_with, propagator, status):
+    """Also without us. Our page says so; when this passes no more, the page must change."""
     off = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "pyroscope_otel"}
     assert run_with(propagator, ASK, **off).said == [{"status": status}]

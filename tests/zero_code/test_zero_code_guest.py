@@ -1,4 +1,4 @@
-"""What the hook says when it stays out, and what it keeps to itself."""
+"""When the start-up hook does nothing, and what it logs then."""
 
 from importlib.metadata import entry_points
 
@@ -21,7 +21,7 @@ NOT_CONFIGURED = (
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    """As in a new process, whose environment says nothing."""
+    """Reset the state to that of a new process with an empty environment."""
     monkeypatch.setattr(zero_code, "_has_started", False)
     monkeypatch.delenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", raising=False)
     for name in (name for row in TABLE for name in row.environment):
@@ -30,7 +30,7 @@ def _fresh(monkeypatch):
 
 @pytest.fixture
 def log(caplog):
-    """Return what was logged: levels and messages."""
+    """Return the levels and messages that were logged."""
     caplog.set_level("INFO", logger="pyroscope_otel")
     return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
@@ -63,7 +63,7 @@ def log(caplog):
         ),
     ],
 )
-def test_it_says_why_it_stays_out_in_one_line(environment, level, reason, monkeypatch, log):
+def test_hook_logs_in_one_line_why_it_does_nothing(environment, level, reason, monkeypatch, log):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     zero_code.start()
@@ -72,7 +72,7 @@ def test_it_says_why_it_stays_out_in_one_line(environment, level, reason, monkey
     assert configuration._process.installed is None
 
 
-def test_the_only_variable_may_be_misspelt(monkeypatch, log):
+def test_only_variable_may_be_misspelt(monkeypatch, log):
     monkeypatch.setenv("PYROSCOPE_APPLICATON_NAME", "shop")
     monkeypatch.setattr("pyroscope_otel.setup.settings._warned_variables", set())
     zero_code.start()
@@ -102,7 +102,7 @@ def is_linked(provider):
         return "pyroscope.profile.id" in span.attributes
 
 
-def test_called_as_an_instrumentation_without_options_it_leaves_it_to_the_hook(log):
+def test_instrumentation_without_options_leaves_the_set_up_to_the_hook(log):
     """`opentelemetry-instrument` calls all instrumentations, and the hook after them."""
     PyroscopeInstrumentor().instrument(skip_dep_check=True)
     PyroscopeInstrumentor().instrument(skip_dep_check=True, raise_exception_on_conflict=True)
@@ -110,8 +110,8 @@ def test_called_as_an_instrumentation_without_options_it_leaves_it_to_the_hook(l
     assert log() == []
 
 
-def test_a_distributions_providers_alone_are_no_reason_to_start(provider, log):
-    """It may give them to every instrumentation."""
+def test_providers_of_a_distribution_alone_start_nothing(provider, log):
+    """A distribution may give them to every instrumentation."""
     PyroscopeInstrumentor().instrument(
         tracer_provider=provider, meter_provider=object(), logger_provider=object()
     )
@@ -119,7 +119,7 @@ def test_a_distributions_providers_alone_are_no_reason_to_start(provider, log):
     assert log() == [("WARNING", f"No profiles: {NOT_CONFIGURED}")]
 
 
-def test_called_with_options_it_sets_up_once_and_can_be_undone(provider, log):
+def test_instrumentation_with_options_sets_up_once_and_can_be_undone(provider, log):
     options = {"application_name": "shop", "tracer_provider": provider}
     instrumentor = PyroscopeInstrumentor()
     instrumentor.instrument(skip_dep_check=True, meter_provider=object(), **options)
@@ -136,7 +136,7 @@ def test_called_with_options_it_sets_up_once_and_can_be_undone(provider, log):
 
 
 @pytest.mark.parametrize("group", ["opentelemetry_instrumentor", "opentelemetry_post_instrument"])
-def test_our_own_failure_reaches_nobody(group, provider, log, monkeypatch):
+def test_failure_of_ours_does_not_reach_the_application(group, provider, log, monkeypatch):
     def fail(*_arguments, **_options):
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""What a middleware does as well: without code, requests are held from their edge."""
+"""Without code, requests are held from their edge, as a middleware holds them."""
 
 import flask
 import pytest
@@ -6,8 +6,8 @@ from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
 
 @pytest.mark.parametrize("wrap", [iter, flask.stream_with_context])
-def test_a_streamed_body_of_flask_is_in_its_requests_profile(wrap, now, tracer, provider):  # noqa: ARG001  `tracer` is the recorder's
-    """Its instrumentation ends the span before the server asks for the body."""
+def test_streamed_flask_body_belongs_to_its_request(wrap, now, tracer, provider):  # noqa: ARG001  `tracer` is the recorder's
+    """Flask's instrumentation ends the span before the server asks for the body."""
     seen = []
 
     def produce():

@@ -1,4 +1,4 @@
-"""Set-up without code: `opentelemetry-instrument`, and nothing but environment variables."""
+"""Set-up without code: `opentelemetry-instrument` and environment variables alone."""
 
 import re
 
@@ -16,7 +16,7 @@ say(agent=[before, is_agent_running()])
 
 
 @pytest.mark.parametrize("quick", [{}, QUICK], ids=["instrumentations", "none"])
-def test_the_environment_alone_links_and_profiles(quick):
+def test_environment_alone_links_and_profiles(quick):
     """With the first span, and not before: the process may be a master that only forks."""
     done = run(LOOK, PROFILED | quick)
     assert done.said == [LINKED, {"agent": [False, True]}]
@@ -34,8 +34,8 @@ def test_one_variable_is_enough():
 
 
 @pytest.mark.parametrize("quick", [{}, QUICK], ids=["instrumentations", "none"])
-def test_the_application_name_alone_names_the_traces_too(quick):
-    """The distribution has made its provider by then, without a name."""
+def test_application_name_alone_names_the_traces_too(quick):
+    """By then, the distribution has made its provider without a name."""
     done = run(
         """
 with trace.get_tracer("test").start_as_current_span("root") as span:
@@ -47,7 +47,7 @@ with trace.get_tracer("test").start_as_current_span("root") as span:
     assert done.log == []
 
 
-def test_without_any_name_opentelemetrys_default_stays():
+def test_default_name_of_opentelemetry_stays_without_any_name():
     done = run(
         """
 with trace.get_tracer("test").start_as_current_span("root") as span:
@@ -58,7 +58,7 @@ with trace.get_tracer("test").start_as_current_span("root") as span:
     assert done.said == [{"default": True}]
 
 
-def test_a_name_that_opentelemetry_has_stays_the_traces_name():
+def test_service_name_of_opentelemetry_stays():
     done = run(
         """
 with trace.get_tracer("test").start_as_current_span("root") as span:
@@ -71,7 +71,7 @@ with trace.get_tracer("test").start_as_current_span("root") as span:
     assert "Profiles have service_name 'shop', traces have service.name 'cart'" in warning
 
 
-def test_a_forked_worker_has_an_agent_of_its_own_and_its_master_none():
+def test_forked_worker_has_its_own_agent_and_the_master_none():
     done = run(
         """
 import os
@@ -88,8 +88,8 @@ say(status=status, agent=is_agent_running())
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/zero-code.md"])
-def test_the_variables_of_the_documentation_set_up_what_the_extra_otlp_installs(page, pytestconfig):
-    """Without them the distribution asks for gRPC, whose exporter is not there."""
+def test_documented_variables_work_with_the_extra_otlp(page, pytestconfig):
+    """Without them, the distribution asks for gRPC, whose exporter is not installed."""
     text = (pytestconfig.rootpath / page).read_text()
     (block,) = (
         block
@@ -141,7 +141,7 @@ KUBERNETES = {
         ),
     ],
 )
-def test_installs_nothing_where_it_is_not_wanted_or_not_configured(environment, said):
+def test_nothing_is_installed_if_disabled_or_not_configured(environment, said):
     done = run(
         "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
         QUICK | environment,
@@ -153,7 +153,7 @@ def test_installs_nothing_where_it_is_not_wanted_or_not_configured(environment, 
 # A wrong setting
 
 
-def test_a_wrong_setting_is_one_line_in_the_log_and_the_application_lives():
+def test_wrong_setting_is_one_log_line_and_the_application_runs():
     done = run(
         "say(linked=is_linked(), processors=processors(), hooked=is_hooked())\n",
         PROFILED | QUICK | {"PYROSCOPE_UPLOAD_INTERVAL": "0.5s"},
@@ -190,8 +190,8 @@ def set_own_provider():
 """
 
 
-def test_without_a_provider_it_waits_for_the_applications():
-    """To make one would leave the application without its own, which can be set only once."""
+def test_set_up_waits_for_the_applications_provider():
+    """One made by us would replace it: the provider can be set only once."""
     done = run(
         SET_PROVIDER
         + """
@@ -213,7 +213,7 @@ with early.start_as_current_span("root") as span:
     assert done.log == NO_PROVIDER_LOG
 
 
-def test_what_it_waits_with_is_gone_when_the_provider_is_there():
+def test_waiting_leaves_nothing_once_the_provider_is_set():
     done = run(
         SET_PROVIDER
         + """
@@ -232,7 +232,7 @@ say(processors=processors())
     ]
 
 
-def test_undone_it_waits_for_no_provider():
+def test_undone_set_up_waits_for_no_provider():
     done = run(
         """
 from opentelemetry.sdk.trace import TracerProvider
@@ -247,7 +247,7 @@ say(processors=processors())
     assert done.said == [{"processors": 0}]
 
 
-def test_a_wrong_setting_is_reported_though_there_is_no_provider_yet():
+def test_wrong_setting_is_reported_before_the_provider_is_set():
     done = run("", PROFILED | QUICK | NO_DISTRO | {"PYROSCOPE_SPAN_LABELS": "span"})
     assert done.log == [
         NO_DISTRO_LOG,
@@ -261,7 +261,7 @@ def test_a_wrong_setting_is_reported_though_there_is_no_provider_yet():
 # The application uses the package, too
 
 
-def test_without_a_provider_the_application_may_have_one_made():
+def test_application_without_a_provider_may_call_configure():
     done = run(
         "pyroscope_otel.configure(sample_rate=50)\n" + LOOK,
         PROFILED | QUICK | NO_DISTRO,
@@ -270,13 +270,13 @@ def test_without_a_provider_the_application_may_have_one_made():
     assert done.log == NO_PROVIDER_LOG
 
 
-def test_the_application_may_give_the_same_settings_again():
+def test_application_may_give_the_same_settings_again():
     done = run("pyroscope_otel.configure(application_name='shop')\n" + LOOK, PROFILED | QUICK)
     assert done.said == [LINKED, {"agent": [False, True]}]
     assert done.log == []
 
 
-def test_the_applications_own_settings_take_the_place_of_the_environments():
+def test_settings_of_the_application_replace_those_of_the_environment():
     done = run(
         """
 say(linked=is_linked(), agent=is_agent_running())

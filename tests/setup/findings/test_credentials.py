@@ -1,4 +1,4 @@
-"""Credentials that cross a network in the clear, and those that do not."""
+"""Credentials that cross a network in clear text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def judge(**given):
     ],
     ids=["token", "login", "authorization", "another header", "address", "user alone"],
 )
-def test_credentials_in_the_clear(credentials):
+def test_credentials_in_clear_text(credentials):
     (finding,) = judge(**{"server_address": FAR, **credentials})
     assert finding.code == "settings-credentials-in-clear"
     assert finding.remedy == "Use an address that begins with https://."
@@ -46,7 +46,7 @@ def test_credentials_in_the_clear(credentials):
         "http://[::1]:4040",
     ],
 )
-def test_nobody_can_read_them(address):
+def test_credentials_that_are_protected(address):
     assert judge(server_address=address, **TOKEN) == []
 
 
@@ -65,5 +65,5 @@ def test_other_hosts_are_other_machines(address):
     ],
     ids=["nothing", "tenant", "tenant's header", "user agent"],
 )
-def test_there_is_nothing_secret(given):
+def test_address_without_credentials(given):
     assert judge(server_address=FAR, **given) == []

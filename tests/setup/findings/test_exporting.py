@@ -1,4 +1,4 @@
-"""Exporters: those that the environment asks for, and those that a provider has."""
+"""Exporters that the environment asks for, and exporters of a provider."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def asked(environ, installed=BOTH):
         (traces_exporter(" ") | ENDPOINT, ["otlp_proto_http"]),
     ],
 )
-def test_what_is_asked_for_and_installed(environ, expected):
+def test_exporters_that_are_asked_for_and_installed(environ, expected):
     found = asked(environ)
     assert [*found.exporters] == expected
     assert found.findings == []
@@ -66,7 +66,7 @@ def test_what_is_asked_for_and_installed(environ, expected):
         (["otlp_proto_http", "otlp_proto_grpc"], ["otlp_proto_http"]),
     ],
 )
-def test_without_a_protocol_it_is_what_is_installed(installed, expected):
+def test_installed_exporter_is_taken_without_a_protocol(installed, expected):
     assert [*asked(ENDPOINT, installed).exporters] == expected
 
 
@@ -113,7 +113,7 @@ def test_without_a_protocol_it_is_what_is_installed(installed, expected):
         ),
     ],
 )
-def test_what_is_wrong_with_what_is_asked_for(environ, installed, code, words):
+def test_faults_of_the_exporters_asked_for(environ, installed, code, words):
     found = asked(environ, installed)
     (finding,) = found.findings
     assert finding.code + "!" * (finding.level is Level.PROBLEM) == code
@@ -121,7 +121,7 @@ def test_what_is_wrong_with_what_is_asked_for(environ, installed, code, words):
     assert found.exporters == {}
 
 
-def test_one_that_is_missing_does_not_cost_the_others():
+def test_missing_exporter_does_not_stop_the_others():
     found = asked(traces_exporter("zipkin,console"))
     assert [*found.exporters] == ["console"]
     assert [one.code for one in found.findings] == ["traces-exporter-missing"]
@@ -137,7 +137,7 @@ def test_one_that_is_missing_does_not_cost_the_others():
         traces_exporter("none"),
     ],
 )
-def test_it_is_what_the_sdk_takes(environ, monkeypatch):
+def test_result_agrees_with_the_sdk(environ, monkeypatch):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     of_the_sdk, *_ = _import_exporters(_get_exporter_names("traces"), [], [])
@@ -159,7 +159,7 @@ def test_exporters_are_found_by_their_entry_points(monkeypatch):
 
 
 class Courier(SpanProcessor):
-    """May send spans, or not."""
+    """A processor that may send spans, or not."""
 
 
 def provider(*processors):
@@ -190,18 +190,18 @@ def console():
         ([], "traces-no-exporter", "The tracer provider has no exporter"),
     ],
 )
-def test_where_the_spans_of_a_provider_go(processors, code, words):
+def test_destinations_of_the_spans_of_a_provider(processors, code, words):
     (finding,) = judge_exporting(provider(*(make() for make in processors)), ENDPOINT)
     assert finding.code == code
     assert words in finding.summary
 
 
-def test_a_provider_that_is_not_built_like_the_sdks():
+def test_provider_of_another_class():
     assert exports_of(object()) is None
     assert judge_exports(None) == []
 
 
-def test_a_provider_that_is_yet_to_be_made_exports_as_the_environment_says():
+def test_provider_still_to_be_made_exports_as_the_environment_asks():
     assert [one.code for one in judge_exporting(None, traces_exporter("zipkin"))] == [
         "traces-exporter-missing"
     ]

@@ -1,4 +1,4 @@
-"""Names of traces and profiles, as their labels and resources have them."""
+"""Names of services in traces and profiles."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_service_namespaces(tags, resource, names, differ):
     assert names.differ is differ
 
 
-def test_a_service_without_a_name_is_called_so_by_opentelemetry(monkeypatch):
+def test_service_without_a_name_has_the_name_from_opentelemetry(monkeypatch):
     monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
     monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
     assert is_unknown(Resource.create().attributes["service.name"])
@@ -83,7 +83,7 @@ def test_a_service_without_a_name_is_called_so_by_opentelemetry(monkeypatch):
         ),
     ],
 )
-def test_what_is_said_of_names(name, tags, resource, expected):
+def test_findings_about_names(name, tags, resource, expected):
     assert [
         one.code + "!" * (one.level is Level.PROBLEM) for one in judge_names(name, tags, resource)
     ] == expected

@@ -1,4 +1,4 @@
-"""Settings that are allowed, and what they keep from view."""
+"""Settings that are allowed and hide something."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings(**given):
         ({"attribution": "thread"}, "attribution-by-thread-labels", Level.NOTE),
     ],
 )
-def test_what_leaves_spans_without_profiles(given, code, level):
+def test_settings_that_leave_spans_without_profiles(given, code, level):
     (finding,) = judge_profiling(settings(**given))
     assert (finding.code, finding.level) == (code, level)
 
@@ -48,7 +48,7 @@ def test_settings_with_which_spans_have_profiles(given):
         ("größe", "gr__e"),
     ],
 )
-def test_a_label_that_is_hidden(name, instead):
+def test_hidden_label(name, instead):
     (finding,) = judge_visibility(settings(tags={name: "x", "region": "eu"}))
     assert finding.code == "labels-not-classic"
     assert f": {name!r}. Grafana does not show" in finding.summary
@@ -56,13 +56,13 @@ def test_a_label_that_is_hidden(name, instead):
     assert list(judge_labels([classic_label(name)])) == []
 
 
-def test_labels_that_are_hidden_are_one_finding():
+def test_hidden_labels_are_one_finding():
     (finding,) = judge_labels(["pod-name", "region", "1st"])
     assert finding.remedy == "Call them 'pod_name' instead of 'pod-name', '_1st' instead of '1st'."
 
 
 @pytest.mark.parametrize("name", ["region", "_private", "Team2", "service_name"])
-def test_a_label_that_everybody_sees(name):
+def test_visible_label(name):
     assert list(judge_labels([name])) == []
 
 
@@ -74,7 +74,7 @@ def test_a_label_that_everybody_sees(name):
         (61, Level.PROBLEM, "Grafana's link from a span"),
     ],
 )
-def test_an_upload_interval_that_grafana_does_not_look_back_for(seconds, level, missed):
+def test_upload_interval_longer_than_grafana_looks_back(seconds, level, missed):
     (finding,) = judge_visibility(settings(upload_interval=seconds))
     assert (finding.code, finding.level) == ("upload-interval-too-long", level)
     assert f"upload_interval is {seconds} s: {missed}" in finding.summary
@@ -82,5 +82,5 @@ def test_an_upload_interval_that_grafana_does_not_look_back_for(seconds, level, 
 
 
 @pytest.mark.parametrize("seconds", [10, 30])
-def test_an_upload_interval_that_grafana_looks_back_for(seconds):
+def test_upload_interval_within_the_time_grafana_looks_back(seconds):
     assert judge_visibility(settings(upload_interval=seconds)) == []

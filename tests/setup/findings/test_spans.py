@@ -1,4 +1,4 @@
-"""Tracer providers that make spans, and those that make none."""
+"""Tracer providers with and without spans."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def codes(provider, environ=None):
 
 
 @pytest.mark.parametrize("sampler", [ALWAYS_OFF, TraceIdRatioBased(0)])
-def test_a_sampler_that_takes_no_trace(sampler):
+def test_sampler_that_takes_no_trace(sampler):
     assert codes(provider(sampler)) == ["sampler-drops-all"]
 
 
@@ -43,26 +43,26 @@ def test_a_sampler_that_takes_no_trace(sampler):
         ParentBasedTraceIdRatio(0),
     ],
 )
-def test_a_sampler_that_takes_some(sampler):
+def test_sampler_that_takes_some_traces(sampler):
     assert codes(provider(sampler)) == []
 
 
 @pytest.mark.parametrize("value", ["true", " TRUE "])
-def test_the_sdk_is_switched_off_and_nothing_else_is_said(value):
+def test_disabled_sdk_is_the_only_finding(value):
     disabled = {"OTEL_SDK_DISABLED": value}
     for one in (None, provider(ALWAYS_OFF), trace.NoOpTracerProvider()):
         assert codes(one, disabled) == ["sdk-disabled"]
 
 
 @pytest.mark.parametrize("value", ["", "false", "1"])
-def test_the_sdk_is_not_switched_off(value):
+def test_sdk_is_not_disabled(value):
     assert codes(provider(), {"OTEL_SDK_DISABLED": value}) == []
 
 
-def test_a_provider_that_makes_no_spans():
+def test_provider_without_spans():
     assert codes(trace.NoOpTracerProvider()) == ["provider-without-spans"]
 
 
 @pytest.mark.parametrize("unknown", [None, object()])
-def test_a_provider_that_cannot_be_judged(unknown):
+def test_provider_of_an_unknown_class(unknown):
     assert codes(unknown) == []

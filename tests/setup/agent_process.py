@@ -1,0 +1,46 @@
+"""The beginning of programs that start the agent, each in its own process."""
+
+from __future__ import annotations
+
+# Settings, and the agent armed with them.
+ARM = """
+import logging
+from pyroscope_otel.setup import agent
+from pyroscope_otel.link import thread_labels
+from pyroscope_otel.setup.settings import read_settings
+
+class Printer(logging.Handler):
+    def emit(self, record):
+        # No server listens in most of these: the relay may or may not have noticed.
+        if not record.getMessage().startswith(("Cannot send profiles", "Pushes of profiles")):
+            print(record.levelname, record.getMessage())
+
+logging.getLogger("pyroscope_otel").addHandler(Printer())
+
+def settings(**arguments):
+    return read_settings({"application_name": "shop", **arguments}, environ={})
+
+def state():
+    print(agent.AGENT._state.name, "needed" if agent.AGENT.needed else "not needed")
+
+def counting(function):
+    def counted(*args, **kwargs):
+        counted.calls += 1
+        return function(*args, **kwargs)
+    counted.calls = 0
+    return counted
+"""
+
+
+FORK = """
+def in_child(function):
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        function()
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+# The agent's warning that a fork while it runs is unsupported upstream.
+QUIET = ("-W", "ignore::DeprecationWarning")
