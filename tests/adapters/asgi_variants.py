@@ -67,7 +67,7 @@ def added_to_plain_fastapi(endpoint, settings):
     return app
 
 
-# Once more of us.
+# Our middleware twice.
 
 
 def twice(endpoint, settings):

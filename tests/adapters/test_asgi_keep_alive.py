@@ -31,7 +31,7 @@ TRACEPARENT = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
 def check_apart(journal, count=2):
     """Check that each request has its own root span, for the server, and its own samples."""
     journal.check_nothing_is_left()
-    # As the requests began: one can still be at its end when the next has its answer.
+    # By their start: one can still be ending when the next has its answer.
     roots = sorted(journal.roots(), key=lambda root: root.start_time)
     assert len(roots) == count
     assert {root.kind for root in roots} == {SpanKind.SERVER}
@@ -45,7 +45,7 @@ class Endpoint:
     def __init__(self, journal):
         self._notes = defaultdict(journal.another)
         self.meanwhile = {}
-        """What to wait for after the response of a request, by its number."""
+        """Code to wait for after a request's response, by its number."""
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -144,7 +144,7 @@ def test_previous_span_has_ended_and_its_request_goes_on(run, assemble, journal)
     run(main)
     (one,), (two,) = endpoint.seen(b"1"), endpoint.seen(b"2")
     journal.check_nothing_is_left()
-    # Whoever makes the spans: contrib takes the one before for the parent, if it is outermost.
+    # For each maker of spans. If contrib is outermost, the previous span is the parent.
     assert {one, two} == {root.attributes[PROFILE_ID_ATTRIBUTE] for root in journal.roots()}
     assert one != two
 

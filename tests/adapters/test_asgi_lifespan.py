@@ -45,7 +45,7 @@ def test_agent_starts_and_stops_with_the_lifespan(run, stopped, settings, journa
     assert AGENT.needed
     run(partial(middleware, lifespan, *exchange.ends))
     assert exchange.sent == [STARTED, stopped]
-    # It runs; it runs; it is stopped, and the next local root would start it.
+    # It runs; it runs; it is stopped, and the next local root span would start it.
     assert needed == [False, False, True]
     assert journal.ids == [None]
 

@@ -130,11 +130,11 @@ def test_fastapi(scope, name, added, by_itself, settings, journal, labels):  # n
     run_asyncio(partial(serve, app, Exchange(), dict(scope)))
     (root,) = journal.roots()
     assert root.name == name
-    # On its way it may be that of the mount alone.
+    # Before that it may be the route of the mount alone.
     assert labels() <= {name, name.partition(" ")[0], "GET /shops/{shop}/{path}"}
 
 
-# Others name the root span. Its label has no raw path all the same.
+# Others name the root span. Its label still has no raw path.
 
 
 @pytest.mark.parametrize("path", ["/items/7", "/nothing/7"])
@@ -165,7 +165,7 @@ def test_labels_if_the_starlette_middleware_names_the_span(settings, labels, jou
     assert labels() <= {"GET /items/{item}", "GET"}
 
 
-# Litestar leaves its own; any application may leave none.
+# Litestar leaves its own route; other applications may leave none.
 
 
 @pytest.mark.parametrize(

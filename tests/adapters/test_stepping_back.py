@@ -120,7 +120,7 @@ def test_hidden_starlette_middleware_makes_no_span_inside_ours(settings, journal
     assert makers(exporter) == [("asgi", SpanKind.SERVER)]
 
 
-# A caller's span, which somebody further out has read from the headers already, is no root.
+# A caller's span that an outer layer has read from the headers is not a root span.
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_callers_span_is_current_in_wsgi(settings, journal, callers_context):
     assert journal.roots()[0].context.trace_id == 0xA
 
 
-# The request is held from where contrib's middleware is called, which is outside of ours.
+# The request is held from contrib's middleware on, which is outside ours.
 
 
 @each_loop
@@ -204,13 +204,13 @@ def test_server_has_no_samples_between_chunks(assemble, journal, recorder):
     assert between == [{}] * 5
 
 
-# Without a lifespan, Starlette and FastAPI put their middleware together in the first request.
+# Without a lifespan, Starlette and FastAPI build their middleware in the first request.
 
 
 CONFIGURED_INSIDE = pytest.mark.xfail(
     strict=True,
     raises=ValueError,
-    reason="the span outside began before our processor was there: each child of it is a root",
+    reason="the outer span started before our processor existed: each child of it is a root",
 )
 
 

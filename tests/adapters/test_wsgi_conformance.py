@@ -75,7 +75,7 @@ def test_write_and_exc_info(settings, journal):
     journal.check()
 
 
-# What the application returned arrives as it was, where no instrumentation wraps it.
+# The body arrives unchanged if no instrumentation wraps it.
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_labels_if_contrib_names_the_span(assemble, path, recorder, journal):
     assert labels | journal.names() <= {"GET", "GET /items/<item>"}
 
 
-# One thread after the other, and many at once
+# Requests one after the other, and many at once
 
 
 def test_previous_span_has_ended(settings, journal):

@@ -28,7 +28,7 @@ ending = Table(
 BY_CONTRIB = (*OUTSIDE, contrib_inside)
 """The variants in which the user applied contrib's middleware: its faults stay in those."""
 CONTRIB_INSIDE = (contrib_inside,)
-"""Where it is outside of ours, the request is held around it, and its body closed by us."""
+"""Outside ours: the request is held around it, and we close its body."""
 
 NOT_BEGUN = "contrib's body is a generator: if it has not begun, closing it ends and closes nothing"
 
@@ -86,7 +86,7 @@ def check(journal, make_body, assemble):
     if make_body in (produce, as_list):
         assert journal.ids_in_close == []
     elif assemble.of is contrib_inside and journal.ids_in_close == [None]:
-        pass  # It leaves the span's context, and then closes the body.
+        pass  # Contrib leaves the span's context before it closes the body.
     else:
         assert journal.ids_in_close == [format(root.context.span_id, "016x")]
 

@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from pyroscope_otel.wsgi import PyroscopeMiddleware
 from tests.support.journal import ROUTE
 
-# `answer()` returns a body: user code as both an application and a view have it.
+# `answer()` returns a body: user code of an application or a view.
 
 
 def application(answer):
@@ -52,7 +52,7 @@ def in_flask(answer, settings):
     return app
 
 
-# Once more of us.
+# Our middleware twice.
 
 
 def twice(answer, settings):

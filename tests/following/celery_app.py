@@ -20,7 +20,7 @@ def traced_celery(provider, take):
         take("after")
 
     app = Celery("shop", broker="memory://", backend="cache+memory://", set_as_current=False)
-    # Receivers are called in the order in which they are connected.
+    # Receivers are called in the order they are connected.
     task_prerun.connect(before)
     CeleryInstrumentor().instrument(tracer_provider=provider)
     task_postrun.connect(after)

@@ -28,7 +28,7 @@ def case(recorder, provider, exporter, attribution):
     assert recorder.now() == {}
     MARKS.uploaded("process_cpu", time.time() + 60)
     MARKS.forget_samples()
-    # A worker thread has its last job's context until it has ended: some time after its loop.
+    # A worker thread keeps its last job's context until it ends, some time after its loop.
     deadline = time.monotonic() + 20
     while in_use() > before and time.monotonic() < deadline:
         gc.collect()

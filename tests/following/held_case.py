@@ -24,7 +24,7 @@ class Case:
 
     @property
     def known_places(self):
-        # Labels of threads cannot know what root there will be.
+        # Thread labels cannot name a root span that has not started.
         return self.samples.places() - ({"before"} if self.attribution == "thread" else set())
 
     def put_together(self, assemble, answer=None, **options):

@@ -7,7 +7,7 @@ import importlib
 
 from pyroscope_otel import following
 
-# Every library that there is, so that every hook is in.
+# Import every library, so that every hook is installed.
 for _hook in following.HOOKS:
     with contextlib.suppress(ImportError):
         importlib.import_module(_hook.module)

@@ -36,7 +36,7 @@ def test_plain_thread_belongs_to_no_request(runs, tracer, now):
         runs(lambda: seen.append((trace.get_current_span().is_recording(), now())))
         assert now() == "A"
     ((recording, name),) = seen
-    # Python 3.14 can be told to have threads inherit the context.
+    # Python 3.14 has an option that makes threads inherit the context.
     assert name == ("A" if recording else None)
 
 

@@ -43,7 +43,7 @@ async def main():
     assert now() is None
 """
 
-# What to do with each library, for its hook to be needed.
+# Code for each library that needs its hook.
 USES = {
     "asyncio": INTERLEAVED + "asyncio.new_event_loop().run_until_complete(main())",
     "uvloop": INTERLEAVED + "import uvloop; uvloop.new_event_loop().run_until_complete(main())",
@@ -199,7 +199,7 @@ import asyncio
 class Loop(asyncio.SelectorEventLoop):
     def run_forever(self):
         super().run_forever()
-# Another length: the compiled file of the module that failed must not be taken.
+# Another length: the compiled file of the failed module must not be used.
 ''')
 importlib.invalidate_caches()
 import uvloop

@@ -49,7 +49,7 @@ def test_span_left_attached_in_the_shared_worker(new_loop, tracer, now, recorder
         with tracer.start_as_current_span("A"):
             await asgiref.sync_to_async(leave)()
             await asyncio.sleep(0)
-            # asgiref hands the context back: it is current here, too.
+            # asgiref copies the context back, so the span is current here too.
             assert now() == "left"
 
     async def second():
@@ -128,7 +128,7 @@ def test_async_to_sync_leaves_its_caller_unchanged(tracer, now):
         with trace.use_span(span):
             asgiref.async_to_sync(innermost)()
             assert now() == "A"
-        # The request is open, but no longer this thread's work.
+        # The request is open, but this thread no longer works for it.
         assert now() is None
         with tracer.start_as_current_span("B", context=Context()):
             assert now() == "B"
@@ -215,9 +215,9 @@ def test_waiting_thread_has_its_own_labels_between_jobs(tracer, now, recorder, a
     async def asynchronous():
         with tracer.start_as_current_span("inner", context=Context()):
             await asgiref.sync_to_async(now)()
-        # Yet another job: the one before is over, as far as its thread goes.
+        # One more job: after it, the thread has left the job before.
         await asgiref.sync_to_async(int)()
-        # Waiting, it has neither a job's frame on its stack nor a label but the caller's.
+        # The waiting thread has no job's frame on its stack, and only its caller's labels.
         seen.append({key for key, _ in recorder.on_thread.get(waiting, ())})
 
     with tracer.start_as_current_span("outer"):

@@ -300,10 +300,10 @@ def test_exception_handler_of_the_loop(new_loop, tracer, now):
     ((kind, current, carried),) = seen
     assert kind is ValueError
     if new_loop is asyncio.SelectorEventLoop and sys.version_info < (3, 12):
-        assert current is None  # CPython runs it outside of the callback's context.
+        assert current is None  # CPython runs it outside the callback's context.
     else:
         assert current == "A"
-    # The failed callback's all the same: it is its step that calls the handler.
+    # Still the failed callback's request: its step calls the handler.
     assert carried == "A"
 
 

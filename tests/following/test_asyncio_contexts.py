@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from tests.support.event_loops import closing_loop, each_loop, run, turns
 from tests.support.garbage import collected_by_hand
 
-# Ends that are no returns
+# Exceptions and cancellation
 
 
 @each_loop
@@ -84,7 +84,7 @@ def test_exception_that_stops_the_loop(in_a, ambient, new_loop, tracer, now):
             assert now() == ambient
             loop.run_until_complete(main())
             if in_a == "task":
-                # What was raised has been retrieved.
+                # Retrieve the exception, or asyncio logs it.
                 assert isinstance(main_task.exception(), error)
         assert now() == ambient
     assert seen == [ambient]
@@ -107,7 +107,7 @@ def test_async_generator_closed_under_another_root(new_loop, tracer, now, caplog
 
         async def begin():
             assert await generator.__anext__() == 1
-            # OpenTelemetry's own semantics: it is current here now.
+            # As in OpenTelemetry, it is current here now.
             assert now() == "A"
 
         begun = asyncio.ensure_future(begin())
@@ -195,7 +195,7 @@ def test_generator_suspended_inside_a_span(tracer, now):
     assert now() is None
 
 
-# What cannot be followed, and what else may come in between
+# Contexts left by hand, baggage, garbage
 
 
 @pytest.mark.xfail(

@@ -208,7 +208,7 @@ def test_child_task_with_its_own_span_outlives_its_request(new_loop, tracer, now
             with tracer.start_as_current_span("child"):
                 await gate.wait()
                 assert now() == "request"
-            # Current is the request again, which has ended.
+            # The current span is the request's again, which has ended.
             assert now() is None
             await asyncio.sleep(0)
             assert now() is None

@@ -48,7 +48,7 @@ def outcome(tracer, now, attribution):
     def outcome(miniature):
         if attribution == "thread" and miniature in edge_miniatures.ABOUT_MARKS:
             pytest.skip("it is about marks")
-        # Signals need the main thread, so the rest of the clearing up is by hand.
+        # Signals need the main thread, so the labels are removed by hand.
         right = contextvars.Context().run(miniature, tracer, now)
         thread_labels.carry(thread_labels.this_thread(), None)
         return right

@@ -80,7 +80,7 @@ with tracer.start_as_current_span("root"):
     seen.append(gevent.get_hub().threadpool.apply(now))
     assert now() == "root"
 assert seen == [None] * 7, seen
-# Those that make a span of their own have it.
+# Greenlets that start a span belong to it.
 def traced():
     with tracer.start_as_current_span("own"):
         gevent.sleep(0)
@@ -95,7 +95,7 @@ from gevent import monkey
 sleep = monkey.get_original("time", "sleep")
 
 def job():
-    # A job of the pool is a greenlet of a native thread that has no hub running.
+    # A job of the pool is a greenlet of an OS thread without a running hub.
     with tracer.start_as_current_span("job"):
         seen = now()
         # The thread that waits for it may still be on its way into its hub.
@@ -135,13 +135,13 @@ def second():
 seen = []
 done = allocate_lock()
 done.acquire()
-# gevent imports while it makes a process's first hub, and two threads that make
-# one at once get into each other's way.
+# gevent imports modules while it makes a process's first hub, which fails in two
+# threads at once.
 gevent.get_hub()
 gevent.sleep(0)
 start_new_thread(second, ())
 serve("first")
-# Its lock is an OS thread's: this hub has to go on, as the other may need it.
+# The lock is not gevent's: this hub must go on, as the other may need it.
 while not done.acquire(False):
     gevent.sleep(0)
 assert len(seen) == 10, seen

@@ -80,7 +80,7 @@ def test_tool_that_is_installed_and_removed_many_times(tracer, now):
     assert all(switches(tracer, now))
     for _ in range(2_000):
         previous = greenlet.settrace(tool)
-        # We come back in the meantime.
+        # Ours is installed again in the meantime.
         with tracer.start_as_current_span("root"):
             pass
         greenlet.settrace(previous)
@@ -107,7 +107,7 @@ def test_tool_that_raises(tracer, now):
     with tracer.start_as_current_span("root"):
         with pytest.raises(LookupError):
             made.switch()
-        # Missing, not wrong: nobody told us of the switch back.
+        # Missing, not wrong: we did not see the switch back.
         assert now() is None
         with tracer.start_as_current_span("child"):
             assert now() == "root"

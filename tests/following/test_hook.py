@@ -35,7 +35,7 @@ def _all_hooks_back():
     following.install()
 
 
-# Putting in and taking out
+# Installing and removing
 
 
 def test_replaced_attributes_are_restored():
@@ -136,7 +136,7 @@ def test_tool_that_patched_after_us(owner, name):
     setattr(owner, name, theirs)
     following.remove()
     assert vars(owner)[name] is theirs
-    # They put back what they found, which is ours and inert.
+    # They restore the function they found: ours, which does nothing.
     setattr(owner, name, ours)
     following.install()
     following.remove()

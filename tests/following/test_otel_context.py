@@ -112,7 +112,7 @@ def test_contexts_detached_out_of_order(tracer, now):
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert now() is None
     otel_context.detach(second)
-    # The second token brings back what was current before it.
+    # The second token restores the context before it.
     assert trace.get_current_span() is one
     assert now() == "one"
     one.end()
@@ -138,7 +138,7 @@ def test_detach_that_is_refused(tracer, now, caplog):
     tokens = []
     root = tracer.start_span("root")
     contextvars.copy_context().run(lambda: tokens.append(attach(root)))
-    # Nobody tells us that a context is left.
+    # No hook is called when a context is left.
     assert now() == "root"
     with caplog.at_level(logging.CRITICAL):
         otel_context.detach(tokens.pop())
@@ -211,7 +211,7 @@ def test_root_ends_on_another_thread(tracer, now):
         thread = threading.Thread(target=root.end)
         thread.start()
         thread.join()
-        # The window: an agent's labels can only be changed from their thread.
+        # A thread's labels can only be changed by that thread.
         assert now() == "root"
         token = otel_context.attach(baggage.set_baggage("any", "switch"))
         assert now() is None

@@ -64,7 +64,7 @@ def test_tool_that_patched_attach_over_ours(tracer, now):
         with tracer.start_as_current_span("root"):
             assert now() is None
         assert calls
-        # Put in once more, ours goes around theirs.
+        # Installed again, ours wraps theirs.
         following.install()
         with tracer.start_as_current_span("root"):
             assert now() == "root"
@@ -95,7 +95,7 @@ def test_tool_that_patched_detach_over_ours(tracer, now):
             following.remove()
             otel_context.detach(token)
             assert calls == [token]
-            # The root is current again, and nobody follows.
+            # The root span is current again, and no hook follows.
             assert now() is None
             following.install()
             with tracer.start_as_current_span("child"):

@@ -60,7 +60,7 @@ def test_to_thread(new_loop, tracer, now, pool, recorder):
         assert recorder.left_behind() == {}
 
     run(main, new_loop)
-    # Who comes first in each turn differs between Pythons.
+    # The order in each turn differs between Python versions.
     assert sorted(log) == ["A"] * 4 + ["B"] * 4
     assert log[:4] not in (["A"] * 4, ["B"] * 4)
 

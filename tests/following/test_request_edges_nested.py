@@ -90,7 +90,7 @@ def test_request_has_one_hold(assemble, case, settings):
     assert case.samples.ids() == {hold.profile_id}
 
 
-# What frameworks do beyond calling an endpoint
+# Frameworks beyond the endpoint
 
 
 @pytest.mark.parametrize("traces_itself", [True, False])

@@ -63,7 +63,7 @@ def check(case, assemble):
     (profile_id,) = case.profile_ids()
     places = case.samples.places()
     if assemble is contrib_wsgi:
-        # It leaves the span's context, and then closes the body.
+        # Contrib leaves the span's context before it closes the body.
         assert case.samples.ids("close") <= {None, profile_id}
         places -= {"close"}
     assert case.samples.ids(*places) == {profile_id}

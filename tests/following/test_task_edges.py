@@ -111,7 +111,7 @@ def test_worker(case, app, pool):
         reset_worker_optimizations(app)
     ids = [case.samples.ids(f"invoice {number}") for number in range(3)]
     assert all(len(each) == 1 for each in ids)
-    # A worker of several threads takes them in any order.
+    # A worker with several threads runs them in any order.
     assert set().union(*ids) <= set(case.profile_ids())
     assert len(set().union(*ids)) == 3
 
@@ -137,7 +137,7 @@ def test_worker_started_before_the_hook(case, app, run):
     try:
         assert task.__trace__ is tracer
         assert Task.__trace__ is None
-        # As where another tool has put its own around it meanwhile.
+        # Another tool may have wrapped it in the meantime.
         assert ours.__get__(task) is tracer
     finally:
         following.install()
@@ -171,7 +171,7 @@ def test_eager_task_in_a_request(case, app, is_named):
     if is_named:
         case.check()
     else:
-        # A root span of its own, before the request had any.
+        # The task's own root span starts before the request has one.
         own, requests = case.profile_ids()
         assert case.samples.ids("task") == {own}
         assert case.samples.ids("view") == {requests}

@@ -75,7 +75,7 @@ def test_each_run_is_instrumented_once(tracer, now):
             await trio.lowlevel.checkpoint()
             assert now() == "B"
         HOOK.remove()
-        # trio raises where an instrument is not there.
+        # trio raises for an unknown instrument.
         with pytest.raises(KeyError):
             trio.lowlevel.remove_instrument(HOOK._steps)
 

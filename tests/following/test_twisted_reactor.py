@@ -69,7 +69,7 @@ def requests():
 
 def start():
     all_done = defer.gatherResults([traced(), untraced(), threads.deferToThread(job)])
-    # Where asyncio runs it, it does so by now, and did not before.
+    # On asyncio, the loop runs by now, and did not before.
     all_done.addCallback(lambda _: defer.gatherResults([traced(), untraced()]))
     if sys.argv[2] == "asyncio":
         all_done.addCallback(lambda _: requests())

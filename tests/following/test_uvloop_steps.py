@@ -87,7 +87,7 @@ def test_steps_of_a_request_never_call_the_agent(tracer, now, recorder):
     counted = []
 
     async def main():
-        # The last of them ends the others' counting: by then all have begun.
+        # All have started by the first count. Later counts include the ends of others.
         await asyncio.gather(*map(request, "ABC"))
 
     run(main)
@@ -246,7 +246,7 @@ def test_loop_has_the_outer_context_between_callbacks(tracer, now):
             transport, _ = await loop.create_connection(Protocol, sock=ours)
             with tracer.start_as_current_span("A", context=Context()):
                 theirs.send(b".")
-                # What uvloop dispatches itself comes between two callbacks.
+                # uvloop calls the protocol itself, between two callbacks.
                 await received.wait()
                 assert now() == "A"
             transport.close()

@@ -104,7 +104,7 @@ def test_sync_streaming_body(backend, tracer, now, recorder, caplog):
                 assert recorder.left_on_others() == {}
 
     anyio.run(main, **backend)
-    # Each chunk runs in a context of its own: the span is detached in another.
+    # Each chunk runs in its own context, so the span is detached in another.
     assert "Failed to detach context" in caplog.text
 
 
@@ -172,7 +172,7 @@ def test_request_cancelled_while_its_worker_runs(backend, tracer, now):
         assert now() is None
         ended.set()
         await anyio_to_thread.run_sync(finished.wait)
-        # The worker reports after it is rid of its labels: a round trip later it is.
+        # A worker removes its labels before it reports: one round trip is enough.
         await anyio_to_thread.run_sync(int)
 
     anyio.run(main, **backend)

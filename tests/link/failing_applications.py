@@ -111,7 +111,7 @@ def held_request(tracer):
 
     async def serve():
         hold = hold_request({})
-        if hold is None:  # As where it is held further out.
+        if hold is None:  # An outer layer holds it.
             return await asynchronous_endpoint(2)
         try:
             return await run_held_async(hold, asynchronous_endpoint, 2)

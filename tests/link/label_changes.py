@@ -10,8 +10,8 @@ from pyroscope_otel.link import thread_labels
 from pyroscope_otel.link.marks import LABEL
 from pyroscope_otel.link.thread_labels import Labels, this_thread
 
-# With marks there is one label on a thread. Without, there are several of them, and what
-# happens between two must be right as well.
+# With marks a thread has one label. In direct mode it has several, and a sample taken
+# between two changes must be right too.
 each_mode = pytest.mark.parametrize("attribution", ["stack", "thread"])
 each_label = pytest.mark.parametrize(
     ("attribution", "key"), [("stack", LABEL), ("thread", "span_name"), ("thread", "span_id")]

@@ -26,7 +26,7 @@ def name_of(owner):
     return None if owner is None else owner.profile.name
 
 
-# The rule stands in four places, two of them, in `switch`, for speed.
+# The rule is in four functions, two of them in `switch`, for speed.
 
 
 def no_context(_tracer):
@@ -46,7 +46,7 @@ def open_root(tracer):
 
 
 def child_ended(tracer):
-    global never_ended  # noqa: PLW0603  a root that nobody has is no longer open
+    global never_ended  # noqa: PLW0603  a root that nothing refers to is not open
     open_root(tracer)
     never_ended = trace.get_current_span()
     child = tracer.start_span("child")
@@ -146,7 +146,7 @@ def test_runtime_context_without_a_context_variable_is_refused(monkeypatch):
         attribution._find_context_variable()
 
 
-# What a job inherits: more of it in `test_guests`
+# Jobs inherit a request: more of it in `test_guests`
 
 
 def test_guest_is_open_while_its_span_is(tracer, now):

@@ -74,7 +74,7 @@ ALL_FOLLOW = {FOLLOW, STEP, JOB, COROUTINE, LEAVE, "follow a job"}
 FOREIGN = "put a foreign span into its profile"
 START = "find the profile of a span"
 
-# What fails, and where it may be logged.
+# The function that fails, and the places where that may be logged.
 INJECTIONS = {
     "current_context": ((switch, "current_context"), {FOLLOW, STEP}),
     "current_inherited": ((switch, "current_inherited"), {FOLLOW, STEP}),
@@ -101,7 +101,7 @@ INJECTIONS = {
     "current_owner": ((pool_jobs, "current_owner"), {"note who submits a job"}),
     "is_open": ((Profile, "is_open"), {*ALL_FOLLOW, START, FOREIGN}),
 }
-# The same where no mark is read.
+# The same in direct mode.
 INJECTIONS_WITHOUT_MARKS = {
     "current_owner": ((labels_only, "current_owner"), {FOLLOW}),
     "owner_in": ((labels_only, "owner_in"), {STEP}),
@@ -127,11 +127,11 @@ def broken(monkeypatch, recorder, injections):
             patch.setattr(owner, name, Unhashable() if name == "SPAN_KEY" else fail)
             yield
         if injection == "remove":
-            # What could not be taken off is there, and nobody can help it.
+            # The labels that could not be removed are still there.
             recorder.start()
             recorder.wrong.clear()
         switch.follow_current()
-        # Too much may have been taken off, never too little.
+        # Too many labels may have been removed, never too few.
         assert all(wrong.startswith("remove") for wrong in recorder.wrong)
         recorder.wrong.clear()
         assert recorder.now() == {}
@@ -159,7 +159,7 @@ def test_application_notices_nothing(application, injection, tracer, log, broken
     places = log()
     assert len(places) == len(set(places))
     assert set(places) <= injections[injection][1]
-    # And it goes on.
+    # And it still works.
     assert application(tracer) == right
     assert log() == places
 
@@ -289,11 +289,11 @@ def test_dying_thread_that_cannot_remove_its_labels_logs_nothing(tracer, log, br
             thread.start()
             thread.join()
     root.end()
-    # pytest would tell of an exception in the finaliser.
+    # pytest would report an exception in the finalizer.
     assert log() == []
 
 
-# Hooks that cannot be put in
+# Hooks that cannot be installed
 
 
 class Broken(Hook):

@@ -11,7 +11,7 @@ from tests.support.recorder import Recorder
 recorder = Recorder()
 
 def configure(**_):
-    # As the agent does: in a forked child it starts anew, beside a running one not at all.
+    # As the agent: it starts again in a forked child, and never beside a running one.
     if recorder.running:
         return False
     recorder.start()
@@ -35,7 +35,7 @@ def now():
     return recorder.now().get("span_name")
 
 def in_child(check, agent_is_there=False):
-    # Fork, check there, and return what it was worth.
+    # Fork, check in the child, and return the result.
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -52,7 +52,7 @@ def in_child(check, agent_is_there=False):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 class Labelled(threading.Thread):
-    # A thread inside a root, until told to go on.
+    # A thread inside a root span, until the test lets it go on.
     def __init__(self, name):
         super().__init__(name=name)
         self.inside, self.go_on = threading.Event(), threading.Event()
@@ -73,12 +73,12 @@ class Labelled(threading.Thread):
 
 CURRENT_ROOT = """
 def check():
-    # The agent of the parent is not there.
+    # The parent's agent does not run there.
     assert now() is None
     with tracer.start_as_current_span("child"):
         assert now() is None
     recorder.log.clear()
-    # Its own agent is told of the current root alone.
+    # The child's own agent gets the labels of the current root span alone.
     pyroscope.configure()
     assert recorder.log == []
     with tracer.start_as_current_span("child"):
@@ -97,14 +97,14 @@ assert recorder.wrong == [] and recorder.left_behind() == {}
 print("done")
 """
 
-# What was put on the other threads is taken off by nobody: whoever held the
-# agent's lock when the process forked is gone, too.
+# No thread removes the labels of the other threads: the thread that held the
+# agent's lock during the fork is gone too.
 OTHER_THREADS = """
 import gc
 
 def check():
     gc.collect()
-    # Before the fork it was asked whether an agent runs.
+    # Before the fork we checked whether an agent runs.
     labels = [one for one in recorder.log if one[2] != "probe"]
     assert labels == before, recorder.log
     assert recorder.wrong == []
@@ -123,7 +123,7 @@ def check():
     with tracer.start_as_current_span("child"):
         assert now() == "worker"
     assert now() == "worker"
-    # And its threads have their own again.
+    # And its threads have their own labels again.
     seen = []
     def thread():
         with tracer.start_as_current_span("new"):
@@ -148,7 +148,7 @@ assert recorder.wrong == [] and recorder.left_behind() == {}
 print("done")
 """
 
-# A worker of a pre-forking server: it is forked outside of any request.
+# A worker of a pre-forking server is forked outside any request.
 WORKER = """
 def check():
     pyroscope.configure()
@@ -166,7 +166,7 @@ assert [in_child(check) for _ in range(3)] == [0, 0, 0]
 print("done")
 """
 
-# A child that forks while labels are being changed: `busy` is its own.
+# A child that forks while labels change: `busy` is its own thread.
 WHILE_CHANGING = """
 codes = []
 

@@ -109,7 +109,7 @@ def test_consumer_with_child_spans(tracer, now, sample, start_consumer):
     join()
     assert seen == ["first", "second", "third"]
     assert between == ["first", None, None]
-    # Of those, each but what shares its number with a thread that has gone on.
+    # All but the first, which shares its number with a thread that still runs.
     assert [one.name() for one in samples[1:]] == ["second", "third"]
 
 

@@ -54,7 +54,7 @@ def test_job_that_outlives_its_request(tracer, now, pool, steps, sample):
     assert samples[0].name() is None
     steps.go_on()
     steps.wait()
-    # It has met no switch point since.
+    # No switch point has come since.
     assert samples[1].name() is None
     steps.go_on()
     done.result()
@@ -286,7 +286,7 @@ def test_no_number_stays_in_use(tracer, pool, sample):
         late.result()
 
     def in_use():
-        # A worker lets go of a job after it has told of its end.
+        # A worker releases a job after it has set its result.
         pool.submit(int).result()
         gc.collect()
         MARKS.forget_samples()

@@ -30,7 +30,7 @@ def test_request_is_held_once():
     assert hold is not None
     assert hold_request(request) is None
     release(hold)
-    # A test client may use the same again.
+    # A test client may reuse the dict.
     assert hold_request(request) is not None
 
 

@@ -40,7 +40,7 @@ def test_hold_takes_the_first_root_in_the_request(tracer, now, request_hold):
     release(request_hold)
     assert now() is None
     assert request_hold.if_open() is None
-    # Which it was remains to be known.
+    # The id stays known.
     assert request_hold.profile_id == profile_of_span(first).id
     with tracer.start_as_current_span("third"):
         assert now() == "third"
@@ -95,13 +95,13 @@ def test_ended_span_that_is_still_current_is_held(tracer, now, request_hold):
     with tracer.start_as_current_span("request", end_on_exit=False) as request:
         request.end()
         assert now() == "request"
-        # A child of a held request is no new root.
+        # A child span of a held request is not a new root span.
         with tracer.start_as_current_span("child") as child:
             assert profile_of_span(child) is profile_of_span(request)
             assert now() == "request"
         release(request_hold)
         assert now() is None
-        # A child of one that is not held any more is (scenario 10).
+        # A child span of a request that is no longer held is one (scenario 10).
         with tracer.start_as_current_span("next"):
             assert now() == "next"
         assert now() is None
@@ -153,7 +153,7 @@ def test_streaming_body_belongs_to_its_request(tracer, now):
     assert now() is None
     for _ in body:
         assert now() is None
-        # The server may serve others in between.
+        # The server may serve other requests in between.
         with tracer.start_as_current_span("other"):
             assert now() == "other"
     assert seen == ["request"] * 3

@@ -118,11 +118,11 @@ def test_finalizer_detaches_inside_the_hook(tracer, recorder, now, suspended, ke
     generator = suspended()
     assert now() == "generator"
     recorder.before_add = finalise
-    # Closed inside, the generator resets the context to what was there before it.
+    # Closed here, the generator resets the context to the one before it.
     token = otel_context.attach(trace.set_span_in_context(root))
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert now() is None
-    # Out of order, this makes the ended generator's span current once more.
+    # Out of order, this makes the ended generator's span current again.
     otel_context.detach(token)
     assert now() is None
     root.end()
@@ -183,7 +183,7 @@ def hold(tracer):
     token = INHERITED.set(hold)
     tracer.start_span("held", otel_context.Context()).end()
     INHERITED.reset(token)
-    # An empty context, as the one around each test here, would inherit nothing.
+    # In an empty context, as around each test here, code inherits no request.
     outside = otel_context.attach(otel_context.set_value("outside", value=True))
     yield hold
     release(hold)
@@ -298,7 +298,7 @@ def test_signal_handler_raises_inside_the_hook(tracer, recorder, now, on_signal,
     recorder.before_add = interrupt
     with pytest.raises(KeyboardInterrupt), tracer.start_as_current_span("root"):
         pytest.fail("the handler's exception did not arrive")
-    # The span became current, and whoever was interrupted cannot undo that.
+    # The span became current, and the interrupted code cannot undo that.
     root_is_lost = now()
     assert root_is_lost is None or trace.get_current_span().name == root_is_lost
     otel_context.attach(otel_context.Context())
@@ -306,6 +306,6 @@ def test_signal_handler_raises_inside_the_hook(tracer, recorder, now, on_signal,
     with tracer.start_as_current_span("next"):
         assert now() == "next"
     assert now() is None
-    # Too much is removed rather than too little.
+    # Too many labels may be removed, never too few.
     assert all(wrong.startswith("remove") for wrong in recorder.wrong)
     recorder.wrong.clear()

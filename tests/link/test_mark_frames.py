@@ -17,7 +17,7 @@ from pyroscope_otel.link.marks import FILENAME, NUMBERS, Mark
 
 NAME = "pyroscope_otel_mark"
 
-# Small and large, as lines are stored by how far they are from the first.
+# Small and large: lines are stored by their distance from the first.
 each_number = pytest.mark.parametrize("number", [1, 2, 127, 128, 40_000, NUMBERS - 1])
 
 
@@ -54,7 +54,7 @@ def test_frame_of_a_mark(through, number):
     (frame,) = through(Mark(number), frames)
     code = frame.f_code
     assert code.co_firstlineno == number
-    # Where a coroutine begins and ends it may have none (CPython 3.12): it calls nothing there.
+    # At its start and end a coroutine may have no line (CPython 3.12): it calls nothing there.
     assert {line for _, _, line in code.co_lines()} - {None} == {number}
     assert code.co_name == NAME
     if sys.version_info >= (3, 11):

@@ -49,7 +49,7 @@ def take(numbers, profile=None):
     return mark
 
 
-# From taken to free
+# From in use to free
 
 
 def test_numbers_are_small_and_consecutive(numbers):
@@ -69,10 +69,10 @@ def test_number_stands_for_its_profile(numbers, profile):
 def test_number_is_reused_once_its_samples_are_uploaded(numbers, profile, clock):
     mark = take(numbers, profile)
     numbers.give_back(mark)
-    # Its samples are yet to be uploaded.
+    # Its samples are not uploaded yet.
     assert numbers.profile_of(mark.number) is profile
     assert numbers.take() is not mark
-    # The agent may look at the frames of a sample a second after it has taken it.
+    # The agent may read the frames of a sample a second after it was taken.
     for until in (999.0, 1000.0, 1000.9, 1001.0):
         numbers.uploaded(CPU, until)
         assert numbers.profile_of(mark.number) is profile
@@ -173,7 +173,7 @@ def test_numbers_are_free_once_the_agent_has_stopped(numbers, profile):
     mark = numbers.take()
     numbers.give_back(mark)
     assert numbers.count() == (2, 2)
-    # The next agent is one of which nothing is known.
+    # Nothing is known of the next agent.
     numbers.upload_kinds = (CPU, MEMORY)
     mark = numbers.take()
     numbers.give_back(mark)

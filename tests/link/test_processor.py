@@ -168,7 +168,7 @@ def test_ended_root_that_is_still_current_has_no_samples(tracer, now):
         assert now() == "root"
         root.end()
         assert now() is None
-        # At any switch after it, too.
+        # And after any later switch.
         with trace.use_span(root):
             assert now() is None
 
@@ -247,7 +247,7 @@ def test_processors_that_run_in_a_thread_pool(make_tracer, now):
     assert now() is None
 
 
-# What the labels are
+# Labels and scope
 
 
 @pytest.mark.parametrize(

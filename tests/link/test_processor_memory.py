@@ -62,7 +62,7 @@ def test_memory_does_not_grow(make_tracer, recorder, now):
         threads(949)
         assert gc.collect() == 0
         tracemalloc.start()
-        # As many as CPython keeps of tuples that are gone, for those to come.
+        # CPython keeps this many freed tuples for reuse.
         threads(40)
         before, _ = tracemalloc.get_traced_memory()
         threads(10)
@@ -71,5 +71,5 @@ def test_memory_does_not_grow(make_tracer, recorder, now):
         tracemalloc.stop()
         gc.enable()
     assert names == {f"renamed {number}" for number in range(100)}
-    # Anything kept for each of the thousand roots would be several times that.
+    # Memory kept for each of the thousand root spans would be several times as much.
     assert after - before < 8_000

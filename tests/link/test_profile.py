@@ -19,7 +19,7 @@ def plain_tracer():
     provider.shutdown()
 
 
-# The name as a label value: a route may become one, a raw path never.
+# The name as a label value: a route may be one, a raw path never.
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def plain_tracer():
         ("/users/7", {"url.path": "/users/7", "http.request.method": "POST"}, "POST"),
         ("/users/7", {"url.path": "/users/7", "http.method": "PUT"}, "PUT"),
         ("/chat/7", {"url.path": "/chat/7"}, "HTTP"),
-        # Renamed by hand to something that is not the path.
+        # Renamed by hand to a name that is not the path.
         ("GET /users/{id}", {"url.path": "/users/7"}, "GET /users/{id}"),
         ("users/checkout", {"url.path": "/users/7"}, "users/checkout"),
-        # The old attribute beside an empty new one, and what is no path at all.
+        # The old attribute beside an empty new one, and a value that is not a path.
         ("GET /users/7", {"url.path": "", "http.target": "/users/7"}, "GET"),
         ("jobs/nightly", {"http.target": "?page=2"}, "jobs/nightly"),
         ("jobs/nightly", {"url.path": 7}, "jobs/nightly"),
@@ -177,7 +177,7 @@ def test_only_the_root_names_the_profile(plain_tracer):
     assert profile.labels is before
 
 
-# How long it is open
+# While it is open
 
 
 def test_profile_is_open_until_its_root_ends(plain_tracer):

@@ -85,7 +85,7 @@ def test_id_after_the_agent_stopped_or_started(tracer, carried, recorder):
         recorder.start()
         with tracer.start_as_current_span("child"):
             assert carried() == id_of(root)
-    # The new agent is asked to take off what the old one had.
+    # The labels of the old agent are removed from the new one.
     assert all(wrong.startswith("remove") for wrong in recorder.wrong)
     recorder.wrong.clear()
 

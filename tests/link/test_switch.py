@@ -56,7 +56,7 @@ def test_held_request_never_calls_the_agent(tracer, now, serve, recorder, attrib
     calls = []
     recorder.log.clear()
     asyncio.run(main())
-    # Of the first, as its end calls: what is left of that step is nobody's.
+    # By the end of the first request: the rest of its step belongs to none.
     assert (calls[0] == 0) is (attribution == "stack")
 
 

@@ -65,7 +65,7 @@ def test_no_sample_has_labels_of_two_profiles(recorder):
 
 def test_same_labels_again_call_no_agent(recorder):
     assert carried() is None
-    # What the thread has was not known since the agent started.
+    # The labels of the thread were unknown since the agent started.
     carry(None)
     assert not carry(None)
     carry(ONE)
@@ -208,7 +208,7 @@ def test_wrapper_of_the_agent_that_does_more_is_kept(recorder):
         return pyroscope.lib.add_thread_tag(key.lower(), value)
 
     assert thread_labels._unwrapped(add_thread_tag) is add_thread_tag
-    # And what has no code of its own, as a function that another tool has wrapped.
+    # And a callable without code, such as a function that another tool has wrapped.
     assert thread_labels._unwrapped(recorder.add) == recorder.add
 
 
@@ -220,7 +220,7 @@ def test_removed_label_is_not_kept(recorder):
     gone = weakref.ref(name)
     carry(labels_of(("span_name", name)))
     carry(None)
-    # The recorder logs what it was told.
+    # The recorder's log refers to the label.
     recorder.log.clear()
     gc.disable()
     try:
@@ -230,7 +230,7 @@ def test_removed_label_is_not_kept(recorder):
         gc.enable()
 
 
-# gevent replaces what `threading` and `_thread` are made of
+# gevent replaces parts of `threading` and `_thread`
 
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 IMPORT = """
@@ -258,7 +258,7 @@ assert carried() is TWO
 assert recorder.now() == dict(TWO[0])
 carry(None)
 
-# OS threads have their own, and take them along.
+# OS threads have their own labels, and remove them when they end.
 start_new_thread = monkey.get_original("_thread", "start_new_thread")
 allocate_lock = monkey.get_original("_thread", "allocate_lock")
 done = allocate_lock()
@@ -276,7 +276,7 @@ start_new_thread(thread, ())
 done.acquire()
 assert seen == [2], seen
 
-# In gevent's own threads, too, which end with their pool.
+# So do gevent's own threads, which end with their pool.
 pool = gevent.get_hub().threadpool
 def job():
     carry(ONE)

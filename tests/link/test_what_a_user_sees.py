@@ -44,7 +44,7 @@ def caught(mark, call=fail):
     return raised.value
 
 
-# Python's own
+# Python's own tools
 
 
 def test_traceback_has_one_line_for_a_mark(mark):
@@ -60,7 +60,7 @@ def test_logging_prints_the_traceback(mark, caplog):
 
 
 def test_inspect_stack(mark):
-    frame = mark.run(lambda: inspect.stack())[1]  # noqa: PLW0108  in a frame of its own
+    frame = mark.run(lambda: inspect.stack())[1]  # noqa: PLW0108  in its own frame
     assert (frame.filename, frame.lineno, frame.function) == (FILENAME, mark.number, NAME)
     assert frame.code_context is None
     assert frame.frame.f_globals["__name__"] == "pyroscope_otel"
@@ -105,7 +105,7 @@ def test_settrace(mark):
 
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 12),
-    reason="new in Python 3.12; on 3.13.0 no event of the line came, for what reason is not known",
+    reason="new in Python 3.12; on 3.13.0 no line event came, for an unknown reason",
 )
 def test_monitoring(mark):
     tool, seen = sys.monitoring.PROFILER_ID, []
@@ -143,7 +143,7 @@ def test_stacklevel_counts_the_frame(mark):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         mark.run(warn)
-        mark.run(lambda: warn())  # noqa: PLW0108  a frame of its own
+        mark.run(lambda: warn())  # noqa: PLW0108  its own frame
     by_mark, by_lambda = seen
     assert (by_mark.filename, by_mark.lineno) == (FILENAME, mark.number)
     assert by_lambda.filename == __file__
@@ -157,7 +157,7 @@ def test_logging_finds_its_caller(mark, caplog):
     assert (by_mark.pathname, by_mark.funcName) == (FILENAME, NAME)
 
 
-# Error pages, which leave it out
+# Error pages
 
 
 def test_flask_debug_page(mark):

@@ -1,6 +1,6 @@
 """The beginning of programs that start the agent through a relay."""
 
-# `spans` prints whose the samples of `burn` are, and fails where a mark has come through.
+# `spans` prints the span names of the samples of `burn`, and fails if a mark remains.
 PROGRAM = """
 import types
 from pyroscope_otel import relay
@@ -15,7 +15,7 @@ def mark(number):
     return types.FunctionType(code, {})
 
 def burn_until(condition, mark=lambda function, *arguments: function(*arguments)):
-    # Work, without letting anything else run, until something has happened.
+    # Work, and let nothing else run, until a condition holds.
     end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end

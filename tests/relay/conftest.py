@@ -27,7 +27,7 @@ def reported(monkeypatch, caplog):
 @pytest.fixture
 def logged(caplog):
     """Return what the relay has logged, once it logs no more."""
-    # A relay of a test before may have something to say yet.
+    # The relay of an earlier test may still log something.
     log.wait_until_logged(30)
     caplog.clear()
     caplog.set_level("INFO", logger="pyroscope_otel")

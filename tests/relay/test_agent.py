@@ -87,7 +87,7 @@ def test_labels_of_the_thread_decide_under_their_mark(server):
         for sample in profile.samples
         if "burn" in {frame.function for frame in sample.stack}
     ]
-    # Not each sample: one taken between the agent's start and the label has none.
+    # Not each sample: those taken between the agent's start and the label have none.
     assert {sample.label("mine") for sample in burnt} == {"kept"}
 
 

@@ -49,7 +49,7 @@ class Agent:
 @pytest.fixture
 def agent(monkeypatch):
     agent = Agent()
-    # The package's import put its own in.
+    # The package's import has installed its own.
     agent_start.uninstall()
     monkeypatch.setattr(_native, "initialize_agent", agent.initialize_agent)
     monkeypatch.setattr(_native, "drop_agent", agent.drop_agent)

@@ -33,7 +33,7 @@ def test_each_end_has_the_time_left_by_earlier_ends(clock):
         assert seconds_until(deadline) == SECONDS
         clock(2)
         assert seconds_until(deadline) == SECONDS - 2
-    clock(60)  # Nothing ends meanwhile.
+    clock(60)  # Nothing ends in the meantime.
     with ends.step() as deadline:
         assert seconds_until(deadline) == SECONDS - 2
         clock(10)
@@ -88,7 +88,7 @@ def test_new_agent_resets_the_time(clock):
         assert seconds_until(deadline) == SECONDS
 
 
-# Processes of their own, whose servers do not answer
+# Processes whose servers do not answer
 
 BEGIN = """
 from wsgiref.util import setup_testing_defaults
@@ -149,11 +149,11 @@ def test_silent_servers_delay_all_ends_once(interval, ends):
         assert traces.requests
         profiles.stopping.set()
         traces.stopping.set()
-    # An exporter alone waits for 10 s, and the sum of the ends is 15 and more.
+    # An exporter alone waits for 10 s. All ends together would take 15 s or more.
     assert took < SECONDS + 4
 
 
-# At the exit they wait in turn.
+# At the exit they wait one after the other.
 
 
 def test_silent_trace_server_loses_no_profiles():

@@ -97,11 +97,11 @@ def test_silent_server_delays_the_end_for_a_bounded_time(end, interval):
         code, out, err = ended(f"{PROGRAM}\n{program}\n{end}\nsys.exit(7)", server.url)
         now = time.monotonic()
         server.stopping.set()
-    # Its exit code is its own, and the log says what is lost.
+    # The exit code stays the program's, and the log names the loss.
     assert code == 7
     (lost,) = err.splitlines()
     assert lost.startswith(f"Pushes of profiles that {server.url} did not take before the end: ")
-    # 5 s are for the end. The promise is 7; a busy machine has some more here.
+    # The end takes 5 s. We promise 7; a busy machine gets more here.
     assert now - float(out) < 12
 
 

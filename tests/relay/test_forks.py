@@ -38,7 +38,7 @@ def sockets():
         try:
             links.append(os.readlink(f"/proc/self/fd/{fd}"))
         except OSError:
-            pass  # that of the listing itself
+            pass  # the descriptor of the listing itself
     return {link for link in links if link.startswith("socket:")}
 """
 
@@ -82,11 +82,11 @@ burn_until(lambda: relay.state().taken)
 relays = relay.agent_start._process.relay
 
 def child():
-    # Nothing of the parent's relay: no state, no socket but that of the agent's client.
+    # Nothing of the parent's relay: no state, and no socket except the agent client's.
     assert relay.state() is None
     print(len(sockets() - before))
     sys.stdout.flush()
-    # Whoever has kept it may call it, and it is dead.
+    # Code that has kept it may call it, and it does nothing.
     assert relays.flush(5) is False
     assert relays.stop(5) is True
 
@@ -156,8 +156,8 @@ def work(number):
     mark(number)(burn, 0.3)
     return pyroscope.shutdown()
 
-# The agent does not run here: on CPython 3.10 a pool whose parent runs it hangs now and
-# then in the agent's own child, without a line of ours imported.
+# The agent does not run here: on CPython 3.10, a pool in a process with the agent
+# sometimes hangs in a child, even without our package.
 if __name__ == "__main__":
     relay.install(link)
     with multiprocessing.get_context("fork").Pool(2) as pool:

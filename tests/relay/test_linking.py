@@ -284,7 +284,7 @@ def by_the_rule(one):
     )
 )
 def test_any_profile_follows_the_rule(rows):
-    # With one mark at least: a profile without any stays as it is.
+    # With at least one mark: a profile without marks stays unchanged.
     rows = [*rows, row("a", Mark(1))]
     expected = {}
     for one in rows:
@@ -294,7 +294,7 @@ def test_any_profile_follows_the_rule(rows):
     for one in translated(*rows, types=CPU):
         stack = tuple(tuple(f) if isinstance(f, list) else f for f in one.frames)
         key = stack, tuple(sorted(one.labels))
-        # Where a mark shared a location, what is left of it is a location of its own.
+        # If a mark shared a location, the other lines become a separate location.
         assert key not in result or any(isinstance(frame, list) for frame in one.frames)
         result[key] = result.get(key, 0) + one.values[0]
     assert result == expected

@@ -20,13 +20,13 @@ SPAWN = {
         "join = lambda threads: [thread.wait() for thread in threads]\n"
     ),
 }
-# eventlet warns of its own age when it is imported.
+# eventlet warns at import that it is deprecated.
 WARNINGS = ["-W", "ignore::DeprecationWarning"]
 
 
 needs_eventlet = pytest.mark.skipif(
     sys.version_info < (3, 11),
-    reason="on Python 3.10 eventlet cannot be imported where dnspython and trio are",
+    reason="on Python 3.10 eventlet cannot be imported beside dnspython and trio",
 )
 
 
@@ -44,7 +44,7 @@ def program(request, library):
 
 BLOCKED = """
 assert configure()
-# No greenlet can run meanwhile: nothing here lets go but of the GIL.
+# No greenlet can run in the meantime: this code only releases the GIL.
 burn_until(lambda: relay.state().sent >= 2, mark(7))
 
 def work(number):

@@ -89,7 +89,7 @@ def test_server_that_answers_byte_by_byte_is_too_slow():
     def trickle(connection):
         connection.settimeout(30)
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        # The client hangs up, and that ends it.
+        # It ends when the client hangs up.
         while True:
             connection.sendall(b"X")
             ended.wait(0.02)
@@ -145,7 +145,7 @@ def test_silent_address_leaves_time_for_the_next(monkeypatch):
         contextlib.ExitStack() as stack,
     ):
         for _ in range(3):
-            # Its queue is full then: whoever connects waits.
+            # Its queue is then full, and clients wait.
             sock = stack.enter_context(socket.socket())
             sock.settimeout(0)
             with contextlib.suppress(BlockingIOError):

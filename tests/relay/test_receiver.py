@@ -196,12 +196,12 @@ def test_stalling_strangers_do_not_delay_the_agent(receiver, taken):
             stranger = stack.enter_context(socket.create_connection(address(receiver), 30))
             stranger.sendall(b"POST / HTTP/1.1\r\nX: ")
             strangers.append(stranger)
-        # On its connection of before, and on a new one.
+        # On its earlier connection, and on a new one.
         assert push(agent, receiver) == 200
         with client(receiver) as other:
             assert push(other, receiver) == 200
         assert len(receiver._connections) <= 17
-        # The first ones have been hung up on.
+        # The first strangers have been disconnected.
         assert strangers[0].recv(1) == b""
     assert len(taken.pushes) == 3
 
@@ -215,11 +215,11 @@ def test_slow_request_is_cut_off(taken, monkeypatch):
             assert stranger.recv(1) == b""  # hung up on
         with client(receiver) as agent:
             assert push(agent, receiver) == 200
-            # Between two requests there is no hurry ...
+            # Between two requests there is no time limit ...
             with socket.create_connection(address(receiver), timeout=30) as stranger:
                 assert stranger.recv(1) == b""
             assert push(agent, receiver) == 200
-            # ... but once a request has begun there is.
+            # ... but once a request has started there is one.
             agent.sock.sendall(b"P")
             assert agent.sock.recv(1) == b""
     finally:

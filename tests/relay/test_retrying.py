@@ -28,7 +28,7 @@ def test_permanent_failure_is_not_retried(status):
 def test_pauses_grow_up_to_a_limit(failures, longest):
     pauses = [pause_seconds(failures) for _ in range(1000)]
     assert 1 <= min(pauses) <= max(pauses) <= longest
-    # With full jitter they are anywhere in between: 1000 of them nearly everywhere.
+    # Full jitter spreads 1,000 pauses over nearly the whole range.
     assert min(pauses) < 1 + (longest - 1) / 10
     assert max(pauses) > longest - (longest - 1) / 10
 

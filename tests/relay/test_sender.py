@@ -241,7 +241,7 @@ class TestFlush:
             sending.put(b"a")
             server.wait_for(1)
             assert sending.sender.flush(0.1) is False
-            server.stopping.set()  # and so the server lets go of the request
+            server.stopping.set()  # and so the server ends the request
 
 
 def test_stop_does_not_wait_for_a_thread_that_waits_for_an_answer():

@@ -128,7 +128,7 @@ def with_sample(**fields):
 )
 def test_invalid_push_raises(sent, gzipped, error):
     if error is None:
-        # A reference into nowhere that does not concern marks is the server's to judge.
+        # An invalid reference that does not concern marks is passed on to the server.
         translate(sent, gzipped=gzipped, labels_of=labels_of)
         return
     with pytest.raises(error):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Settings, and the agent armed with them.
+# Reads settings and arms the agent with them.
 ARM = """
 import logging
 from pyroscope_otel.setup import agent
@@ -11,7 +11,7 @@ from pyroscope_otel.setup.settings import read_settings
 
 class Printer(logging.Handler):
     def emit(self, record):
-        # No server listens in most of these: the relay may or may not have noticed.
+        # Most tests have no server: the relay may or may not have noticed.
         if not record.getMessage().startswith(("Cannot send profiles", "Pushes of profiles")):
             print(record.levelname, record.getMessage())
 
@@ -42,5 +42,5 @@ def in_child(function):
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 """
-# The agent's warning that a fork while it runs is unsupported upstream.
+# The agent warns that upstream does not support a fork while it runs.
 QUIET = ("-W", "ignore::DeprecationWarning")

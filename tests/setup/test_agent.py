@@ -109,7 +109,7 @@ carry_and_count()
 
 
 def test_silent_server_does_not_delay_the_stop(silent_server_url):
-    # Were it to wait for the flush, "flushed" would come before the states.
+    # If it waited for the flush, "flushed" would come before the states.
     lines = run(
         ARM
         + f"""
@@ -125,7 +125,7 @@ burn()
 print(agent.stop(0.2))
 state()
 print(agent.stop(0.2))
-# A request in the meantime.
+# A request arrives in the meantime.
 agent.ensure_running()
 agent.arm(settings())
 agent.ensure_running()
@@ -220,7 +220,7 @@ REFUSED = (
 
 
 def test_refused_start_is_logged_once_and_tried_again_later():
-    # What the real agent refuses, past the settings' own checks.
+    # The real agent refuses this, after our own checks have passed.
     assert run(
         ARM
         + """

@@ -11,7 +11,7 @@ from tests.support.child import run
 
 
 def test_concurrent_requests_start_the_agent_once_and_do_not_wait():
-    # The last request comes while the first is in the middle of the start.
+    # The last request arrives during the first one's start.
     assert run(
         ARM
         + """
@@ -90,7 +90,7 @@ def serve():
 
 agent.arm(settings(server_address="{server.url}"))
 agent.ensure_running()
-burn()  # until its threads are up: forked while they begin, the agent hangs in the child
+burn()  # until its threads run: forked while they start, the agent hangs in the child
 in_child(serve)
 state()
 sys.stdout.flush()

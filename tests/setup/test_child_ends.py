@@ -95,7 +95,7 @@ def test_silent_server_delays_such_an_end_for_a_short_time(tmp_path):
         took = run_file(tmp_path / "shop.py", one, server.url)
         assert server.requests
         server.stopping.set()
-    # 2 s. Were it the time of other ends, it would be 5; the agent's own is 10.
+    # 2 s. Other ends take 5 s, and the agent's own 10 s.
     assert took < 4.5
 
 
@@ -122,7 +122,7 @@ def test_child_without_an_agent_uploads_nothing(tmp_path):
         run_file(tmp_path / "shop.py", NOT_RUNNING, receiver.url)
 
 
-# RQ's own process for a job. Where it takes jobs from needs a Redis server, and is left out.
+# RQ's own process for a job. Its queue needs a Redis server, and is left out.
 RQ = """
 from rq.worker import Worker
 from rq.worker.base import BaseWorker

@@ -202,7 +202,7 @@ print(shutdown(20))
     assert "hunter" not in output
 
 
-# An agent is not for every process
+# Processes without an agent
 
 
 def test_process_without_an_agent_arms_none_whatever_start_is():

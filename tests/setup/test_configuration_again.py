@@ -93,7 +93,7 @@ refused(enabled=False)
     ]
 
 
-# What was set up without code gives way
+# A set-up without code is replaced
 
 
 def test_replaced_set_up_keeps_settings_that_the_later_call_leaves_out():

@@ -20,7 +20,7 @@ def use(**resource):
 """
 
 
-# The names that Grafana's link goes by
+# The names in Grafana's link
 
 
 def test_matching_names_cause_no_warning():
@@ -91,7 +91,7 @@ def test_service_without_a_name_causes_a_warning():
     assert line.endswith("Set OTEL_SERVICE_NAME, or application_name (PYROSCOPE_APPLICATION_NAME).")
 
 
-# What Grafana does not show
+# Profiles that Grafana does not show
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_nothing_to_profile():
 
 
 def test_setting_that_the_installed_agent_lacks(monkeypatch):
-    # Like a release that lacks much of what later ones have.
+    # As in a release that lacks many later arguments.
     def configure(application_name=None, server_address="http://localhost:4040"):
         pass
 

@@ -120,7 +120,7 @@ request()
 print(len(exported()), exported()[0][1:])
 """
     )
-    # Further ones would be the log's: no server takes the profiles.
+    # Later lines are log lines: no server accepts the profiles.
     assert line == "1 (True, 'shop')"
 
 

@@ -14,7 +14,7 @@ from tests.support.child import run
 
 needs_stack = pytest.mark.skipif(
     sys.version_info < (3, 12) or sys.platform != "linux",
-    reason="threads take their own stack on Linux from Python 3.12 on",
+    reason="threads read their own stack on Linux from Python 3.12 on",
 )
 
 

@@ -131,7 +131,7 @@ def test_server_address_loses_its_trailing_slash(given, kept):
     assert read({"server_address": given}).server_address == kept
 
 
-# What goes to the agent
+# Arguments for the agent
 
 
 def test_agent_gets_only_what_is_not_its_own_default():

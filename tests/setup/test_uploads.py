@@ -23,13 +23,12 @@ CPU = ("process_cpu",)
 @pytest.fixture
 def uploads(recorder, monkeypatch):
     """Return the uploads of a process whose agent is the recorder, with a relay."""
-    # As it is now, after the test.
+    # Restored after the test.
     monkeypatch.setattr(STATE, "labels_only", STATE.labels_only)
     uploads = Uploads()
     yield uploads
     MARKS.forget_samples()
-    # A new agent is asked to take off what the old one had: there may have been one all
-    # the time.
+    # The labels of the old agent are removed from the new one: it may be the same agent.
     assert all(wrong.startswith("remove") for wrong in recorder.wrong)
     recorder.wrong.clear()
 
@@ -58,7 +57,7 @@ def with_number(hold, name, tracer):
     return run_held(hold, request)
 
 
-# An agent that starts and stops: what threads carry is forgotten
+# An agent that starts and stops: the labels of threads are forgotten
 
 
 def test_agent_starts_late(uploads, recorder, tracer, now):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# So that a few lines are enough in each test.
+# Keeps the programs of tests short.
 PRELUDE = """
 import logging, os, sys, time, threading
 import pyroscope

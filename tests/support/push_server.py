@@ -94,7 +94,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        # A client that goes away is the client's business.
+        # A client may disconnect.
         pass
 
 

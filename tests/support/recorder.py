@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def _unpatched_get_ident():
-    # The recorder must know OS threads under gevent's monkey patching too, and
-    # must not take the word of the code under test for it.
+    # The recorder must recognize OS threads under gevent's monkey patching too, and
+    # must not rely on the code under test for that.
     spec = importlib.util.find_spec("_thread")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -45,7 +45,7 @@ class Recorder:
             if not self.running:
                 return False
             labels = self.on_thread.setdefault(self._get_ident(), set())
-            # Whether an agent runs is found out by a label that is taken off at once.
+            # A label that is removed at once shows whether an agent runs.
             if any(k == key for k, _ in labels) and value != "probe":
                 self.wrong.append(f"add {key}={value} beside {sorted(labels)}")
             labels.add((key, value))
@@ -100,7 +100,7 @@ class Recorder:
 
     def number(self) -> int:
         """Return the number of a sample of the running thread, 0 if it belongs to no request."""
-        # Not before: programs put the recorder in the agent's place, and then import ours.
+        # Not earlier: programs put the recorder in the agent's place and then import our package.
         from pyroscope_otel.link.marks import FILENAME, LABEL, number_of_sample
 
         with self._lock:

@@ -9,17 +9,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Nobody listens there: profiles go nowhere, at once.
+# Nothing listens there: sending a profile fails at once.
 PROFILED = {
     "PYROSCOPE_APPLICATION_NAME": "shop",
     "PYROSCOPE_SERVER_ADDRESS": "http://127.0.0.1:9",
     "OTEL_SERVICE_NAME": "shop",
 }
 
-# Finding and loading what there is to instrument takes seconds, and most tests need none.
+# Finding and loading all instrumentations takes seconds, and most tests need none.
 QUICK = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"}
 
-# An entry that no distribution has: as if none was installed.
+# A name that no distribution has: as if none was installed.
 NO_DISTRO = {"OTEL_PYTHON_CONFIGURATOR": "none"}
 NO_DISTRO_LOG = (
     "Configuration of configurator not loaded because none is set by OTEL_PYTHON_CONFIGURATOR"

@@ -97,7 +97,7 @@ def test_documented_variables_work_with_the_extra_otlp(page, pytestconfig):
         if "opentelemetry-instrument gunicorn" in block
     )
     named = dict(re.findall(r"\b(\w+)=(\S+)", block))
-    # The first is set by the distribution, as where nobody sets it.
+    # The distribution sets the first if the environment does not.
     environment = {
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
@@ -113,7 +113,7 @@ say(exporters=[type(getattr(one, "span_exporter", None)).__name__ for one in exp
     assert "Failed to auto initialize OpenTelemetry" in without.log
 
 
-# Out of the way
+# Doing nothing
 
 
 KUBERNETES = {
@@ -258,7 +258,7 @@ def test_wrong_setting_is_reported_before_the_provider_is_set():
     ]
 
 
-# The application uses the package, too
+# The application uses the package too
 
 
 def test_application_without_a_provider_may_call_configure():

@@ -148,14 +148,14 @@ def test_exporters_are_found_by_their_entry_points(monkeypatch):
     assert find_exporter("console") is ConsoleSpanExporter
     assert find_exporter("otlp_proto_http") is OTLPSpanExporter
     assert find_exporter("nix") is None
-    # Installed, and without something that it needs.
+    # Installed, but without a package that it needs.
     monkeypatch.setitem(
         __import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None
     )
     assert find_exporter("otlp_proto_http") is None
 
 
-# What a provider has
+# Exporters of a provider
 
 
 class Courier(SpanProcessor):

@@ -73,7 +73,7 @@ def test_service_without_a_name_has_the_name_from_opentelemetry(monkeypatch):
             {"service.name": "shop", "service.namespace": "eu"},
             ["names-match"],
         ),
-        # Grafana asks for no namespace where the resource has none.
+        # Grafana asks for no namespace if the resource has none.
         ("shop", {"service_namespace": "eu"}, {"service.name": "shop"}, ["names-match"]),
         (
             "a",

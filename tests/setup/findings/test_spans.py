@@ -38,7 +38,7 @@ def test_sampler_that_takes_no_trace(sampler):
         ALWAYS_ON,
         TraceIdRatioBased(0.01),
         ParentBasedTraceIdRatio(0.5),
-        # They take what the caller has sampled.
+        # They take the traces that the caller has sampled.
         ParentBased(ALWAYS_OFF),
         ParentBasedTraceIdRatio(0),
     ],

@@ -22,7 +22,7 @@ def test_last_answer_has_its_age(monkeypatch):
     state = RelayState("http://profiles.example", 3, 1, 1, 10, 1, 0, "it is away", 1000.0)
     monkeypatch.setattr(time, "time", lambda: 1012.3)
     assert agent_rows("pyspy", "stack", state)["last answer"] == "it is away, 12 s ago"
-    # A clock that was set back.
+    # The clock was set back.
     monkeypatch.setattr(time, "time", lambda: 990.0)
     assert agent_rows("pyspy", "stack", state)["last answer"] == "it is away, 0 s ago"
 
