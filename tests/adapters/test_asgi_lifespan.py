@@ -93,59 +93,7 @@ def test_lifespan_has_no_root_span(run, assemble, journal):
 def test_shutdown_exports_the_last_spans_of_the_provider_we_made():
     """Servers often end by a signal, without exit handlers."""
     lines = run_in_child(
-        """
-import http.server
-from functools import partial
-
-posts = []
-
-class Collector(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        posts.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
-
-from tests.support.asgi_server import (
-    LIFESPAN,
-    SHUTDOWN,
-    STARTUP,
-    Exchange,
-    http as request,
-    run_asyncio,
-)
-from pyroscope_otel.asgi import PyroscopeMiddleware
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-    else:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body"})
-
-middleware = PyroscopeMiddleware(
-    app, application_name="shop", server_address="http://127.0.0.1:9"
-)
-
-async def main():
-    await middleware(request("/"), *Exchange().ends)
-    print(len(posts))
-    await middleware(dict(LIFESPAN), *Exchange(STARTUP, SHUTDOWN).ends)
-    print(len(posts), b"pyroscope.profile.id" in posts[0])
-    sys.stdout.flush()
-    os._exit(0)
-
-run_asyncio(main)
-""",
+        "import tests.adapters.lifespan_program",
         env={"OTEL_BSP_SCHEDULE_DELAY": "600000"},
     )
     assert lines == ["0", "1 True"]

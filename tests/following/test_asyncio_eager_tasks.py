@@ -151,7 +151,7 @@ def test_task_with_eager_start(new_loop, tracer, now):
 @needs_eager_tasks
 @pytest.mark.xfail(
     reason="a task made eager without the loop's create_task takes its first step inside a "
-    "compiled constructor, which tells nobody"
+    "compiled constructor, which no hook can follow"
 )
 def test_eager_task_made_without_the_loop(new_loop, tracer, now):
     """Scenarios 3 and 6: `asyncio.Task(eager_start=True)` under a root span."""

@@ -14,7 +14,7 @@ from tests.support.child import run
 
 needs_stack = pytest.mark.skipif(
     sys.version_info < (3, 12) or sys.platform != "linux",
-    reason="threads read their own stack on Linux from Python 3.12 on",
+    reason="Stack samples threads by their own clocks on Linux, from Python 3.12 on",
 )
 
 
@@ -71,7 +71,7 @@ def test_auto_is_pyspy_if_stack_ran_before(monkeypatch):
     assert chosen(cpu_implementation="stack") == "stack"
 
 
-def test_auto_is_pyspy_if_threads_do_not_read_their_own_stack(monkeypatch):
+def test_auto_is_pyspy_if_stack_has_no_thread_clocks(monkeypatch):
     monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: False)
     assert chosen() == "pyspy"
 
