@@ -1,7 +1,7 @@
-"""A shop on FastAPI. Each endpoint spends its time in another way.
+"""A shop on FastAPI. Each endpoint spends its time in a different way.
 
-`burn(order)` stands for the work on one order. Where it is called decides the
-case: in the endpoint, in child tasks, in a thread, after the response.
+`burn(order)` stands for the work on one order. The cases differ in where it is called: in the
+endpoint, in child tasks, in a thread, or after the response.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A shop on FastAPI that leaves work behind, on threads: it must be nobody's in the end."""
+"""A shop on FastAPI that leaves work on threads, which must end up without a profile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _sender = threading.Lock()
 
 @router.get("/job_outlives/{order}")
 async def job_outlives(order: int) -> str:
-    """Leave a job to a pool, at the end."""
+    """Leave a job to a pool at the end."""
     name_order(order)
     await prepare(order)
     _pool.submit(tidy_up)
@@ -42,7 +42,7 @@ def tidy_up() -> None:
 
 @router.get("/thread_outlives/{order}")
 async def thread_outlives(order: int) -> str:
-    """Leave something to do for a thread that the first request starts, for all of them."""
+    """Leave work to a thread that the first request starts for all requests."""
     name_order(order)
     await prepare(order)
     if _sender.acquire(blocking=False):
