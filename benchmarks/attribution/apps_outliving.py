@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from benchmarks.attribution.apps_asgi import prepare, shop_with
-from benchmarks.attribution.burn import burn_for_nobody, turns
+from benchmarks.attribution.burn import burn_without_request, turns
 from benchmarks.attribution.set_up import instrument_threads
 from benchmarks.attribution.spans import name_order
 
@@ -37,7 +37,7 @@ async def job_outlives(order: int) -> str:
 def tidy_up() -> None:
     time.sleep(_UNTIL_THE_REQUEST_IS_OVER)
     for _ in turns(parts=2):
-        burn_for_nobody()
+        burn_without_request()
 
 
 @router.get("/thread_outlives/{order}")
@@ -56,7 +56,7 @@ def send_mails() -> None:
     while True:
         _mails.get()
         for _ in turns(parts=2):
-            burn_for_nobody()
+            burn_without_request()
 
 
 def shop() -> FastAPI:

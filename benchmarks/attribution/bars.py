@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
+from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
 
 if TYPE_CHECKING:
     from benchmarks.attribution.measure import Attribution
@@ -38,7 +38,7 @@ def bar_for(package: Package, slice_ms: float, sampler: Sampler) -> Bar | None:
     # Before CPython 3.12, Stack does not sample a thread on the thread itself, and is no more
     # exact than PySpy. An agent that is started by hand has the agent's default, PySpy.
     has_stack = sampler == "stack" or (sampler == "auto" and package != "hand")
-    bars = _WITH_STACK if has_stack and takes_stack_on_the_thread() else _WITH_PYSPY
+    bars = _WITH_STACK if has_stack and stack_uses_thread_clocks() else _WITH_PYSPY
     return next((bar for shortest, bar in bars if slice_ms >= shortest), None)
 
 

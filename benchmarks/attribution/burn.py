@@ -37,7 +37,7 @@ def {name}(pieces):
 """
 _PIECE_BYTES = 4096
 _NAME = re.compile(r"(?:burn|allocate)_for_(\d+)$")
-_NOBODY = "burn_for_nobody"
+_NO_REQUEST = "burn_without_request"
 
 
 @functools.cache
@@ -80,9 +80,9 @@ def burn(number: int) -> None:
         agent.remove_thread_tag("span_id", exact_id(number))
 
 
-def burn_for_nobody() -> None:
+def burn_without_request() -> None:
     """Burn one slice without a request."""
-    _function(_NOBODY)(_about_a_slice())
+    _function(_NO_REQUEST)(_about_a_slice())
 
 
 def allocate(number: int) -> None:
@@ -99,6 +99,6 @@ def request_of(sample: Sample) -> int | None:
     return None
 
 
-def is_for_nobody(sample: Sample) -> bool:
+def is_without_request(sample: Sample) -> bool:
     """Return whether a sample belongs to work that is deliberately without a request."""
-    return any(frame.function == _NOBODY for frame in sample.stack)
+    return any(frame.function == _NO_REQUEST for frame in sample.stack)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
+from benchmarks.attribution.burn import exact_id, is_without_request, request_of
 from benchmarks.attribution.run import Package, Recording, Sampler, run
 from benchmarks.attribution.spans import process_by_order, profile_ids_by_order
 
@@ -128,14 +128,14 @@ def judge(recording: Recording, result: Attribution) -> None:
                 verdicts[verdict] += count
                 if verdict == _RIGHT:
                     result.workers |= {processes[order]} if order in processes else set()
-            elif is_for_nobody(sample):
+            elif is_without_request(sample):
                 labelled = any(sample.label_values(key) for key in _LABELS)
-                verdicts["nobody's, labelled" if labelled else "nobody's"] += count
+                verdicts["no request, labelled" if labelled else "no request"] += count
     result.verdicts = dict(verdicts.most_common())
     result.right = verdicts[_RIGHT]
     result.missing = verdicts[_MISSING]
-    result.stray = verdicts.pop("nobody's, labelled", 0)
-    result.samples = verdicts.total() - verdicts["nobody's"]
+    result.stray = verdicts.pop("no request, labelled", 0)
+    result.samples = verdicts.total() - verdicts["no request"]
 
 
 def _count(sample: Sample, measures: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pyroscope_otel
-from pyroscope_otel.tools.run.environment import environment, users_own
+from pyroscope_otel.tools.run.environment import decisive_variables, environment
 
 STARTUP = str(Path(pyroscope_otel.__file__).parent / "tools" / "run" / "startup")
 ADDRESS = "http://127.0.0.1:4040"
@@ -96,4 +96,4 @@ def test_a_proxy_is_gone_around():
 
 def test_what_may_keep_requests_from_the_page_is_named():
     users = {"OTEL_SDK_DISABLED": "true", "PYROSCOPE_ENABLED": "", "PYROSCOPE_LABELS": "a=b"}
-    assert users_own(users) == ["OTEL_SDK_DISABLED"]
+    assert decisive_variables(users) == ["OTEL_SDK_DISABLED"]

@@ -78,7 +78,7 @@ def test_followers_do_not_hold_up_the_end(caplog):
 
 
 def test_so_many_followers_and_no_more(monkeypatch):
-    monkeypatch.setattr(api, "_MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(api, "_MAX_FOLLOWERS", 1)
     with LocalServer(port=0, otlp_port=None) as server:
         client = Client(server.url)
         with following(server.url) as response:

@@ -323,7 +323,7 @@ def test_file_that_cannot_be_written_means_later(client, monkeypatch):
 
 
 def test_body_of_the_largest_size_is_taken_and_no_larger_one(client):
-    limit = server_module._MOST_BODY_BYTES
+    limit = server_module._MAX_BODY_BYTES
 
     # One length-delimited field that nobody knows, for as long as it takes.
     def filler(size):
@@ -452,7 +452,7 @@ def test_client_that_reads_its_answer_is_not_waited_for_any_more(monkeypatch):
 
 def test_too_much_at_once_waits_its_turn(monkeypatch):
     """While one client holds all the room there is, others wait; then all are served."""
-    monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
+    monkeypatch.setattr(server_module, "_MAX_BODIES_BYTES", 1000)
     with running() as client, connect(client.url) as first:
         head = (
             f"POST {TRACES_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -472,7 +472,7 @@ def test_too_much_at_once_waits_its_turn(monkeypatch):
 
 
 def test_room_is_given_back_when_clients_go_away(monkeypatch):
-    monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
+    monkeypatch.setattr(server_module, "_MAX_BODIES_BYTES", 1000)
     with running() as client:
         head = (
             f"POST {TRACES_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
