@@ -170,8 +170,8 @@ def _judge_profile(
 
 def _read_back(span_id: str, sampled_ns: float, used_ns: float) -> str:
     words = (
-        f"The profile of span {span_id} was read back by its id: {sampled_ns / 1e6:.0f} ms were "
-        f"sampled, where it used {used_ns / 1e6:.0f} ms of CPU time."
+        f"The profile of span {span_id} was read back by its id: it used {used_ns / 1e6:.0f} ms "
+        f"of CPU time, and {sampled_ns / 1e6:.0f} ms were sampled."
     )
     if sampled_ns > _SAMPLING_ERROR * used_ns:
         words += " PySpy also samples threads that wait for a CPU: this machine is busy."

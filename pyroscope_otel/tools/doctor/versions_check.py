@@ -75,7 +75,7 @@ def check_versions() -> list[Finding]:
         *_check_requirements(),
     ]
     if not findings:
-        findings.append(fine("versions-work", "What is installed is known to work together."))
+        findings.append(fine("versions-work", "The installed packages are known to work together."))
     return [*findings, *_check_instrumentations()]
 
 
@@ -167,7 +167,7 @@ def _check_requirements() -> Iterator[Finding]:
     if unmet:
         yield problem(
             "requirements-broken",
-            "What is installed does not meet its requirements.",
+            "The installed packages do not meet their requirements.",
             "Install the packages together, in one command, so that pip chooses versions that "
             "fit: OpenTelemetry releases them together. `pip check` lists the same.",
             "\n".join(unmet),

@@ -29,7 +29,7 @@ def test_through_the_local_server_with_its_trace(local_server, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,service.namespace=eu")
     findings = check(local_server.url, with_exporters=True, application_name="shop")
     assert codes(findings) == ["end-to-end", "traces-accepted"]
-    assert f"to {local_server.otlp_url}/v1/traces was told" in findings[1].summary
+    assert f"to {local_server.otlp_url}/v1/traces were accepted" in findings[1].summary
     # It is among nobody's requests.
     listed = json.loads(send(f"{local_server.url}/api/requests", headers={}).body)
     assert listed["requests"] == []
@@ -192,7 +192,7 @@ def test_through_a_real_pyroscope(real_server):
 )
 def test_more_samples_than_cpu_time_are_explained(sampled_ms, more):
     words = (
-        f"The profile of span 00ab was read back by its id: {sampled_ms} ms were sampled, where it "
-        "used 1000 ms of CPU time."
+        "The profile of span 00ab was read back by its id: it used 1000 ms of CPU time, and "
+        f"{sampled_ms} ms were sampled."
     )
     assert end_to_end_check._read_back("00ab", sampled_ms * 1e6, 1e9) == words + more
