@@ -1,5 +1,5 @@
-# `make demo` and `make test` are all there is to know. Each makes the virtual
-# environment it needs, with nothing but CPython and make on the machine.
+# Start with `make demo` or `make test`. Each creates the virtual environment that it needs,
+# from CPython and make alone.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,17 +8,16 @@ BIN = $(VENV)/bin
 .PHONY: help demo test fast-test real-test browser-test lint lint-page clean
 
 help:
-	@echo "make demo          a service, requests, and the flame graph of each on a page of its own"
-	@echo "make test          the tests, which are:"
-	@echo "make fast-test     all but those below"
-	@echo "make real-test     real servers, a real sampler"
-	@echo "make browser-test  the local server's page, in Chromium if there is one"
-	@echo "make lint          ruff and mypy"
-	@echo "make lint-page     the types and the style of the page's JavaScript (needs nodejs and npm)"
-	@echo "make clean         remove the virtual environment and what tools left behind"
-	@echo "PYTHON=python3.13 makes the environment with another Python."
+	@echo "make demo          run an example service, and show each request's flame graph on a page"
+	@echo "make test          run all tests:"
+	@echo "make fast-test     all except the two below"
+	@echo "make real-test     tests with real servers and a real sampler"
+	@echo "make browser-test  tests of the local server's page, in Chromium if it is installed"
+	@echo "make lint          run ruff and mypy"
+	@echo "make lint-page     check types and style of the page's JavaScript (needs nodejs and npm)"
+	@echo "make clean         remove the virtual environment and the tools' caches"
+	@echo "PYTHON=python3.13 creates the environment with another Python."
 
-# Rebuilt when what it is made from changes.
 $(VENV)/installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -38,11 +37,12 @@ fast-test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses=2 \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
-# A sampler wants the machine for itself.
+# Sampling needs an otherwise idle machine.
 real-test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/real $(PYTEST_ARGS)
 
-# What drives the browser leaves an event loop on the thread, which no other test may meet.
+# A separate run: the browser driver leaves an event loop on the thread, which would break
+# other tests.
 browser-test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
@@ -51,7 +51,7 @@ lint: $(VENV)/linted
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Beside the sources, not in them: the page is shipped as it is, and nothing is built.
+# Installed outside the sources: the page is shipped without a build step.
 PAGE_TOOLS = .cache/page
 $(PAGE_TOOLS)/installed: .ci/page/package.json
 	@command -v npm >/dev/null || { echo "lint-page needs Node.js and npm; on Debian: apt-get install nodejs npm"; exit 1; }

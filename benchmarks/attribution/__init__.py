@@ -1,6 +1,6 @@
-"""Measures whether samples are attributed to the right request.
+"""Measures whether samples are attributed to the right request, with real servers and agents.
 
-Real servers, the real agent. `python -m benchmarks.attribution --help`.
+Run `python -m benchmarks.attribution --help`.
 
     cases     which application runs under which server
     programs  the servers: how each is started, and how it ends

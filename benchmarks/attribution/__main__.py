@@ -20,29 +20,29 @@ from benchmarks.attribution.server import ServerError
 
 _DESCRIPTION = """
 Measures how samples are attributed to requests, with real servers and the real agent. Each request
-burns CPU time in a function of its own, in slices, between which other requests run. So the stack
-of a sample says which request it belongs to, and its labels are compared with that:
+burns CPU time in a function of its own, in slices, and other requests run between the slices. So
+the stack of a sample shows its request, and its labels are compared with that:
 precision = right / labelled, recall = right / all samples of requests.
 """
 _EPILOG = f"""
-What is measured by default takes about half an hour on two idle cores. --case '*' takes several
-hours. The cases measured by default: {", ".join(SMALL_SELECTION)}. Where a sampler reads a stack
-first and a thread's labels a moment later, samples are wrong whatever a package does with labels,
-the more the shorter the turns are and the busier the machine: --package exact shows how many.
-Behind a figure stands its bar, if there is one: 96.1 ≥ 95.
+The default measurements take about half an hour on two idle cores, and --case '*' several hours.
+The default cases are {", ".join(SMALL_SELECTION)}. A sampler that reads the stack first and the
+thread labels a moment later gets some samples wrong, whatever a package does with labels. The
+shorter the turns and the busier the machine, the more samples are wrong: --package exact shows how
+many. If there is a bar for a figure, it follows the figure: 96.1 ≥ 95.
 """
 _SLICES = (20.0, 2.0, 0.5, 0.1)
 
 
 def main() -> int:
-    """Measure, print a table, and return an exit status.
+    """Measure, print a table, and return the exit status.
 
-    It is 1 where a server failed or, with `--check`, a bar was not reached.
+    The status is 1 if a server failed or, with `--check`, if a result is below its bar.
     """
     options = _parser().parse_args()
-    # So that a server that runs is stopped, as it is after Ctrl-C.
+    # Stop a running server, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    # A shell's background job ignores Ctrl-C, and so would the servers started here.
+    # In a shell's background job, Ctrl-C is ignored, and the servers would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         jobs = _jobs(options)
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="cases by name, or by the part behind the slash; * matches anything (default: "
+        help="cases by name, or by the part after the slash; * matches anything (default: "
         "a small selection)",
     )
     parser.add_argument(
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_slices,
         default=list(_SLICES),
         metavar="MS,...",
-        help="how much CPU time a request burns before others may run (default: 20,2,0.5,0.1)",
+        help="CPU time that a request burns before it lets others run (default: 20,2,0.5,0.1)",
     )
     parser.add_argument(
         "--package",
@@ -109,23 +109,23 @@ def _parser() -> argparse.ArgumentParser:
         default=["all"],
         help="old: the released 1.1.0; hand: our span processor added by hand, with the agent "
         "started by the application; direct: our middleware with attribution='thread'; ours: our "
-        "middleware; zero: opentelemetry-instrument and environment variables; exact: labels put "
-        "on right around the work, as good as labels get on this machine at this moment; all: "
-        "all but the last (default)",
+        "middleware; zero: opentelemetry-instrument and environment variables; exact: labels set "
+        "right around the work, the best that labels can do on this machine at this moment; all: "
+        "all except exact (default)",
     )
     parser.add_argument(
         "--sampler",
         choices=SAMPLERS,
         default="auto",
         help="the setting cpu_implementation (default: auto, which by hand and for 1.1.0 is the "
-        "agent's own default). Packages that go by labels of threads are left out with stack",
+        "agent's own default). With stack, packages that depend on thread labels are skipped",
     )
     parser.add_argument(
         "--seconds", type=float, default=4.0, help="CPU time per measurement (default: 4)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to FILE")
     parser.add_argument(
-        "--check", action="store_true", help="fail where precision or recall is below its bar"
+        "--check", action="store_true", help="fail if precision or recall is below its bar"
     )
     parser.add_argument("--list", action="store_true", help="only list the cases")
     return parser
@@ -137,7 +137,7 @@ def _slices(text: str) -> list[float]:
     except ValueError:
         slices = [0.0]
     if min(slices) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of positive numbers")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of positive numbers")
     return slices
 
 

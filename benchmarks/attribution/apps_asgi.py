@@ -1,7 +1,7 @@
-"""A shop on FastAPI. Each endpoint spends its time in another way.
+"""A shop on FastAPI. Each endpoint spends its time in a different way.
 
-`burn(order)` stands for the work on one order. Where it is called decides the
-case: in the endpoint, in child tasks, in a thread, after the response.
+`burn(order)` stands for the work on one order. The cases differ in where it is called: in the
+endpoint, in child tasks, in a thread, or after the response.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from benchmarks.attribution.burn import burn, burn_for_nobody, turns
+from benchmarks.attribution.burn import burn, burn_without_request, turns
 from benchmarks.attribution.set_up import (
     set_up_asgi,
     set_up_fastapi,
@@ -163,7 +163,7 @@ async def fire_and_forget(order: int) -> str:
 async def tidy_up_when_the_request_is_over() -> None:
     await asyncio.sleep(0.2)
     for _ in turns(parts=2):
-        burn_for_nobody()
+        burn_without_request()
         await asyncio.sleep(0)
 
 
@@ -255,7 +255,7 @@ def shop_behind_base_http_middleware() -> FastAPI:
 
 async def count_stock() -> None:
     while True:
-        burn_for_nobody()
+        burn_without_request()
         await asyncio.sleep(0.02)
 
 

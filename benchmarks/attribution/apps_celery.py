@@ -1,6 +1,6 @@
 """A shop whose orders are prepared by Celery tasks.
 
-The queue is a folder, so that no broker has to be installed.
+The queue is a folder, so no broker is needed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ PREPARE = "prepare"
 
 
 def connected(folder: Path) -> Celery:
-    """Return an application whose queue and results are in a folder.
+    """Return an application with its queue and results in a folder.
 
-    What it sends goes to an outbox, from where `send` moves it: the worker would
-    read messages that are not written to their end.
+    Messages go to an outbox first, and `send` moves them. Otherwise the worker could read a
+    message that is only partly written.
     """
     queue, outbox, results = (folder / name for name in ("queue", "outbox", "results"))
     for one in (queue, outbox, results):
@@ -37,10 +37,10 @@ def connected(folder: Path) -> Celery:
 
 
 def send(folder: Path, orders: int) -> None:
-    """Send orders, all at once, and wait until they are prepared.
+    """Send all orders at once, and wait until they are prepared.
 
     Raises:
-        TimeoutError: One was not, within a minute.
+        TimeoutError: An order was not prepared within a minute.
     """
     app = connected(folder)
     answers = [app.send_task(PREPARE, [order]) for order in range(orders)]

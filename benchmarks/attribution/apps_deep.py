@@ -21,7 +21,7 @@ _OTHER_FRAMES = 5  # Handle._run, prepare_deep, the last dig, and two of `burn`
 @router.get("/deep_{frames}/{order}")
 async def deep(frames: int, order: int) -> str:
     name_order(order)
-    # In a task of its own, so that nothing of the framework is on its stack.
+    # A separate task has no frames of the framework on its stack.
     await asyncio.create_task(prepare_deep(order, frames - _OTHER_FRAMES))
     return "done"
 

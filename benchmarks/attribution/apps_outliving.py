@@ -1,4 +1,4 @@
-"""A shop on FastAPI that leaves work behind, on threads: it must be nobody's in the end."""
+"""A shop on FastAPI that leaves work on threads, which must end up without a profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from benchmarks.attribution.apps_asgi import prepare, shop_with
-from benchmarks.attribution.burn import burn_for_nobody, turns
+from benchmarks.attribution.burn import burn_without_request, turns
 from benchmarks.attribution.set_up import instrument_threads
 from benchmarks.attribution.spans import name_order
 
@@ -27,7 +27,7 @@ _sender = threading.Lock()
 
 @router.get("/job_outlives/{order}")
 async def job_outlives(order: int) -> str:
-    """Leave a job to a pool, at the end."""
+    """Leave a job to a pool at the end."""
     name_order(order)
     await prepare(order)
     _pool.submit(tidy_up)
@@ -37,12 +37,12 @@ async def job_outlives(order: int) -> str:
 def tidy_up() -> None:
     time.sleep(_UNTIL_THE_REQUEST_IS_OVER)
     for _ in turns(parts=2):
-        burn_for_nobody()
+        burn_without_request()
 
 
 @router.get("/thread_outlives/{order}")
 async def thread_outlives(order: int) -> str:
-    """Leave something to do for a thread that the first request starts, for all of them."""
+    """Leave work to a thread that the first request starts for all requests."""
     name_order(order)
     await prepare(order)
     if _sender.acquire(blocking=False):
@@ -56,7 +56,7 @@ def send_mails() -> None:
     while True:
         _mails.get()
         for _ in turns(parts=2):
-            burn_for_nobody()
+            burn_without_request()
 
 
 def shop() -> FastAPI:

@@ -1,4 +1,4 @@
-"""A shop on FastAPI and SQLAlchemy's asyncio extension, which runs its code in greenlets."""
+"""A shop on FastAPI and SQLAlchemy's asyncio extension, which runs code in greenlets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 router = APIRouter()
-# A database of its own for each connection: nobody waits for another's.
+# Each connection has its own database, so no request waits for another.
 engine = create_async_engine("sqlite+aiosqlite://", poolclass=AsyncAdaptedQueuePool, pool_size=8)
 _QUERY = text("SELECT :order")
 
 
 @router.get("/sqlalchemy_run_sync/{order}")
 async def run_sync(order: int) -> str:
-    """Work in one greenlet, which goes back to the loop at each query."""
+    """Work in one greenlet, which returns to the event loop at each query."""
     name_order(order)
     async with engine.connect() as connection:
         await connection.run_sync(query_many_times, order)
@@ -40,7 +40,7 @@ def query_many_times(connection: Connection, order: int) -> None:
 
 @router.get("/sqlalchemy_listener/{order}")
 async def listener(order: int) -> str:
-    """Work where an event is told, in a greenlet for each query."""
+    """Work in an event listener, in a greenlet for each query."""
     name_order(order)
     async with engine.connect() as connection:
         for _ in turns():

@@ -1,10 +1,10 @@
-"""How good attribution has to be, at each length of turn."""
+"""The required precision and recall for each length of turn."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
+from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
 
 if TYPE_CHECKING:
     from benchmarks.attribution.measure import Attribution
@@ -12,33 +12,33 @@ if TYPE_CHECKING:
 
 
 class Bar(NamedTuple):
-    """The least precision and recall, as shares."""
+    """The minimum precision and recall, as shares."""
 
     precision: float
     recall: float
 
 
-# The shortest turn in milliseconds that a bar is for, the longest first.
+# The shortest turn in milliseconds for each bar, longest first.
 _WITH_PYSPY = ((2.0, Bar(0.99, 0.95)), (0.5, Bar(0.99, 0.90)), (0.1, Bar(0.98, 0.45)))
 _WITH_STACK = ((0.1, Bar(0.995, 0.98)),)
 _READ_BY_STACK = ("hand", "ours", "zero")
-"""The packages that there are bars for. The others go by labels of threads."""
+"""The packages with bars. The others depend on thread labels."""
 
 
 def bar_for(package: Package, slice_ms: float, sampler: Sampler) -> Bar | None:
-    """Return the bar for a measurement on this Python, or None where there is none.
+    """Return the bar for a measurement on this Python, or None.
 
     Args:
         package: See `measure`.
-        slice_ms: How long a turn is.
-        sampler: The sampler that was asked for.
+        slice_ms: The length of a turn.
+        sampler: The requested sampler.
     """
     if package not in _READ_BY_STACK:
         return None
-    # Below CPython 3.12, Stack does not take a stack on its own thread, and is no more exact
-    # than PySpy. Who starts the agent by hand has the agent's default, which is PySpy.
+    # Before CPython 3.12, Stack does not sample a thread on the thread itself, and is no more
+    # exact than PySpy. An agent that is started by hand has the agent's default, PySpy.
     has_stack = sampler == "stack" or (sampler == "auto" and package != "hand")
-    bars = _WITH_STACK if has_stack and takes_stack_on_the_thread() else _WITH_PYSPY
+    bars = _WITH_STACK if has_stack and stack_uses_thread_clocks() else _WITH_PYSPY
     return next((bar for shortest, bar in bars if slice_ms >= shortest), None)
 
 

@@ -1,8 +1,7 @@
-"""Burns CPU time, or allocates memory, in a function of the request's own.
+"""Burns CPU time, or allocates memory, in a separate function for each request.
 
-Each request has a number. All that its code burns is burned in a function named
-after that number, so that a sample's stack says whose it is, without trusting any
-label.
+Each request has a number, and burns CPU time only in a function named after the number. So the
+stack of a sample shows its request, independent of any label.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def {name}(pieces):
 """
 _PIECE_BYTES = 4096
 _NAME = re.compile(r"(?:burn|allocate)_for_(\d+)$")
-_NOBODY = "burn_for_nobody"
+_NO_REQUEST = "burn_without_request"
 
 
 @functools.cache
@@ -53,23 +52,23 @@ def _slice_seconds() -> float:
 
 
 def _about_a_slice() -> float:
-    # Not all of one length: the agent samples every 10 ms, and would hit slices of
-    # exactly twice that at the same point for a long while.
+    # Vary the length. The agent samples every 10 ms, and would hit slices of exactly twice that
+    # at the same point for a long time.
     return _slice_seconds() * random.uniform(0.75, 1.25)  # noqa: S311 no secret
 
 
 def turns(parts: int = 1) -> range:
-    """Return as many turns as a request takes, in all or in each of its parts."""
+    """Return the turns of a request, or of each of its parts."""
     return range(max(1, round(SECONDS_PER_REQUEST / _slice_seconds() / parts)))
 
 
 def exact_id(number: int) -> str:
-    """Return what a request has in place of a profile id where labels are exact."""
+    """Return the id of a request that replaces the profile id if labels are exact."""
     return f"exact-{number}"
 
 
 agent: types.ModuleType | None = None
-"""The agent to give each slice its exact label by, if any: see `set_up`."""
+"""The agent that sets an exact label for each slice, if any; see `set_up`."""
 
 
 def burn(number: int) -> None:
@@ -81,25 +80,25 @@ def burn(number: int) -> None:
         agent.remove_thread_tag("span_id", exact_id(number))
 
 
-def burn_for_nobody() -> None:
-    """Burn one slice for no request."""
-    _function(_NOBODY)(_about_a_slice())
+def burn_without_request() -> None:
+    """Burn one slice without a request."""
+    _function(_NO_REQUEST)(_about_a_slice())
 
 
 def allocate(number: int) -> None:
-    """Allocate a turn's share of memory for a request, and let go of it."""
+    """Allocate a turn's share of memory for a request, and free it."""
     pieces = max(1, BYTES_PER_REQUEST // len(turns()) // _PIECE_BYTES)
     _function(f"allocate_for_{number}", _ALLOCATING_SOURCE)(pieces)
 
 
 def request_of(sample: Sample) -> int | None:
-    """Return the number of the request that a sample was spent on, by its stack."""
+    """Return the number of a sample's request, from its stack."""
     for frame in sample.stack:
         if match := _NAME.search(frame.function):
             return int(match[1])
     return None
 
 
-def is_for_nobody(sample: Sample) -> bool:
-    """Return whether a sample was spent on no request on purpose."""
-    return any(frame.function == _NOBODY for frame in sample.stack)
+def is_without_request(sample: Sample) -> bool:
+    """Return whether a sample belongs to work that is deliberately without a request."""
+    return any(frame.function == _NO_REQUEST for frame in sample.stack)

@@ -1,4 +1,4 @@
-"""Which application runs under which server, and what is asked of it."""
+"""The cases: applications, their servers, and the requests to them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,16 @@ class Case:
 
     Attributes:
         name: `server/way`.
-        program: The program that serves.
-        options: Its options, and the application.
-        path: What a client asks for, with the request's number behind it, or the
+        program: The server program.
+        options: The options of the program, and the application.
+        path: The path that clients request, to which the request's number is appended, or the
             name of a task.
-        clients: How many clients ask at the same time.
-        workers: How many processes serve.
-        zero_code: The contrib instrumentation that traces the application without
-            code; None where there is none, or where the case is one of set-up in code.
-        requires: Packages of other versions than the environment's, without what they
-            depend on.
-        measures: What samples are of: CPU time, or memory that was allocated.
+        clients: The number of concurrent clients.
+        workers: The number of server processes.
+        zero_code: The contrib instrumentation that traces the application without code. None
+            if there is none, or if the case needs set-up in code.
+        requires: Packages in other versions than the environment's, without their dependencies.
+        measures: What samples measure: CPU time, or allocated memory.
     """
 
     name: str
@@ -143,7 +142,7 @@ def _cases() -> list[Case]:
 
 
 def _further_fastapi(loop: str) -> list[Case]:
-    """Return what has an application of its own."""
+    """Return the cases with their own applications."""
     ways = [("deep", f"deep_{frames}") for frames in (12, 80, 200)]
     ways += [("outliving", "thread_outlives"), ("outliving", "job_outlives")]
     cases = [
@@ -166,7 +165,7 @@ def _further_fastapi(loop: str) -> list[Case]:
 
 
 def _servers() -> list[Case]:
-    """Return the servers that fork or spawn their workers, and the rarer ones, a case each."""
+    """Return one case each for servers that fork or spawn workers, and for rarer servers."""
     shop = f"{_ASGI}:shop()"
     factory = ("--factory", f"{_ASGI}:shop")
     two = _START["prefork"]
@@ -246,14 +245,14 @@ SMALL_SELECTION = (
     "flask-gthread/plain",
     "django-asyncio/async_view",
 )
-"""One case per kind of switch point, for all packages and lengths of turn."""
+"""One case for each kind of switch point, for all packages and lengths of turn."""
 
 
 def select(patterns: list[str]) -> list[Case]:
-    """Return the cases whose name, or the part behind the server, matches a pattern.
+    """Return the cases with a name, or a part after the slash, that matches a pattern.
 
     Raises:
-        LookupError: A pattern matches none.
+        LookupError: A pattern matches no case.
     """
     chosen: dict[str, Case] = {}
     for pattern in patterns:

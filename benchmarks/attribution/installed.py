@@ -1,4 +1,4 @@
-"""Packages that a benchmark has in a folder of their own: other versions than the environment's."""
+"""Installs packages in other versions than the environment's, in separate folders."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _CACHE = Path(__file__).parents[2] / ".cache"
 
 
 class InstallError(Exception):
-    """A package could not be installed. The message has what the installer said."""
+    """A package could not be installed. The message includes the installer's output."""
 
 
 def released_module() -> Path:
-    """Return the file of the released package's module; install it first where it is not yet.
+    """Return the file of the released package's module, installed if necessary.
 
     Raises:
-        InstallError: It could not be installed.
+        InstallError: The package could not be installed.
     """
     return installed(RELEASED) / "pyroscope" / "otel" / "__init__.py"
 
 
 def installed(*requirements: str) -> Path:
-    """Return a folder with these packages; install them first where that was not done before.
+    """Return a folder with these packages, installed if necessary.
 
-    They come without what they depend on, which is the environment's.
+    Their dependencies come from the environment.
 
     Raises:
-        InstallError: They could not be installed.
+        InstallError: The packages could not be installed.
     """
-    tag = sys.implementation.cache_tag  # as what is compiled fits one Python
+    tag = sys.implementation.cache_tag  # compiled modules fit only one Python version
     name = "-".join([*requirements, tag]).translate(str.maketrans("=~<>*,", "------"))
     folder = _CACHE / name
     if not folder.exists():
@@ -51,7 +51,7 @@ def _install(requirements: tuple[str, ...], target: str) -> None:
     elif uv := shutil.which("uv"):
         command = [uv, "pip", "install", "--python", sys.executable]
     else:
-        raise InstallError(f"neither pip nor uv is there to install {' '.join(requirements)}")
+        raise InstallError(f"neither pip nor uv is available to install {' '.join(requirements)}")
     command += ["--quiet", "--no-deps", "--target", target, *requirements]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:

@@ -1,6 +1,7 @@
-"""Sends requests, several at a time, each client on a connection that it keeps.
+"""Sends requests from several clients, each of which keeps its connection alive.
 
-Not so where several processes serve: whoever accepts a connection keeps it.
+With several server processes, each request has its own connection, as the process that accepts
+a connection serves all its requests.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _LOAD_SECONDS = 180.0
 
 
 class LoadError(Exception):
-    """A request did not get the answer that it should."""
+    """A request did not get the expected response."""
 
 
 def send(case: Case, port: int, requests: int) -> None:
-    """Send requests numbered from 0, and wait for their answers.
+    """Send requests numbered from 0, and wait for the responses.
 
     Raises:
-        LoadError: A request was not answered with 200, or not in time.
+        LoadError: A request got no 200 response in time.
     """
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in range(requests):
@@ -73,7 +74,7 @@ def _http_client(case: Case, port: int, numbers: queue.SimpleQueue[int]) -> None
             if response.status != http.HTTPStatus.OK:
                 raise LoadError(f"{response.status}: {body[:200]!r}")
             if case.workers > 1:
-                connection.close()  # It opens another for the next request.
+                connection.close()  # The next request opens a new one.
     finally:
         connection.close()
 
@@ -83,7 +84,7 @@ def _websocket_client(case: Case, port: int, numbers: queue.SimpleQueue[int]) ->
         url = f"ws://127.0.0.1:{port}{case.path}/{number}"
         with (
             connect(url, open_timeout=_REQUEST_SECONDS, proxy=None) as socket,
-            contextlib.suppress(ConnectionClosedOK),  # The server has had enough.
+            contextlib.suppress(ConnectionClosedOK),  # The server ends the session.
         ):
             while True:
                 socket.send("next")

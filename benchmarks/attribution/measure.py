@@ -1,4 +1,4 @@
-"""Compares what a sample's labels say with what its stack says."""
+"""Compares the request in a sample's labels with the request in its stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.attribution.burn import exact_id, is_for_nobody, request_of
+from benchmarks.attribution.burn import exact_id, is_without_request, request_of
 from benchmarks.attribution.run import Package, Recording, Sampler, run
 from benchmarks.attribution.spans import process_by_order, profile_ids_by_order
 
@@ -24,19 +24,17 @@ class Attribution:
     """How samples were attributed.
 
     Attributes:
-        measures: What is counted: `cpu`, a sample of which is 10 ms, or `alloc_space`,
-            where all counts are of bytes.
-        samples: The samples that were spent on a request, each of which should
-            carry that request's profile id.
-        right: Those that do.
-        missing: Those that carry none.
-        stray: Samples that were spent on no request and carry an id all the same.
-        verdicts: How many samples of each kind there were, in words.
-        double: Requests that have more than one profile id.
-        without: Requests that have none.
-        tracebacks: Those in the server's log.
-        workers: The processes that samples came from which are right.
-        pushes: How often an agent pushed samples.
+        measures: The unit of all counts: `cpu` for samples of 10 ms, or `alloc_space` for bytes.
+        samples: The number of samples of requests. Each should carry its request's profile id.
+        right: The number of samples with the right profile id.
+        missing: The number of samples without a profile id.
+        stray: The number of samples with a profile id although they belong to no request.
+        verdicts: The number of samples of each kind, in words.
+        double: The number of requests with more than one profile id.
+        without: The number of requests without a profile id.
+        tracebacks: The number of tracebacks in the server's log.
+        workers: The processes with right samples.
+        pushes: The number of the agents' pushes.
     """
 
     case: str
@@ -58,17 +56,17 @@ class Attribution:
 
     @property
     def precision(self) -> float | None:
-        """Right among the labelled; None where none is labelled."""
+        """The right share of the labelled samples, or None without labelled samples."""
         labelled = self.samples - self.missing + self.stray
         return self.right / labelled if labelled else None
 
     @property
     def recall(self) -> float | None:
-        """Right among all that should be; None where there are no samples at all."""
+        """The right share of all samples of requests, or None without samples."""
         return self.right / self.samples if self.samples else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
+        """Return all attributes as plain values."""
         shares = {"precision": self.precision, "recall": self.recall}
         return asdict(self) | shares | {"workers": len(self.workers)}
 
@@ -86,19 +84,19 @@ def measure(  # noqa: PLR0913 a case, and the ways to run it
 
     Args:
         case: The case.
-        package: `old` is the released 1.1.0; `hand` our span processor, added by
-            hand; `ours` our middleware; `direct` the same, going by labels of threads
-            (`attribution="thread"`); `zero` no code, but environment variables; `exact`
-            no package, but labels put on right around the work: as good as labels get
-            on this machine at this moment.
-        slice_ms: How much CPU time a request burns before it lets others run.
-        seconds: How much CPU time all requests burn together.
+        package: `old` is the released 1.1.0; `hand` our span processor, added by hand; `ours`
+            our middleware; `direct` our middleware with thread labels
+            (`attribution="thread"`); `zero` environment variables without code; `exact` no
+            package, but labels set right around the work, the best that labels can do on this
+            machine at this moment.
+        slice_ms: The CPU time that a request burns before it lets others run.
+        seconds: The CPU time that all requests burn together.
         upload_interval: See `run`.
-        sampler: The setting `cpu_implementation`. By hand and without our package,
-            `auto` is the agent's own default, PySpy.
+        sampler: The setting `cpu_implementation`. By hand and without our package, `auto` is
+            the agent's own default, PySpy.
 
     Raises:
-        ServerError: The server failed, or a request did.
+        ServerError: The server or a request failed.
     """
     result = Attribution(case.name, package, slice_ms, sampler, case.measures)
     judge(run(case, package, slice_ms, seconds, upload_interval, sampler=sampler), result)
@@ -106,7 +104,7 @@ def measure(  # noqa: PLR0913 a case, and the ways to run it
 
 
 def judge(recording: Recording, result: Attribution) -> None:
-    """Count into `result` how the samples of a recording were attributed."""
+    """Judge the samples of a recording, and count them in `result`."""
     ids = profile_ids_by_order(recording.spans)
     if result.package == "exact":
         ids = {order: {exact_id(order)} for order in range(recording.requests)}
@@ -130,20 +128,20 @@ def judge(recording: Recording, result: Attribution) -> None:
                 verdicts[verdict] += count
                 if verdict == _RIGHT:
                     result.workers |= {processes[order]} if order in processes else set()
-            elif is_for_nobody(sample):
+            elif is_without_request(sample):
                 labelled = any(sample.label_values(key) for key in _LABELS)
-                verdicts["nobody's, labelled" if labelled else "nobody's"] += count
+                verdicts["no request, labelled" if labelled else "no request"] += count
     result.verdicts = dict(verdicts.most_common())
     result.right = verdicts[_RIGHT]
     result.missing = verdicts[_MISSING]
-    result.stray = verdicts.pop("nobody's, labelled", 0)
-    result.samples = verdicts.total() - verdicts["nobody's"]
+    result.stray = verdicts.pop("no request, labelled", 0)
+    result.samples = verdicts.total() - verdicts["no request"]
 
 
 def _count(sample: Sample, measures: str) -> int:
     if measures != "cpu" or not sample.value:
         return sample.value
-    # Stack tells how much CPU time passed, which is never 10 ms to the nanosecond.
+    # Stack's values are the elapsed CPU time, which is never exactly 10 ms.
     return max(1, round(sample.value / _SAMPLE_NANOSECONDS))
 
 

@@ -1,4 +1,4 @@
-"""The programs that serve applications: how each is started, and how it ends."""
+"""The server programs: how each is started and stopped."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Program:
-    """A program that serves.
+    """A server program.
 
     Attributes:
-        start: The command that starts it, without the application and its options.
-        bind: The options by which it takes a free port of the loopback address.
-        serves: What it writes when it is there, with the port as a group if it has one.
-        runs_exit_handlers_on: The signal after which it ends as an interpreter
-            does. The agent of an application that started it itself needs that,
-            to push its last samples; ours is there for the others as well.
-        is_stopped_by_ctrl_c: Whether the end is that of a terminal's Ctrl-C, which
-            all of its processes are told of.
+        start: The command, without the application and its options.
+        bind: The options that bind a free port of the loopback address.
+        serves: The output that shows that it serves, with the port as a group if there is one.
+        runs_exit_handlers_on: The signal after which it runs the interpreter's exit handlers.
+            An agent that the application started itself needs them to push its last samples;
+            ours also handles the other signals.
+        is_stopped_by_ctrl_c: Whether the signal goes to all of its processes, as Ctrl-C in a
+            terminal does.
     """
 
     start: tuple[str, ...]
@@ -44,7 +44,7 @@ UVICORN = Program(
     (sys.executable, "-m", "uvicorn"),
     ("--host", "127.0.0.1", "--port", "0", "--no-access-log"),
     re.compile(r"running on http://127\.0\.0\.1:(\d+)"),
-    # After SIGTERM it ends by that signal in the end.
+    # After SIGTERM, it finally ends itself by that signal.
     runs_exit_handlers_on=signal.SIGINT,
 )
 HYPERCORN = Program(
@@ -70,8 +70,8 @@ FLASK_RUN = Program(
     is_stopped_by_ctrl_c=True,
 )
 UWSGI = Program(
-    # Without the hook it takes SIGTERM for a request to reload, and with
-    # --die-on-term a worker that is just done with a request runs no exit handlers.
+    # Without the hook, SIGTERM makes it reload. With --die-on-term, a worker that has just
+    # finished a request runs no exit handlers.
     (
         *(_beside_python("uwsgi"), "--virtualenv", sys.prefix, "--master"),
         *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all"),

@@ -1,4 +1,4 @@
-"""Prints what was measured."""
+"""Prints the results."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MEBIBYTE = 2**20
 
 
 def percent(share: float | None) -> str:
-    """Return a share in per cent, or a dash where there is nothing to divide by."""
+    """Return a share in percent, or a dash for None."""
     return "-" if share is None else f"{100 * share:.1f}"
 
 
 def table(results: Iterable[Attribution]) -> str:
-    """Return a Markdown table: a row for each case and slice, columns for each package.
+    """Return a Markdown table with a row for each case and slice, and columns for each package.
 
-    Where there is a bar, it stands behind the figure: `96.1 ≥ 95`, or `93.8 < 95`.
+    If there is a bar, it follows the figure: `96.1 ≥ 95`, or `93.8 < 95`.
     """
     rows: dict[tuple[str, float], dict[str, Attribution]] = {}
     for result in results:
@@ -45,7 +45,7 @@ def table(results: Iterable[Attribution]) -> str:
 
 
 def below_bars(results: Iterable[Attribution]) -> str:
-    """Return which results do not reach their bar, in lines."""
+    """Return the results below their bars, one per line."""
     return "\n".join(
         f"{result.case}, {result.slice_ms:g} ms, {PACKAGES[result.package]}: precision % "
         f"{precision}, recall % {recall}; {remarks(result)}"
@@ -68,7 +68,7 @@ def _cells(result: Attribution) -> list[str]:
 
 
 def amount(result: Attribution) -> str:
-    """Return how much there was to attribute: samples, or memory."""
+    """Return the total to attribute, in samples or in bytes."""
     if result.measures == "alloc_space":
         return f"{result.samples / _MEBIBYTE:.1f} MiB"
     return f"{result.samples}"
@@ -90,7 +90,7 @@ def _row(cells: list[str], widths: list[int]) -> str:
 
 
 def remarks(result: Attribution) -> str:
-    """Return what else there is to say of a result: where samples were wrong, and why."""
+    """Return remarks on a result: how samples were wrong, and other problems."""
     said = [
         f"{count} {verdict}" for verdict, count in result.verdicts.items() if verdict != "right"
     ]

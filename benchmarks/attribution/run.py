@@ -1,4 +1,4 @@
-"""Runs one case under load, and records what the agent and the tracer said."""
+"""Runs one case under load, and records its profiles and spans."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _BY_LABELS = ("old", "direct", "exact")
 
 @dataclass(frozen=True)
 class Recording:
-    """What came out of one run.
+    """The results of one run.
 
     Attributes:
-        requests: How many requests were served.
-        profiles: What the agents pushed.
-        spans: What was exported, as the SDK's JSON.
-        log: What the server and the application wrote.
+        requests: The number of requests.
+        profiles: The profiles that the agents pushed.
+        spans: The exported spans, as the SDK's JSON.
+        log: The output of the server and the application.
     """
 
     requests: int
@@ -53,11 +53,11 @@ class Recording:
 
 
 def reason_not_to(case: Case, package: Package, sampler: Sampler) -> str | None:
-    """Return why there is nothing to measure, or None if there is."""
+    """Return the reason to skip a measurement, or None."""
     if package == "zero" and case.zero_code is None:
-        return "this application has no form without code"
+        return "this application cannot be set up without code"
     if sampler == "stack" and package in _BY_LABELS:
-        return "the sampler Stack takes no labels of threads"
+        return "the sampler Stack ignores thread labels"
     return None
 
 
@@ -70,20 +70,20 @@ def run(  # noqa: PLR0913 a case, and the ways to run it
     *,
     sampler: Sampler = "auto",
 ) -> Recording:
-    """Serve a case's requests, until that much CPU time is burned.
+    """Serve the requests of a case, until they have burned this much CPU time.
 
     Args:
         case: The case.
         package: See `measure`.
         slice_ms: See `measure`.
         seconds: See `measure`.
-        upload_interval: Seconds between two pushes of the agent. With more than
-            the run takes, all there is comes from the server's graceful stop.
+        upload_interval: Seconds between two pushes of the agent. If this is longer than the
+            run, all samples are pushed when the server stops gracefully.
         sampler: See `measure`.
 
     Raises:
-        ServerError: The server or a request failed. The message has the end of the
-            server's log, which is kept in that case.
+        ServerError: The server or a request failed. The message includes the end of the
+            server's log, and the log is kept.
     """
     folder = Path(tempfile.mkdtemp(prefix="attribution-"))
     requests = math.ceil(seconds / burn.SECONDS_PER_REQUEST)
@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913 a case, and the ways to run it
                     load.send(case, server.port, requests)
             except (load.LoadError, TimeoutError) as error:
                 raise server.failed(f"was not good: {error}") from error
-        # Stopping has waited for background tasks and for the agent's last push.
+        # The stop has waited for background tasks and for the agent's last push.
         recording = recorded(requests, receiver.profiles, folder)
     shutil.rmtree(folder)
     return recording
@@ -105,11 +105,11 @@ def run(  # noqa: PLR0913 a case, and the ways to run it
 
 @dataclass(frozen=True)
 class Agent:
-    """How an application is set up.
+    """The set-up of an application.
 
     Attributes:
         package: See `measure`.
-        server_address: Where profiles are to go.
+        server_address: The address for profiles.
         upload_interval: Seconds between two pushes of the agent.
         sampler: See `measure`.
     """
@@ -125,9 +125,9 @@ def server_of(case: Case, agent: Agent, slice_ms: float, folder: Path) -> Server
 
     Args:
         case: The case.
-        agent: How its application is set up.
+        agent: The set-up of its application.
         slice_ms: See `measure`.
-        folder: An empty one, where its log and what it exports goes.
+        folder: An empty folder for its log and its exported spans.
     """
     package = agent.package
     environment = {
@@ -157,6 +157,6 @@ def server_of(case: Case, agent: Agent, slice_ms: float, folder: Path) -> Server
 
 
 def recorded(requests: int, profiles: list[PushedProfile], folder: Path) -> Recording:
-    """Return what came out of a server that has been stopped."""
+    """Return the results of a server that has stopped."""
     log = (folder / "log").read_text(errors="replace")
     return Recording(requests, profiles, spans.read(folder), log)

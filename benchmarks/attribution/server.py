@@ -1,4 +1,4 @@
-"""Starts a case's program, and stops it."""
+"""Starts and stops the program of a case."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _OTHERS_SETTINGS = (
 
 
 class ServerError(Exception):
-    """The server did not start, serve or stop as it should. The message has its log."""
+    """The server did not start, serve or stop as expected. The message includes its log."""
 
 
 class Server:
-    """The server of a case, running while its `with` block does.
+    """Runs the server of a case for the duration of a `with` block.
 
     Args:
         case: The case.
-        environment: Variables for the application, added to this process's own.
-        log: Where its output goes.
-        stop_by: The signal that asks it to end.
-        below: The command that it is started by, if any.
+        environment: Variables for the application, in addition to those of this process.
+        log: The file for its output.
+        stop_by: The signal that stops it.
+        below: The command that starts it, if any.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Server:
         self._environment = environment
         self._log = log
         self._stop_by = stop_by
-        self.port = 0  # as it is for what has none
+        self.port = 0  # a queue's worker has no port
 
     def __enter__(self) -> Server:  # noqa: PYI034 typing.Self begins with Python 3.11
         program = self._case.program
@@ -89,7 +89,7 @@ class Server:
         self._kill()
 
     def failed(self, what: str) -> ServerError:
-        """Return an error that says what failed and shows the end of the log."""
+        """Return an error that describes the failure and includes the end of the log."""
         log = self._log.read_text(errors="replace").splitlines()[-25:]
         what = f"the server of {self._case.name} {what}; the end of its log, {self._log}:"
         return ServerError("\n".join([what, *log]))
@@ -102,7 +102,7 @@ class Server:
         if not match.groups():
             return
         self.port = int(match[1])
-        # A master listens before its workers serve: until each has answered.
+        # A master listens before its workers serve, so wait until each has answered.
         workers: set[bytes] = set()
         while len(workers) < self._case.workers:
             workers |= _answers(self.port, "/health")
@@ -116,7 +116,7 @@ class Server:
         time.sleep(_POLL_SECONDS)
 
     def _kill(self) -> None:
-        # All of its session, which is ours alone: workers may outlive a master.
+        # Kill the whole session, as workers may outlive a master.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -130,7 +130,7 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _answers(port: int, path: str) -> set[bytes]:
-    """Return the body that a server answers with, if it does."""
+    """Return the body of the server's response, if there is one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         try:

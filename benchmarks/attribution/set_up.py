@@ -1,4 +1,4 @@
-"""How an application sets up tracing and profiling: all that differs between the packages."""
+"""Sets up tracing and profiling in an application, for each package."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RELEASED_VARIABLE = "ATTRIBUTION_RELEASED"  # the file of the released package's
 SERVER_VARIABLE = "ATTRIBUTION_SERVER"
 UPLOAD_VARIABLE = "ATTRIBUTION_UPLOAD_INTERVAL"
 SAMPLER_VARIABLE = "ATTRIBUTION_SAMPLER"
-MEMORY_VARIABLE = "ATTRIBUTION_MEMORY"  # set to have memory profiles
+MEMORY_VARIABLE = "ATTRIBUTION_MEMORY"  # set to take memory profiles
 POST_FORK_VARIABLE = "ATTRIBUTION_POST_FORK"  # set if `post_fork` starts the agent
 
 MEMORY_SAMPLE_BYTES = 16 * 1024
 
 if os.environ.get(PACKAGE_VARIABLE) == "hand":
-    # At the top of a module, and so before the agent starts: as documented.
+    # Imported at the top of the module, before the agent starts, as documented.
     from pyroscope.otel import PyroscopeSpanProcessor
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def set_up_fastapi(app: FastAPI) -> FastAPI:
-    """Trace and profile an application that traces itself, as FastAPI does from 0.142 on."""
+    """Trace and profile a FastAPI application that traces itself (FastAPI 0.142 and later)."""
     if _is_done_without_code():
         return app
     provider = _trace()
@@ -46,7 +46,7 @@ def set_up_fastapi(app: FastAPI) -> FastAPI:
 
 
 def set_up_fastapi_instrumented(app: FastAPI) -> FastAPI:
-    """Do so for one that does not, with the contrib instrumentation of FastAPI."""
+    """Trace and profile a FastAPI application with the contrib instrumentation of FastAPI."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
     if _is_done_without_code():
@@ -58,9 +58,9 @@ def set_up_fastapi_instrumented(app: FastAPI) -> FastAPI:
 
 
 def set_up_asgi(app: FastAPI) -> FastAPI:
-    """Do so for one that does not, with the contrib instrumentation of any ASGI application.
+    """Trace and profile an ASGI application with the contrib instrumentation of ASGI.
 
-    The middleware of ours brings that itself.
+    Our middleware uses that instrumentation itself.
     """
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
@@ -72,7 +72,7 @@ def set_up_asgi(app: FastAPI) -> FastAPI:
 
 
 def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
-    """Trace and profile a plain WSGI application, with the contrib instrumentation."""
+    """Trace and profile a plain WSGI application with the contrib instrumentation."""
     from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 
     provider = _trace()
@@ -85,7 +85,7 @@ def set_up_wsgi(app: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def set_up_flask(app: Flask) -> None:
-    """Trace and profile a Flask application, with the contrib instrumentation."""
+    """Trace and profile a Flask application with the contrib instrumentation."""
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
     if _is_done_without_code():
@@ -101,10 +101,10 @@ def set_up_flask(app: Flask) -> None:
 
 
 def set_up_django(settings: dict[str, Any]) -> None:
-    """Trace and profile a Django project, with the contrib instrumentation.
+    """Trace and profile a Django project with the contrib instrumentation.
 
     Args:
-        settings: The project's, to be completed.
+        settings: The settings of the project, which are updated.
     """
     if _is_done_without_code():
         return
@@ -118,7 +118,7 @@ def set_up_django(settings: dict[str, Any]) -> None:
 
 
 def instrument_django() -> None:
-    """Do the rest by hand, when the project's settings are read."""
+    """Do the remaining set-up by hand, once the project's settings are configured."""
     from opentelemetry.instrumentation.django import DjangoInstrumentor
 
     DjangoInstrumentor().instrument()
@@ -135,7 +135,7 @@ def django_asgi_application() -> Callable[..., Any]:
 
 
 def set_up_celery() -> None:
-    """Trace and profile Celery tasks, with the contrib instrumentation."""
+    """Trace and profile Celery tasks with the contrib instrumentation."""
     from celery.signals import worker_process_init, worker_process_shutdown
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
@@ -143,7 +143,7 @@ def set_up_celery() -> None:
         return
     provider = _trace()
     CeleryInstrumentor().instrument()
-    # Celery's processes end without the interpreter's exit handlers.
+    # Celery's processes exit without the interpreter's exit handlers.
     if _has_our_adapter():
         import pyroscope_otel
 
@@ -156,7 +156,7 @@ def set_up_celery() -> None:
 
 
 def instrument_threads() -> None:
-    """Have threads begin in the context that they are started in."""
+    """Make threads start in the context of the code that starts them."""
     from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
     if not _is_done_without_code():
@@ -164,7 +164,7 @@ def instrument_threads() -> None:
 
 
 def post_fork(server, worker) -> None:  # noqa: ARG001 gunicorn's
-    """Start the agent in each worker: gunicorn's hook, where this is its configuration."""
+    """Start the agent in each worker. A hook of gunicorn, if this module is its configuration."""
     if not _has_our_adapter():
         _start_agent()
 
@@ -238,7 +238,7 @@ def _label_by_hand(provider: TracerProvider) -> None:
 def _span_processor() -> SpanProcessor:
     if _package() == "hand":
         return PyroscopeSpanProcessor()
-    # Its module has the name of our import path, and is not installed: by path.
+    # The module has the same import path as ours and is not installed, so load it by file.
     spec = importlib.util.spec_from_file_location(
         "released_pyroscope_otel", os.environ[RELEASED_VARIABLE]
     )

@@ -1,4 +1,4 @@
-"""What the application exported: which span is the local root of which request."""
+"""Reads the exported spans, and finds the local root of each request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PROFILE_ID = "pyroscope.profile.id"
 
 
 def name_order(number: int) -> None:
-    """Note on the current span which order the request is about."""
+    """Store the number of the order on the current span."""
     trace.get_current_span().set_attribute(ORDER, number)
 
 
 class JsonLinesExporter(SpanExporter):
-    """Appends each span to a file of the process that it ended in."""
+    """Appends each span to a file of the process in which it ended."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         path = Path(os.environ[FOLDER_VARIABLE], f"{os.getpid()}.jsonl")
@@ -37,7 +37,7 @@ class JsonLinesExporter(SpanExporter):
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read what every process exported; `process` is which one it was."""
+    """Read the spans of all processes. The field `process` tells which one exported a span."""
     return [
         json.loads(line) | {"process": path.stem}
         for path in folder.glob("*.jsonl")
@@ -46,10 +46,10 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def profile_ids_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, set[str]]:
-    """Return the profile ids of each request: one, if all is well.
+    """Return the profile ids of each request. There should be exactly one.
 
-    They are those of the local roots above the spans that name the order, and of
-    further ones for the same path, should there be any.
+    They come from the local roots above the spans that name the order, and from any other
+    local roots with the same path.
     """
     by_id = {_key(span): span for span in spans}
     ids: dict[int, set[str]] = defaultdict(set)
@@ -63,7 +63,7 @@ def profile_ids_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, set[str]]
 
 
 def process_by_order(spans: Iterable[dict[str, Any]]) -> dict[int, str]:
-    """Return which process served each request, of those that name the order."""
+    """Return the process of each request that has a span with its order."""
     return {
         span["attributes"][ORDER]: span["process"] for span in spans if ORDER in span["attributes"]
     }
@@ -83,7 +83,7 @@ def _key(span: dict[str, Any]) -> tuple[str, str]:
 def _local_root(span: dict[str, Any], by_id: dict[tuple[str, str], Any]) -> dict[str, Any]:
     while True:
         parent = by_id.get((span["context"]["trace_id"], span["parent_id"]))
-        # Times are ISO 8601 in UTC with microseconds: they compare as text.
+        # Times are ISO 8601 in UTC with microseconds, so they compare as text.
         if parent is None or parent["end_time"] < span["start_time"]:
             return span
         span = parent

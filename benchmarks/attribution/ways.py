@@ -1,4 +1,4 @@
-"""Ways to spend time on an order, for the frameworks that have each of them."""
+"""Ways to spend time on an order, which several frameworks share."""
 
 from __future__ import annotations
 

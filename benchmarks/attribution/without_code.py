@@ -1,7 +1,7 @@
-"""Set-up without code: `opentelemetry-instrument` and environment variables.
+"""Sets up an application without code: `opentelemetry-instrument` and environment variables.
 
-What the application exports goes into the same files as with any other set-up. So
-the exporter has to be one that the distribution can find: by its entry point.
+Spans go to the same files as with any other set-up. So the benchmark's exporter needs an entry
+point, by which the distribution finds it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INSTRUMENTATIONS = {"celery", "django", "fastapi", "flask", "starlette"}
 
 
 def offer_exporter(folder: Path) -> None:
-    """Put the exporter's entry point into a folder, which has to be on Python's path."""
+    """Write the exporter's entry point to a folder, which must be on Python's path."""
     metadata = folder / "attribution_benchmark-0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(_METADATA)
@@ -37,13 +37,13 @@ def offer_exporter(folder: Path) -> None:
 def environment(
     case: Case, server_address: str, upload_interval: int, sampler: str
 ) -> dict[str, str]:
-    """Return the variables that trace and profile a case's application."""
+    """Return the environment variables that trace and profile the application of a case."""
     variables = {
         "OTEL_SERVICE_NAME": "shop",
         "OTEL_TRACES_EXPORTER": _EXPORTER,
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
-        # In milliseconds. Celery's processes end without exporting what is left.
+        # Milliseconds. Celery's processes exit without exporting their remaining spans.
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(_INSTRUMENTATIONS - {case.zero_code}),
         "PYROSCOPE_APPLICATION_NAME": "shop",

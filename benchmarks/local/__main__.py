@@ -1,12 +1,11 @@
-"""Puts load on the local server, kills it, and counts what it had acknowledged.
+"""Puts load on the local server, kills it, and checks that acknowledged data is stored.
 
     python -m benchmarks.local
 
-Spans of 1,000 requests a second, each an export of its own, and pushes of CPU and
-memory profiles from 50 processes, for a minute; then the server is killed (SIGKILL)
-and started again on its file, where every profile id that was acknowledged is looked
-for. Then the file is filled up to 100,000 requests, and the page and each part of
-the API are timed.
+For a minute, the server gets the spans of 1,000 requests a second, each in its own export, and
+pushes of CPU and memory profiles from 50 processes. Then it is killed (SIGKILL) and restarted on
+its file, which is searched for every acknowledged profile id. Finally the file is filled up to
+100,000 requests, and the page and each part of the API are timed.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ serve(lambda server: print(server.url, flush=True), port=0, otlp_port=None, data
 
 
 class Server:
-    """The local server in a process of its own."""
+    """The local server in a separate process."""
 
     def __init__(self, data: Path) -> None:
         self._process = subprocess.Popen(
@@ -51,13 +50,13 @@ class Server:
         self.url = self._process.stdout.readline().strip()
 
     def get(self, path: str, **query: Any) -> bytes:
-        """Return the body of an answer."""
+        """Return the body of a response."""
         with urllib.request.urlopen(f"{self.url}{path}?{urlencode(query)}", timeout=60) as answer:  # noqa: S310 -- ours
             content: bytes = answer.read()
         return content
 
     def peak_mebibytes(self) -> float:
-        """Return the most memory it has had (resident)."""
+        """Return the peak of its resident memory."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -67,7 +66,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / 100
 
     def kill(self) -> None:
-        """End it without a chance to say anything."""
+        """Kill it with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
@@ -83,7 +82,7 @@ def serving(data: Path) -> Iterator[Server]:
 
 
 def main() -> None:
-    """Run it all."""
+    """Run all measurements."""
     options = _parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
@@ -98,13 +97,13 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.local", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--seconds", type=float, default=60, help="of load (default: 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="seconds of load (default: 60)")
     parser.add_argument("--rate", type=float, default=1000, help="requests a second (1000)")
-    parser.add_argument("--processes", type=int, default=50, help="that push (50)")
+    parser.add_argument("--processes", type=int, default=50, help="processes that push (50)")
     parser.add_argument("--interval", type=float, default=10, help="seconds between pushes (10)")
-    parser.add_argument("--samples", type=int, default=100, help="in a push (100)")
+    parser.add_argument("--samples", type=int, default=100, help="samples in a push (100)")
     parser.add_argument("--stored", type=int, default=100_000, help="requests for timing (100000)")
-    parser.add_argument("--rounds", type=int, default=10, help="of timing (10)")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of timing (10)")
     return parser
 
 
@@ -142,7 +141,7 @@ def _print_seconds(what: str, seconds: list[float]) -> None:
 
 
 def _count(data: Path, sent: list[Sent]) -> None:
-    """Look for every profile id that was acknowledged, after the kill."""
+    """Search the file for every acknowledged profile id, after the kill."""
     connection = sqlite3.connect(f"{data.as_uri()}?mode=ro", uri=True)
     for what, column, senders in (
         ("requests", "start_ns", sent[:1]),
@@ -151,7 +150,7 @@ def _count(data: Path, sent: list[Sent]) -> None:
         query = f"SELECT profile_id FROM requests WHERE {column} IS NOT NULL"  # noqa: S608 -- ours
         stored = {from_key(key) for (key,) in connection.execute(query)}
         acknowledged = {key for each in senders for key in each.acknowledged}
-        # What was on its way when the server was killed may be there unacknowledged.
+        # The file may also have data that was not acknowledged before the kill.
         print(
             f"after SIGKILL: {len(stored):,} {what} stored, "
             f"{len(acknowledged - stored)} acknowledged and lost"

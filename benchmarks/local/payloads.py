@@ -1,4 +1,4 @@
-"""Bodies whose ids can be written over in place, so that the senders cost next to nothing."""
+"""Request bodies with ids that are overwritten in place, so that senders use little CPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUTES = [f"GET /route-{number:02}/{{item}}" for number in range(20)]
 
 
 class Exports:
-    """One export after the other, each of one request: a local root and two children."""
+    """Makes exports, each with one request: a local root and two children."""
 
     def __init__(self) -> None:
         self._templates = [_export(route) for route in ROUTES]
@@ -84,7 +84,7 @@ def _export(route: str) -> bytes:
 
 
 def push(profile_ids: list[str], service: str) -> bytes:
-    """Return the body of a push: a CPU sample and one of memory of each profile, 40 frames deep."""
+    """Return the body of a push with a CPU and a memory sample of each profile, 40 frames deep."""
     cpu = _profile(profile_ids, {"cpu": "nanoseconds"}, [10_000_000], 10_000_000)
     memory = {name: unit for what in ("alloc", "inuse") for name, unit in _kinds(what)}
     return PushRequest(

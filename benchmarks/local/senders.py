@@ -1,4 +1,4 @@
-"""Processes that send: exports at a rate, and pushes as an agent has them."""
+"""Sends exports at a fixed rate, and pushes like an agent, from separate processes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _TYPE = "application/x-protobuf"
 
 @dataclass
 class Sent:
-    """What a sender has to tell."""
+    """The results of a sender."""
 
     acknowledged: list[str] = field(default_factory=list)
-    """The profile ids of what was answered 200."""
+    """The profile ids in requests with a 200 response."""
     refused: int = 0
     seconds: list[float] = field(default_factory=list)
-    """How long each answer took."""
+    """The time until each response."""
 
 
 def send_exports(url: str, rate: float, seconds: float, connections: int) -> Sent:
-    """Send exports at a rate, on several connections that are kept alive."""
+    """Send exports at a fixed rate, on several keep-alive connections."""
     return asyncio.run(_send_exports(url, rate, seconds, connections))
 
 
@@ -39,8 +39,8 @@ async def _send_exports(url: str, rate: float, seconds: float, connections: int)
     async def connection() -> None:
         parts = urlsplit(url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        for turn in turns:  # shared: each turn is one connection's
-            # A rate that is held to: who is late does not wait.
+        for turn in turns:  # shared: each turn goes to one connection
+            # Keep the rate: a late connection does not wait.
             await asyncio.sleep(begun + turn / rate - time.perf_counter())
             body, profile_id = make()
             head = (
@@ -64,10 +64,10 @@ async def _send_exports(url: str, rate: float, seconds: float, connections: int)
 
 
 def send_pushes(url: str, number: int, seconds: float, interval: float, samples: int) -> Sent:
-    """Push at an interval, each time the samples of as many requests."""
+    """Push at an interval. Each push has this many requests."""
     sent = Sent()
     parts = urlsplit(url)
-    time.sleep(interval * number / 50)  # processes do not start at the same moment
+    time.sleep(interval * number / 50)  # spread the starts of the processes
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         profile_ids = [os.urandom(8).hex() for _ in range(samples)]

@@ -1,9 +1,9 @@
-"""Measures what is lost where the Pyroscope server is not well.
+"""Measures how much is lost during an outage of the Pyroscope server.
 
-`python -m benchmarks.outage --help`.
+Run `python -m benchmarks.outage --help`.
 
-    scenarios  how a server is not well, and for how long
-    server     a Pyroscope server that behaves like that
-    load       requests for as long as it takes
-    run        one scenario for one package: what arrived, and what did not
+    scenarios  the outages
+    server     a Pyroscope server with outages
+    load       sends requests until it is stopped
+    run        runs one scenario for one package, and counts what arrived
 """

@@ -17,14 +17,15 @@ from benchmarks.outage.scenarios import SCENARIOS
 from benchmarks.overhead.table import table
 
 _DESCRIPTION = """
-Measures what is lost where the Pyroscope server is not well: FastAPI under uvicorn, requests all
-the while, and a graceful stop at the end. Seconds are lost if no profile of them arrived.
+Measures how much is lost during an outage of the Pyroscope server. FastAPI runs under uvicorn,
+requests arrive all the time, and the server stops gracefully at the end. A second is lost if no
+profile of it arrived.
 """
 _COMPARED: tuple[Package, ...] = ("old", "ours")
 
 
 def main() -> int:
-    """Measure, print a table, and return an exit status: 1 where an application failed."""
+    """Measure, print a table, and return the exit status: 1 if an application failed."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -85,16 +86,16 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=2,
         metavar="SECONDS",
-        help="between two pushes of the agent (default: 2)",
+        help="seconds between two pushes of the agent (default: 2)",
     )
     parser.add_argument(
         "--faster",
         type=float,
         default=1.0,
         metavar="TIMES",
-        help="go through a scenario in less time, to see that it works",
+        help="run the scenarios in less time, as a test",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

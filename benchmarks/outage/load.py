@@ -1,4 +1,4 @@
-"""Requests, for as long as it takes."""
+"""Sends requests until it is stopped."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Load:
     """Sends requests until it is stopped.
 
     Attributes:
-        sent: How many requests there were, numbered from 0.
-        took: When each request was sent, and how many seconds it took.
-        failures: What went wrong with those that were not answered.
+        sent: The number of requests, which are numbered from 0.
+        took: The time when each request was sent, and its duration in seconds.
+        failures: The errors of the requests without a response.
     """
 
     def __init__(self, port: int, path: str) -> None:
@@ -37,7 +37,7 @@ class Load:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Load]:
-        """Send requests while the `with` block runs; the last are waited for."""
+        """Send requests while the `with` block runs, then wait for the last ones."""
         threads = [threading.Thread(target=self._be_client, daemon=True) for _ in range(_CLIENTS)]
         for thread in threads:
             thread.start()

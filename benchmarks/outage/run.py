@@ -1,4 +1,4 @@
-"""Runs one scenario for one package: what arrived, and what did not."""
+"""Runs one scenario for one package, and counts what arrived."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _CASE = CASES["fastapi-asyncio/async_def"]
 _SLICE_MS = 20.0
 _NANOSECONDS = 1e9
 _ROUNDING_SECONDS = 0.1
-"""Upload windows are not laid end to end to the nanosecond."""
+"""Gaps between upload windows that are shorter than this are ignored."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """The results of a run.
 
     Attributes:
         seconds: How long the application was profiled.
-        lost: Of how many of them no profile arrived.
-        requests: How many there were, each with 0.2 s of CPU time.
-        without: How many of them have not one sample.
-        samples: How many samples of requests arrived.
-        linked: How many of them carry their own request's profile id.
-        failures: How many requests failed.
+        lost: How many of these seconds have no profile.
+        requests: The number of requests, each with 0.2 s of CPU time.
+        without: The number of requests without any sample.
+        samples: The number of samples of requests that arrived.
+        linked: The number of these samples with their own request's profile id.
+        failures: The number of failed requests.
         slowest_before: The slowest request before the outage, in seconds.
-        slowest: The slowest one since, in seconds.
-        exit: How many seconds the application took to stop; None if it had to be killed.
-        tracebacks: How many are in the application's log.
+        slowest: The slowest request since, in seconds.
+        exit: The seconds that the application took to stop, or None if it had to be killed.
+        tracebacks: The number of tracebacks in the application's log.
     """
 
     seconds: float
@@ -68,7 +68,7 @@ def run(
         scenario: What happens to the server.
         package: The application's set-up; see `attribution.measure`.
         upload_interval: Seconds between two pushes of the agent.
-        sampler: The agent's sampler; see there.
+        sampler: The agent's sampler; see `attribution.measure`.
 
     Raises:
         ServerError: The application did not start.
@@ -112,7 +112,7 @@ def run(
 
 
 def _go_through(scenario: Scenario, pyroscope: UnwellServer) -> float:
-    """Go through the phases; return when the server was not well for the first time."""
+    """Go through the phases, and return the start of the first outage."""
     outage_begins = float("inf")
     for health, seconds in scenario.phases:
         pyroscope.become(health)
@@ -123,7 +123,7 @@ def _go_through(scenario: Scenario, pyroscope: UnwellServer) -> float:
 
 
 def _seconds_without_profile(profiles: list[PushedProfile], begin: float, end: float) -> float:
-    """Return how long nothing was profiled between the first upload window and the end."""
+    """Return the seconds without a profile between the first upload window and the end."""
     windows = sorted(
         (profile.time_nanos / _NANOSECONDS, profile.duration_nanos / _NANOSECONDS)
         for profile in profiles

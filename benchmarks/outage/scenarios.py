@@ -1,4 +1,4 @@
-"""How a Pyroscope server is not well, and for how long."""
+"""The outages of a Pyroscope server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Scenario:
     """A server's health over time.
 
     Attributes:
-        name: What happens, in words.
-        phases: How the server is, and for how many seconds, one after the other. The
-            application is stopped at their end, with the server as it is then.
+        name: A description.
+        phases: The states of the server, with their durations in seconds. The application is
+            stopped in the last state.
     """
 
     name: str
     phases: tuple[tuple[Health, float], ...]
 
     def divided(self, by: float) -> Scenario:
-        """Return the same in less time."""
+        """Return the same scenario in less time."""
         return Scenario(self.name, tuple((health, seconds / by) for health, seconds in self.phases))
 
 

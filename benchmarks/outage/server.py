@@ -1,4 +1,4 @@
-"""A Pyroscope server that is well, or not, as it is told."""
+"""A Pyroscope server that simulates outages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _MAX_BYTES = 64 * 2**20
 
 
 class UnwellServer:
-    """Takes pushes on one port while its `with` block runs, unless it is not well.
+    """Accepts pushes on one port while its `with` block runs, except during outages.
 
-    What it has once taken in part is as if it had not come: where it is silent, nothing
-    of what it reads counts.
+    Pushes that it reads while it is silent do not count.
     """
 
     def __init__(self) -> None:
@@ -35,11 +34,11 @@ class UnwellServer:
 
     @property
     def url(self) -> str:
-        """Its address, whether it is there or not."""
+        """The address, also during an outage."""
         return f"http://127.0.0.1:{self._port}"
 
     def become(self, health: Health) -> None:
-        """Be well, or not, from now on."""
+        """Change to a state."""
         self.health = health
         self.woken.set()
         self.woken = threading.Event()

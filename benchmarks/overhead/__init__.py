@@ -1,1 +1,1 @@
-"""What following costs: per switch point, per request and over many requests."""
+"""Measures the cost of the link: per switch point, per request, and over many requests."""

@@ -1,4 +1,4 @@
-"""Measures what following costs, beside tracing alone and beside the released 1.1.0."""
+"""Measures the cost of the link, compared with tracing alone and with the released 1.1.0."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 _PARTS = {"micro": micro, "relay": relay, "http": http, "soak": soak}
 _EPILOG = """\
-micro   microseconds that one event costs more than with tracing alone
-relay   the share of a core that the relay takes, of what is profiled
-http    requests per second and latency; failed requests where the Pyroscope
-        server is not well
+micro   microseconds that one event costs in addition to tracing alone
+relay   the share of a core that the relay uses
+http    requests per second and latency; failed requests during an outage of the
+        Pyroscope server
 soak    labels, numbers, objects and memory left after 100,000 requests
 
-Every variant runs in a process of its own, with the agent, in turns with the
-others. Run it on a machine that has nothing else to do; --quick only shows that
-everything works. Nothing is asserted: bars are there to be compared with.
+Every variant runs in a separate process, with the agent, in turns with the
+others. Run it on an otherwise idle machine; --quick only tests that everything
+works. The bars are shown for comparison: the exit status does not depend on them.
 """
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the parts that the command line asks for."""
     arguments = _parser().parse_args()
     document: dict[str, Any] = {"versions": _versions(), "sampler": arguments.sampler}
     try:
@@ -82,13 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         default="pyspy",
         help="the agent's sampler, the same for all variants (default: pyspy)",
     )
-    parser.add_argument("--memory", action="store_true", help="with memory profiles as well")
+    parser.add_argument("--memory", action="store_true", help="also take memory profiles")
     parser.add_argument(
         "--variant",
         nargs="+",
         choices=VARIANTS,
         default=[],
-        help="only these, and tracing only (default: all that a part has)",
+        help="only these variants, and tracing alone (default: all)",
     )
     parser.add_argument(
         "--group", nargs="+", choices=GROUPS, default=GROUPS, help="only these groups of micro"
@@ -97,9 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         "--requests",
         type=_positive,
         metavar="N",
-        help="how many each variant of soak serves (default: 100000, with --quick 2000)",
+        help="requests for each variant of soak (default: 100000, with --quick 2000)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     return parser
 
 

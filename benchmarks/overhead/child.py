@@ -1,4 +1,4 @@
-"""Runs a measured process: hooks are process-wide, so each variant has its own."""
+"""Runs a measured process. Hooks are process-wide, so each variant has its own process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FOREIGN = ("OTEL_", "PYROSCOPE_", "FASTAPI_", "GUNICORN_", "UVICORN_")
 
 
 class ChildError(Exception):
-    """A measured process failed. The message has the end of what it wrote."""
+    """A measured process failed. The message includes the end of its output."""
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a measured process: nobody else's settings are in it."""
+    """Return the environment of a measured process, without the settings of this one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return kept | {"PYTHONPATH": str(REPOSITORY)}
 
@@ -32,15 +32,15 @@ def command(module: str, setting: Mapping[str, Any]) -> list[str]:
 
 
 def setting_of(arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the setting that `command` passed on."""
+    """Return the setting that `command` passed."""
     return json.loads(arguments[1])
 
 
 def run(module: str, setting: Mapping[str, Any], timeout: float) -> Any:
-    """Run a module of this package and return what it reported.
+    """Run a module of this package and return its report.
 
     Raises:
-        ChildError: It failed, or took longer than `timeout` seconds.
+        ChildError: The module failed, or took longer than `timeout` seconds.
     """
     try:
         done = subprocess.run(
@@ -62,6 +62,6 @@ def run(module: str, setting: Mapping[str, Any], timeout: float) -> Any:
 
 
 def report(result: object) -> None:
-    """Hand a result over to `run`, and end here: the agent's last push is not awaited."""
+    """Pass a result to `run`, and exit without waiting for the agent's last push."""
     print(json.dumps(result), flush=True)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a request costs: a trivial endpoint under real servers, and a Pyroscope that is not well."""
+"""Measures the cost of a request to a trivial endpoint, with a working or failing Pyroscope."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _APPS = {
 _STOP_SECONDS = 30.0
 
 Results = dict[str, dict[str, list[dict[str, float]]]]
-"""What each round gave, by application and variant."""
+"""The results of each round, by application and variant."""
 
 
 def measure(options: Options) -> dict[str, Results]:
-    """Measure every variant and every health of the Pyroscope server, round by round."""
+    """Measure every variant and every state of the Pyroscope server, round by round."""
     return {"variants": _compare_variants(options), "healths": _compare_healths(options)}
 
 
@@ -55,7 +55,7 @@ def _compare_variants(options: Options) -> Results:
 
 def _compare_healths(options: Options) -> Results:
     results: Results = {}
-    # Long enough for several uploads, and for what waits to pile up.
+    # Long enough for several uploads, and for a backlog.
     load = {"requests": 500, "seconds": 3 if options.quick else 12}
     for app in _APPS:
         for health in HEALTHS:
@@ -96,7 +96,7 @@ class _Server:
 def _server(setting: dict[str, Any]) -> Iterator[_Server]:
     server = _Server()
     with tempfile.TemporaryFile() as log, socket.create_server(("127.0.0.1", 0)) as listener:
-        # It accepts from now on; the first requests wait until it serves.
+        # The socket accepts connections now; the first requests wait until the server is ready.
         server.port = listener.getsockname()[1]
         descriptor = listener.fileno()
         process = subprocess.Popen(
@@ -121,7 +121,7 @@ def _server(setting: dict[str, Any]) -> Iterator[_Server]:
             end = "\n".join(log.read().decode(errors="replace").splitlines()[-25:])
             raise child.ChildError(f"{error}\nthe server's log:\n{end}") from error
         finally:
-            # All of its session, which is ours alone: workers may outlive a master.
+            # Kill the whole session, as workers may outlive a master.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,4 +1,4 @@
-"""The applications of `http`, and their servers. Run as a program, it serves one."""
+"""The applications of `http` and their servers. As a program, it serves one of them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _serve_wsgi(setting: Setting, listener: socket.socket) -> None:
 
     class Gunicorn(BaseApplication):
         def load_config(self) -> None:
-            # Quiet, one worker: the other core is the client's.
+            # One worker, as the client uses the other core.
             options = {
                 "bind": f"fd://{listener.fileno()}",
                 "worker_class": "gthread",

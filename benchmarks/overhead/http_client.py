@@ -1,7 +1,7 @@
-"""The client of `http`, a process of its own: a fixed number of connections, kept alive.
+"""The client of `http`: a process with a fixed number of keep-alive connections.
 
-It reports how many requests failed, how long each of the others took, and how
-long all of them took together.
+It reports the number of failed requests, the duration of each other request, and the total
+duration.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FAILURES = (OSError, EOFError, ValueError, asyncio.TimeoutError)
 
 
 class Client:
-    """Sends requests over several connections, each after the one before was answered.
+    """Sends requests over several connections, one at a time on each.
 
     Args:
-        setting: `port`, `path`, `connections`, and how many `requests` to send.
+        setting: `port`, `path`, `connections`, and the number of `requests`.
     """
 
     def __init__(self, setting: Mapping[str, object]) -> None:
@@ -40,7 +40,7 @@ class Client:
         self.latencies: list[float] = []
 
     async def send(self, requests: int) -> float:
-        """Send so many requests, and return the seconds it took."""
+        """Send this many requests, and return the seconds that it took."""
         self._left = requests
         begin = perf_counter()
         await asyncio.gather(*(self._use_connection() for _ in range(self._connections)))
@@ -93,7 +93,7 @@ async def _main() -> dict[str, object]:
     client = Client(setting)
     requests, seconds = 0, 0.0
     while seconds < setting["seconds"] or requests == 0:
-        # A number of requests, or a duration where that is what matters.
+        # Send a number of requests, or for a duration.
         seconds += await client.send(setting["requests"])
         requests += setting["requests"]
     return {

@@ -1,4 +1,4 @@
-"""What one event costs: a span, a step, a hop into a thread, a switch of greenlets."""
+"""Measures the cost of one event: a span, a step, a hop to a thread, a greenlet switch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from benchmarks.overhead.table import added, spread, table
 if TYPE_CHECKING:
     from benchmarks.overhead.options import Options
 
-# Group, case, what it is called, and the bars in microseconds added: in a request whose root
-# span was made current by hand, and in one that is served, by a middleware of ours or of the
-# instrumentation.
+# Group, case, title, and the bars in added microseconds: in a request with a root span that was
+# made current by hand, and in a request served by our middleware or the instrumentation's.
 _CASES = (
     ("threads", "root", "root span", "as 1.1.0", None),
     ("threads", "root", "WSGI request", None, "as 1.1.0"),
@@ -45,7 +44,7 @@ def measure(options: Options) -> Results:
             for group in options.groups:
                 options.say(f"micro: round {number}/{options.rounds}, {group}")
                 for variant in options.variants(VARIANTS):
-                    # By hand, the middleware's process has nothing of its own.
+                    # By hand, the variant `middleware` would not differ.
                     for served in (True,) if variant == "middleware" else (False, True):
                         setting = options.setting(variant, sink.address) | {
                             "group": group,
@@ -65,9 +64,9 @@ def _key(group: str, case: str, *, served: bool) -> str:
 
 
 def show(results: Results) -> str:
-    """Return the table: microseconds, and what 1.1.0 and ours add to tracing alone.
+    """Return the table: microseconds, and how much 1.1.0 and ours add to tracing alone.
 
-    "Least" is the least of the rounds minus the least of tracing alone: what the bar is for.
+    "Least" is the smallest value of the rounds minus that of tracing alone. The bars apply to it.
     """
     variants = list(dict.fromkeys(name for of_case in results.values() for name in of_case))
     variants.remove("none")

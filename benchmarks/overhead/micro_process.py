@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     Case = Callable[[int], int]
-    """Does something so many times and returns the nanoseconds that it took."""
+    """Runs an event this many times, and returns the nanoseconds that it took."""
 
 
 class Cases:
-    """The cases, by group. A group imports what it needs and nothing else.
+    """The cases, by group. A group imports only what it needs.
 
-    What is done in a request is done either in one whose root span was made current by
-    hand, or in one that is served: never both in one process, as the first puts hooks in
-    that the second does without.
+    Cases run in requests: either with a root span that was made current by hand, or served by
+    an application. One process never does both, as the first installs hooks that the second
+    does without.
 
     Args:
         tracer: Makes the root spans by hand.
         served: Serves requests.
-        is_served: Whether requests are served.
+        is_served: Whether requests are served, rather than made by hand.
     """
 
     def __init__(self, tracer: Tracer, served: Served, *, is_served: bool) -> None:
@@ -49,7 +49,7 @@ class Cases:
         return getattr(self, "_" + group)()
 
     def warm_up(self) -> None:
-        """Start the agent, as the first root span does, and put the hooks in."""
+        """Start the agent, as the first root span does, and install the hooks."""
         self._request(int)
 
     def _by_hand(self, work: Callable[[], Any]) -> Any:
@@ -113,7 +113,7 @@ class Cases:
         return self._loop.run_until_complete(coroutine)
 
     def _to_thread(self, count: int) -> int:
-        # As its threads are to run on as many CPUs as this one may now.
+        # A new loop starts its threads with the CPU affinity that this thread has now.
         loop = asyncio.new_event_loop()
         try:
             return loop.run_until_complete(self._request_async(partial(_hops, count)))
@@ -175,16 +175,16 @@ async def _nothing() -> None:
 
 
 def on_one_cpu(case: Case) -> Case:
-    """Return the case with its threads on one CPU, where the system can do that.
+    """Return the case with its threads on one CPU, if the system supports that.
 
-    Otherwise waking a thread on another CPU is most of what is measured.
+    Otherwise, most of the measured time is that to wake a thread on another CPU.
     """
 
     def run(count: int) -> int:
         if not hasattr(os, "sched_setaffinity"):
             return case(count)
         allowed = os.sched_getaffinity(0)
-        # Of this thread, and of those that it starts.
+        # Applies to this thread and to the threads that it starts.
         os.sched_setaffinity(0, {max(allowed)})
         try:
             return case(count)
@@ -207,7 +207,7 @@ def main() -> None:
         case(setting["count"])
     durations: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(setting["batches"]):
-        # In turns, so that a bad moment of the machine hits a batch of each.
+        # In turns, so that a disturbance hits a batch of each case.
         for name, case in cases.items():
             durations[name].append(case(setting["count"]) / setting["count"] / 1000)
     report({name: median(values) for name, values in durations.items()})

@@ -1,4 +1,4 @@
-"""What the parts of the benchmark are asked to do."""
+"""The options of the benchmark."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ GROUPS = ("threads", "asyncio", "uvloop", "gevent")
 
 @dataclass(frozen=True)
 class Options:
-    """What the parts of the benchmark are asked to do.
+    """The options of the benchmark.
 
     Attributes:
-        quick: Whether to do little: it shows that all works, not what it costs.
+        quick: Whether to do only a short test, without meaningful numbers.
         rounds: How often to measure each variant, in turns.
         released: The file of the released package's module.
         sampler: The agent's sampler: `pyspy` or `stack`.
-        memory: Whether the agent takes memory profiles as well.
-        only_variants: The variants to measure; all if there are none.
+        memory: Whether the agent also takes memory profiles.
+        only_variants: The variants to measure, or all if empty.
         groups: The groups of `micro` to measure.
-        requests: How many requests each variant of `soak` serves.
+        requests: The number of requests for each variant of `soak`.
     """
 
     quick: bool
@@ -40,7 +40,7 @@ class Options:
     _begin: float = field(default_factory=time.monotonic)
 
     def setting(self, variant: str, server: str) -> dict[str, Any]:
-        """Return what a measured process has to be told, whatever it measures."""
+        """Return the settings that every measured process needs."""
         return {
             "variant": variant,
             "released": str(self.released),
@@ -50,7 +50,7 @@ class Options:
         }
 
     def variants(self, known: Iterable[str]) -> list[str]:
-        """Return which of a part's variants to measure. Tracing alone always is one."""
+        """Return the variants of a part to measure. Tracing alone is always included."""
         return [
             one
             for one in known
@@ -58,5 +58,5 @@ class Options:
         ]
 
     def say(self, what: str) -> None:
-        """Tell a terminal how far we are."""
+        """Print the progress to standard error."""
         print(f"[{time.monotonic() - self._begin:5.0f} s] {what}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What the relay takes of a core: 100 requests a second, each on a stack of its own."""
+"""Measures the relay's share of a core at 100 requests a second, each on its own stack."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pyroscope_otel.pprof.pushes import PushedProfile
 
 Results = list[dict[str, Any]]
-"""What each round gave."""
+"""The results of each round."""
 
 
 def measure(options: Options) -> Results:
-    """Profile a process that is busy, round by round."""
+    """Profile a busy process, round by round."""
     results = []
     for number in range(1, min(options.rounds, 3) + 1):
         options.say(f"relay: round {number}")

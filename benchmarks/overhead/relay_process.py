@@ -1,4 +1,4 @@
-"""A measured process of `relay`: busy, on ever other stacks. It tells threads' CPU time."""
+"""A measured process of `relay`, busy on changing stacks. Reports the CPU time of threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FUNCTIONS = 300
 _FRAMES = 40
 _OTHER_FRAMES = 17  # of the middleware and of the application
-_SECONDS_PER_STACK = 0.01  # what the agent samples once
+_SECONDS_PER_STACK = 0.01  # one sampling period of the agent
 _SOURCE = """
 def step_{number}(path, index, end):
     if index < len(path):
@@ -33,7 +33,7 @@ def step_{number}(path, index, end):
 
 
 class RelayThreads:
-    """The threads that the relay starts, and the CPU time that they have used."""
+    """Counts the CPU time of the threads that the relay starts."""
 
     def __init__(self) -> None:
         self._ended = 0.0
@@ -51,7 +51,7 @@ class RelayThreads:
         try:
             function(*arguments)
         finally:
-            # Under the lock: the clock of a thread that has ended must not be asked for.
+            # Under the lock, as the clock of a thread that has ended must not be read.
             with self._lock:
                 self._ended += time.thread_time()
                 self._running.discard(threading.get_ident())

@@ -1,7 +1,7 @@
-"""Applications that serve without a server: whatever work is handed to a request of theirs.
+"""Applications that run a given function in a request, without a server.
 
-Under tracing alone, under 1.1.0 and by hand, the contrib middleware makes the root span; as
-middleware, ours does.
+The root span comes from our middleware in the variant `middleware`, and from the contrib
+middleware in all others.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _RESULT = "overhead.result"
 
 
 class Served:
-    """A WSGI and an ASGI application, traced and profiled as a variant has it.
+    """A WSGI and an ASGI application, traced and profiled like a variant.
 
     Args:
-        setting: Which variant; see `set_up`.
+        setting: The setting with the variant; see `set_up`.
         provider: The tracer provider.
     """
 
@@ -44,7 +44,7 @@ class Served:
         self._asgi = Asgi(_asgi_app)
 
     def wsgi(self, work: Callable[[], Any]) -> Any:
-        """Serve a WSGI request that does this work, and return what the work returned."""
+        """Serve a WSGI request that calls `work`, and return its result."""
         environ: dict[str, Any] = {_WORK: work, "PATH_INFO": "/items/7"}
         setup_testing_defaults(environ)
         body = self._wsgi(environ, lambda *_: None)
@@ -55,7 +55,7 @@ class Served:
         return environ[_RESULT]
 
     async def asgi(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Serve an ASGI request that does this work, and return what the work returned."""
+        """Serve an ASGI request that awaits `work`, and return its result."""
         result: list[Any] = []
         scope = {
             "type": "http",
@@ -84,7 +84,7 @@ def _wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> It
 
 async def _asgi_app(scope: Mapping[str, Any], _receive: object, send: Callable[..., Any]) -> None:
     result = await scope[_WORK]()
-    # What it adds to a scope, a middleware adds to a copy.
+    # A middleware may pass a copy of the scope, so the result goes into a list.
     scope[_RESULT].append(result)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

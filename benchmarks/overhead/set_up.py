@@ -1,7 +1,7 @@
-"""How a measured process sets up tracing and profiling: all that differs between variants.
+"""Sets up tracing and profiling in a measured process, for each variant.
 
-It runs in the measured processes. The agent runs in every one of them, so that
-what is compared is the link between traces and profiles and nothing else.
+The agent runs in every measured process, so that only the link between traces and profiles is
+compared.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ VARIANTS = {
 }
 
 Setting = dict[str, Any]
-"""What a measured process is told: `variant`, `released` (the file of 1.1.0's
-module), `server` (the address that the agent pushes to), `sampler`, `memory`, and what
-the measurement adds."""
+"""The setting of a measured process: `variant`, `released` (the file of 1.1.0's module),
+`server` (the address that the agent pushes to), `sampler`, `memory`, and the entries of the
+measurement."""
 
 
 def agent_settings(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the agent, as both we and the agent take them."""
+    """Return the settings of the agent, which our package and the agent both accept."""
     settings = {
         "application_name": "overhead",
         "server_address": setting["server"],
         "sample_rate": 100,
-        # As often as possible, so that pushes happen while we look.
+        # As often as possible, so that pushes happen during the measurement.
         "upload_interval": setting.get("upload_interval", 1),
         "mem_enabled": setting["memory"],
     }
     samplers = pyroscope.ProfilerImplementation
-    # Named in each variant: `auto` would choose for the middleware alone.
+    # Set in every variant: `auto` would only choose for the middleware.
     settings["cpu_implementation"] = {"pyspy": samplers.PySpy, "stack": samplers.Stack}[
         setting["sampler"]
     ]
@@ -50,7 +50,7 @@ def agent_settings(setting: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def trace_spans() -> TracerProvider:
-    """Trace with a processor that does nothing, as every variant has one."""
+    """Trace with a processor that does nothing, as every variant has a processor."""
     provider = TracerProvider(resource=Resource.create({"service.name": "overhead"}))
     provider.add_span_processor(SpanProcessor())
     trace.set_tracer_provider(provider)
@@ -72,7 +72,7 @@ def _span_processor(setting: Mapping[str, Any]) -> SpanProcessor | None:
     if setting["variant"] == "none":
         return None
     if setting["variant"] == "released":
-        # Its module has the name of our import path, and is not installed: by path.
+        # The module has the same import path as ours and is not installed, so load it by file.
         spec = importlib.util.spec_from_file_location("released", setting["released"])
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Where agents push to: a server on a loopback address that is well, or is not."""
+"""A server for agents' pushes, which works or fails on request."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Sink:
-    """Takes pushes and keeps nothing of them, while its `with` block runs.
+    """Accepts and discards pushes while its `with` block runs.
 
-    Not the receiver of `pyroscope_otel`: nothing is decoded here, on a machine
-    on which time is being measured.
+    Unlike the receiver of `pyroscope_otel`, it decodes nothing, so as not to disturb the
+    measurement.
 
     Args:
-        health: How it treats a push.
+        health: How it answers a push.
     """
 
     def __init__(self, health: Health = "well") -> None:
@@ -37,11 +37,11 @@ class Sink:
         self._connections: list[socket.socket] = []
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.pushes = 0
-        """How many pushes have begun."""
+        """The number of pushes that have begun."""
 
     def __enter__(self) -> Sink:  # noqa: PYI034 typing.Self begins with Python 3.11
         if self._health == "unreachable":
-            self._listener.close()  # The port was free a moment ago: nobody listens.
+            self._listener.close()  # The port was just free, so nothing listens there.
         else:
             threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -53,7 +53,7 @@ class Sink:
         traceback: TracebackType | None,
     ) -> None:
         with contextlib.suppress(OSError):
-            # Wakes the thread that accepts; closing alone does not.
+            # Wake the accepting thread, which closing alone does not do.
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:

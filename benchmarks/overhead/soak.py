@@ -1,4 +1,4 @@
-"""What remains after very many requests: labels, objects, memory."""
+"""Counts what is left after very many requests: labels, objects and memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Results = dict[str, list[dict[str, Any]]]
 
 
 def measure(options: Options) -> Results:
-    """Measure each variant once: it is counted here, not timed."""
+    """Run each variant once, as this part counts and does not time."""
     results = {}
     for variant in options.variants(VARIANTS):
         options.say(f"soak: {VARIANTS[variant]}")
@@ -30,7 +30,7 @@ def measure(options: Options) -> Results:
 
 
 def show(results: Results) -> str:
-    """Return the table, a row for each checkpoint of each variant."""
+    """Return the table, with a row for each checkpoint of each variant."""
     heads = ["variant", "requests", "labels left", "on threads", "calls of the agent"]
     heads += ["numbers", "in use", "after s", "objects", "garbage in cycles", "resident MiB"]
     rows = []
@@ -44,7 +44,7 @@ def show(results: Results) -> str:
 
 
 def _numbers(checkpoint: dict[str, Any]) -> list[str]:
-    """Return how many numbers there are, how many of them in use, and when that was so."""
+    """Return the numbers in total, those in use, and the seconds until that was so."""
     if checkpoint["numbers"] is None:
         return ["-"] * 3
     made, free, seconds = checkpoint["numbers"]

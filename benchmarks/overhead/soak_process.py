@@ -1,4 +1,4 @@
-"""A measured process of `soak`: many requests, on threads that come and go."""
+"""A measured process of `soak`: serves many requests on short-lived threads."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _CHECKPOINTS = (0.1, 0.5, 1.0)
 
 
 class Recorder:
-    """Stands in front of the agent and notes which labels it holds for which thread.
+    """Wraps the agent's label functions, and records which labels each thread has.
 
-    The agent knows a thread by its ident, which the next thread may get: so do we.
+    The agent identifies a thread by its ident, which a later thread may reuse. So does this.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class Recorder:
         pyroscope.add_thread_tag, pyroscope.remove_thread_tag = self.add, self.remove
 
     def add(self, key: str, value: str) -> bool:
-        """Pass a label on, and note it."""
+        """Pass a label on, and record it."""
         self.calls += 1
         taken = self._add(key, value)
-        if taken:  # It takes none before it runs.
+        if taken:  # The agent accepts none before it runs.
             self.labels.setdefault(threading.get_ident(), set()).add((key, value))
         return taken
 
     def remove(self, key: str, value: str) -> bool:
-        """Note that a label is gone, and pass it on."""
+        """Record the removal of a label, and pass it on."""
         self.calls += 1
         labels = self.labels.get(threading.get_ident())
         if labels is not None:
@@ -60,7 +60,7 @@ class Recorder:
         return self._remove(key, value)
 
     def left(self) -> dict[str, int]:
-        """Return how many labels are left, by key."""
+        """Return the number of labels that are left, by key."""
         return Counter(key for labels in self.labels.values() for key, _ in labels)
 
 
@@ -68,8 +68,8 @@ class Requests:
     """Serves requests as applications do, without a server.
 
     Args:
-        tracer: Makes their spans.
-        served: Serves those that come through a middleware: every other one.
+        tracer: Makes the spans.
+        served: Serves every other request through a middleware.
     """
 
     def __init__(self, tracer: Tracer, served: Served) -> None:
@@ -83,7 +83,7 @@ class Requests:
         thread.join()
 
     def _on_thread(self) -> None:
-        # The pools' workers are threads that come and go, too.
+        # The pools' workers are short-lived threads too.
         with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as lingering:
             over = threading.Event()
 
@@ -91,7 +91,7 @@ class Requests:
                 self._rename(number)
                 pool.submit(int).result()
                 if number == 0:
-                    lingering.submit(over.wait)  # It outlives its request.
+                    lingering.submit(over.wait)  # Outlives its request.
 
             for number in range(_BATCH - 1):
                 if number % 2:
@@ -100,11 +100,11 @@ class Requests:
                     with self._tracer.start_as_current_span("GET"):
                         serve(number)
             over.set()
-        # Nobody ends this one: the thread dies with its labels.
+        # This span is never ended: the thread exits with its labels set.
         context.attach(trace.set_span_in_context(self._tracer.start_span("GET")))
 
     def on_loop(self) -> None:
-        """Serve a batch at once, in tasks of one event loop."""
+        """Serve a batch concurrently, in tasks of one event loop."""
 
         async def serve(number: int) -> None:
             self._rename(number)
@@ -129,15 +129,15 @@ class Requests:
         asyncio.run(serve_all())
 
     def _rename(self, number: int) -> None:
-        # As frameworks do, once they know the route.
+        # Frameworks do this once they know the route.
         trace.get_current_span().update_name(f"GET /items/{number % 7}")
 
 
 def numbers_left() -> tuple[int, int, float] | None:
-    """Return how many numbers there are and how many are free, in the end, and how long it took.
+    """Return the final count of numbers, how many are free, and how long it took to free them.
 
-    A number rests until its samples are uploaded, and the agent uploads nothing if it has
-    nothing: so we burn while we wait. None where there are no numbers.
+    A number is not reused until its samples are uploaded, and the agent uploads nothing if it
+    has no samples. So this burns CPU time while it waits. Returns None if there are no numbers.
     """
     marks = sys.modules.get("pyroscope_otel.link.marks")
     if marks is None:

@@ -1,4 +1,4 @@
-"""Tables, and the numbers in them."""
+"""Formats tables and the numbers in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table: the first column to the left, the others to the right."""
+    """Return a Markdown table, with the first column left-aligned and the others right-aligned."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(
@@ -33,11 +33,10 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def added(base: Sequence[float], values: Sequence[float]) -> tuple[str, str, str]:
-    """Return what `values` add to `base`: of medians, per round, and of the least.
+    """Return how much `values` add to `base`: for the medians, per round, and for the minima.
 
-    A round's two values were measured one right after the other, so the spread of
-    their difference is that of the method on this machine. The least of each is from
-    when the machine did nothing else.
+    The two values of a round were measured in immediate succession, so the spread of their
+    difference shows the noise of the method. The minima are from when the machine was idle.
     """
     difference = median(values) - median(base)
     per_round = [value - zero for zero, value in zip(base, values, strict=True)]

@@ -1,1 +1,1 @@
-"""A sampler under everything that may speak against it: does it crash, hang or misreport?"""
+"""Stresses a sampler with everything that could make it crash, hang or misreport."""

@@ -1,8 +1,8 @@
-"""The command line: `python -m benchmarks.torture --seconds 1800 --sampler stack`.
+"""Stresses a sampler: `python -m benchmarks.torture --seconds 1800 --sampler stack`.
 
-Serves what may speak against a sampler: thousands of requests, short threads, forks, subprocesses,
-deep recursion, extension modules, a signal handler every 5 ms, memory profiles. Then it
-compares the CPU time that the application spent with what the profiles say of it.
+Serves thousands of requests with short threads, forks, subprocesses, deep recursion, extension
+modules, a signal handler every 5 ms, and memory profiles. Then it compares the application's CPU
+time with the profiles.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNLINKED_AT_MOST = 0.02
 
 
 def main() -> int:
-    """Serve, send requests for so long, stop, and say what came of it: 1 if not all was well."""
+    """Serve, send requests for a time, stop, and print the results. Return 1 on any failure."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.torture",
         description=__doc__,

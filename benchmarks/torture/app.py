@@ -1,4 +1,4 @@
-"""The application that is tortured: FastAPI, with whatever a sampler may stumble over beside it."""
+"""The application under stress: FastAPI, with everything that could trip up a sampler."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TURNS = 20
 
 
 def burn(seconds: float) -> float:
-    """Spend this much of the thread's CPU time, and return how much it was."""
+    """Use this much of the thread's CPU time, and return the exact amount."""
     begin = time.thread_time()
     while (spent := time.thread_time() - begin) < seconds:
         sum(range(50))
@@ -36,13 +36,13 @@ def burn(seconds: float) -> float:
 
 
 def deep(depth: int) -> float:
-    """Spend a turn below this many frames."""
+    """Use a turn of CPU time below this many frames."""
     return burn(TURN_SECONDS) if depth == 0 else deep(depth - 1)
 
 
 def make_app() -> FastAPI:
-    """Return the application, and begin to torture."""
-    # Before the sampler: its handlers chain to these.
+    """Return the application, and start the stress."""
+    # Before the sampler, as its handlers chain to these.
     faulthandler.enable()
     provider = TracerProvider()
     app = FastAPI()
@@ -114,7 +114,7 @@ def _short_threads() -> None:
 
 
 def _many_marks(tracer: object) -> None:
-    """Hold and end requests as fast as it goes, for a tenth of the time."""
+    """Hold and end requests as fast as possible, for a tenth of the time."""
 
     def request() -> None:
         with tracer.start_as_current_span("mark"):

@@ -47,7 +47,7 @@ def choose(settings: Settings, *, holds_requests: bool) -> str:
         and settings.attribution == "stack"
         and settings.oncpu
         and settings.cpu_enabled
-        and takes_stack_on_the_thread()
+        and stack_uses_thread_clocks()
         and not _Process.stack_has_run
         and not _runs_on_trio()
     )
@@ -60,7 +60,7 @@ def _runs_on_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
-def takes_stack_on_the_thread() -> bool:
+def stack_uses_thread_clocks() -> bool:
     """Return whether Stack, on this platform, samples each thread by its own CPU clock."""
     return (
         sys.platform == "linux"

@@ -26,7 +26,7 @@ def chosen(*, holds_requests=True, **arguments):
 @pytest.fixture
 def on_linux(monkeypatch):
     """Pretend to run on Linux and CPython 3.12, with a current agent."""
-    monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: True)
+    monkeypatch.setattr(sampler, "stack_uses_thread_clocks", lambda: True)
 
 
 @pytest.mark.usefixtures("on_linux")
@@ -72,13 +72,13 @@ def test_auto_is_pyspy_if_stack_ran_before(monkeypatch):
 
 
 def test_auto_is_pyspy_if_stack_has_no_thread_clocks(monkeypatch):
-    monkeypatch.setattr(sampler, "takes_stack_on_the_thread", lambda: False)
+    monkeypatch.setattr(sampler, "stack_uses_thread_clocks", lambda: False)
     assert chosen() == "pyspy"
 
 
 def test_this_python_version_is_known():
     expected = sys.platform == "linux" and sys.version_info >= (3, 12)
-    assert sampler.takes_stack_on_the_thread() is expected
+    assert sampler.stack_uses_thread_clocks() is expected
 
 
 @pytest.mark.skipif(

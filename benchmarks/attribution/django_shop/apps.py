@@ -1,4 +1,4 @@
-"""The shop as an app, for packages that need their set-up done by hand."""
+"""The shop as an app, for packages that need set-up by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each view spends its time in another way."""
+"""The views, each of which spends its time in a different way."""
 
 from __future__ import annotations
 

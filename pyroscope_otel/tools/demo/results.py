@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Result", "results", "table")
 
-_MOST_REQUESTS = 500  # the API's limit for one page
+_MAX_REQUESTS = 500  # the API's limit for one page
 
 
 class Result(NamedTuple):
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 def results(url: str, sent: Iterable[Request]) -> list[Result]:
     """Return those of the requests that are among the newest on the server, oldest first."""
     traces = {one.trace_id for one in sent}
-    found = ask(url, "requests", {"limit": str(_MOST_REQUESTS)})["requests"]
+    found = ask(url, "requests", {"limit": str(_MAX_REQUESTS)})["requests"]
     return [
         Result(
             one["trace_id"],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from http.client import HTTPResponse
 
 _SECONDS = 8.0
-_MOST_BYTES = 4 * 1024 * 1024
+_MAX_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _SHOWN_CHARACTERS = 300
 
@@ -99,7 +99,7 @@ def _send(url: str, headers: Mapping[str, str], body: bytes | None, deadline: fl
 
 def _read(response: HTTPResponse, deadline: float) -> bytes:
     chunks: list[bytes] = []
-    left = _MOST_BYTES
+    left = _MAX_BYTES
     while left > 0 and (chunk := response.read1(min(left, _CHUNK_BYTES))):
         chunks.append(chunk)
         left -= len(chunk)

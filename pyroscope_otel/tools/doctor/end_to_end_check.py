@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _SECONDS = 60.0
 _BURN_SECONDS = 1.0
 _EXPORT_SECONDS = "5"
-_BLUR = 1.2  # the factor by which sampled CPU time may exceed measured CPU time
-_LEAST_SAMPLE_RATE = 100
+_SAMPLING_ERROR = 1.2  # the factor by which sampled CPU time may exceed measured CPU time
+_MIN_SAMPLE_RATE = 100
 
 
 def check_end_to_end(
@@ -72,7 +72,7 @@ def _arguments(settings: Settings) -> dict[str, Any]:
         "tags": doctor_tags(settings.tags),
         "start": "lazy",
         # With fewer samples, none might hit the span.
-        "sample_rate": max(settings.sample_rate, _LEAST_SAMPLE_RATE),
+        "sample_rate": max(settings.sample_rate, _MIN_SAMPLE_RATE),
         # The agent logs the server's responses.
         "enable_logging": True,
     }
@@ -170,10 +170,10 @@ def _judge_profile(
 
 def _read_back(span_id: str, sampled_ns: float, used_ns: float) -> str:
     words = (
-        f"The profile of span {span_id} was read back by its id: {sampled_ns / 1e6:.0f} ms were "
-        f"sampled, where it used {used_ns / 1e6:.0f} ms of CPU time."
+        f"The profile of span {span_id} was read back by its id: it used {used_ns / 1e6:.0f} ms "
+        f"of CPU time, and {sampled_ns / 1e6:.0f} ms were sampled."
     )
-    if sampled_ns > _BLUR * used_ns:
+    if sampled_ns > _SAMPLING_ERROR * used_ns:
         words += " PySpy also samples threads that wait for a CPU: this machine is busy."
     return words
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MOST_BYTES = 8 * 1024 * 1024
+_MAX_BYTES = 8 * 1024 * 1024
 _SHOWN_LINES = 6
 _SHOWN_BYTES = 4000
 
@@ -87,7 +87,7 @@ def _wait(process: subprocess.Popen[bytes], payload: bytes, seconds: float) -> s
 def _facts(result: Path) -> dict[str, Any] | None:
     try:
         with result.open("rb") as file:
-            facts = json.loads(file.read(_MOST_BYTES))
+            facts = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return facts if isinstance(facts, dict) else None

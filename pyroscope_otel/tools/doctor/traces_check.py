@@ -42,7 +42,7 @@ def _judge(exporter: Mapping[str, Any]) -> Finding:
     if called.stays_here:
         return stays_here(called)
     if "SUCCESS" in results:
-        return fine("traces-accepted", f"The {called} was told that its spans are taken.")
+        return fine("traces-accepted", f"The spans of the {called} were accepted.")
     if not results:
         return note(
             "traces-not-tried",
@@ -59,14 +59,14 @@ def _judge(exporter: Mapping[str, Any]) -> Finding:
     if _UNREACHABLE.search(words) and not _ANSWERED.search(words):
         return problem(
             "traces-unreachable",
-            f"The {called} reaches nothing: no trace arrives.",
+            f"The {called} cannot connect: no trace arrives.",
             "Set OTEL_EXPORTER_OTLP_ENDPOINT to where the trace store or collector listens: 4318 "
             "is the usual port for http/protobuf, 4317 for grpc.",
             words,
         )
     return problem(
         "traces-refused",
-        f"The {called} got its spans refused: no trace arrives.",
+        f"The spans of the {called} were refused: no trace arrives.",
         "The response gives the reason. A 404 means that the endpoint lacks or repeats "
         "/v1/traces, which is appended to OTEL_EXPORTER_OTLP_ENDPOINT but not to "
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OURS = "pyroscope-otel"
 _AGENT = "pyroscope-io"
-_OF_THE_LINK = ("opentelemetry", "pyroscope")
+_LINK_PACKAGES = ("opentelemetry", "pyroscope")
 """The name prefixes of the packages whose requirements are checked."""
 _IMPORT_PATH = "pyroscope/otel/__init__.py"
 # Without a version, pip would install the last 1.x release.
@@ -75,7 +75,7 @@ def check_versions() -> list[Finding]:
         *_check_requirements(),
     ]
     if not findings:
-        findings.append(fine("versions-work", "What is installed is known to work together."))
+        findings.append(fine("versions-work", "The installed packages are known to work together."))
     return [*findings, *_check_instrumentations()]
 
 
@@ -159,7 +159,7 @@ def _check_requirements() -> Iterator[Finding]:
     unmet = [
         f"{name} {one.version} requires {requirement}"
         for name, one in sorted(installed.items())
-        if name.lower().startswith(_OF_THE_LINK)
+        if name.lower().startswith(_LINK_PACKAGES)
         for requirement in map(_unmet, one.requires or ())
         # `_check_agent` reports more about the agent.
         if requirement and not (name == OURS and requirement.startswith(_AGENT))
@@ -167,7 +167,7 @@ def _check_requirements() -> Iterator[Finding]:
     if unmet:
         yield problem(
             "requirements-broken",
-            "What is installed does not meet its requirements.",
+            "The installed packages do not meet their requirements.",
             "Install the packages together, in one command, so that pip chooses versions that "
             "fit: OpenTelemetry releases them together. `pip check` lists the same.",
             "\n".join(unmet),

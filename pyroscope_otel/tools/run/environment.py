@@ -14,7 +14,7 @@ from pyroscope_otel.tools.run.inside.whole_run import SCRIPT_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("environment", "users_own")
+__all__ = ("decisive_variables", "environment")
 
 _STARTUP = Path(__file__).parent / "startup"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -83,6 +83,6 @@ def environment(  # noqa: PLR0913 -- what it is made of
     return made
 
 
-def users_own(users: Mapping[str, str]) -> list[str]:
+def decisive_variables(users: Mapping[str, str]) -> list[str]:
     """Return the user's variables that may keep requests from being shown."""
     return [variable for variable in _DECISIVE if users.get(variable)]

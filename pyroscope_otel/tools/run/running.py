@@ -14,7 +14,7 @@ from pyroscope_otel.setup.settings import SettingsError, read_settings
 from pyroscope_otel.tools.asking import Unanswered
 from pyroscope_otel.tools.interrupts import signals_as_interrupt
 from pyroscope_otel.tools.run.command import Command
-from pyroscope_otel.tools.run.environment import environment, users_own
+from pyroscope_otel.tools.run.environment import decisive_variables, environment
 from pyroscope_otel.tools.run.errors import RunFailed
 from pyroscope_otel.tools.run.inside import LOADED
 from pyroscope_otel.tools.run.inside.instrumentations import MISSING
@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913 -- the options of a command
             started.print_where_to_look(made["OTEL_SERVICE_NAME"])
             if opened:
                 webbrowser.open(one.url)
-            return started.to_its_end(Command(words, made), data)
+            return started.run_to_end(Command(words, made), data)
     except SettingsError as error:
         _print(f"{error}")
         return 1
@@ -93,10 +93,10 @@ class _Run:
         """Print where the requests appear, before the command prints anything."""
         _print(f"The requests of {name} are at {self._server.url}/")
         _print(f"kill -USR1 {os.getpid()} lists the slowest.")
-        for variable in users_own(os.environ):
+        for variable in decisive_variables(os.environ):
             _print(f"{variable} is set and kept: it may keep requests off the page.")
 
-    def to_its_end(self, command: Command, data: str | None) -> int:
+    def run_to_end(self, command: Command, data: str | None) -> int:
         """Run the command, print a summary, and return the exit status."""
         status = command.run(self._print_slowest)
         self._print_slowest()

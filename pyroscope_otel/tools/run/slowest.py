@@ -15,7 +15,7 @@ __all__ = ("slowest_requests",)
 
 _SHOWN = 5
 _PAGE = 500  # the API's limit for one page
-_MOST_PAGES = 20
+_MAX_PAGES = 20
 
 
 def slowest_requests(url: str, since_ms: float) -> list[str]:
@@ -54,7 +54,7 @@ def _hottest(url: str, request: dict[str, Any]) -> str:
 def _requests(url: str, since_ms: float) -> Iterator[dict[str, Any]]:
     """Yield the requests since then, newest first, up to a limit."""
     query = {"limit": str(_PAGE)}
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = ask(url, "requests", query)
         for one in page["requests"]:
             if one["start_ms"] < since_ms:

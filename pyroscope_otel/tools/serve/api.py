@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Api",)
 
-_MOST_READERS = 2  # queries use the CPU, and a merged graph some memory
-_MOST_FOLLOWERS = 64
+_MAX_READERS = 2  # queries use the CPU, and a merged graph some memory
+_MAX_FOLLOWERS = 64
 _CHANGE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 
@@ -56,7 +56,7 @@ class Api:
         self._store = store
         self._changes = changes
         self._version = version
-        self._readers = anyio.CapacityLimiter(_MOST_READERS)
+        self._readers = anyio.CapacityLimiter(_MAX_READERS)
         self._followers = 0
 
     async def status(self, _request: Request) -> Response:
@@ -139,7 +139,7 @@ class Api:
 
     async def events(self, _request: Request) -> Response:
         """GET /api/events: changes, as server-sent events."""
-        if self._followers >= _MOST_FOLLOWERS:
+        if self._followers >= _MAX_FOLLOWERS:
             raise Refused(503, "too many pages follow the changes")
         return StreamingResponse(self._events(), media_type="text/event-stream")
 

@@ -84,7 +84,7 @@ def make_app(receiving: Receiving, api: Api, host: str) -> ASGIApp:
         handlers={
             Refused: _refuse,
             HTTPException: _refuse_http,
-            ClientDisconnect: _nobody_there,
+            ClientDisconnect: _client_gone,
             Exception: _failed,
         },
     )
@@ -115,7 +115,7 @@ def _failed(request: Request, error: Exception) -> Response:
     return _json_error(500, "the local server failed; see its log")
 
 
-def _nobody_there(_request: Request, _error: Exception) -> Response:
+def _client_gone(_request: Request, _error: Exception) -> Response:
     return _json_error(400, "the client went away before its body was complete")
 
 

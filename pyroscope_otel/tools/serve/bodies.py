@@ -22,14 +22,14 @@ class Bodies:
     """Reads bodies within limits that all requests share.
 
     Args:
-        most_bytes: The maximum size of a body, as sent.
-        most_bytes_together: The maximum total size of bodies in memory. Further requests wait.
+        max_bytes: The maximum size of a body, as sent.
+        max_total_bytes: The maximum total size of bodies in memory. Further requests wait.
         seconds: The time that a client has to send its body, including this wait.
     """
 
-    def __init__(self, *, most_bytes: int, most_bytes_together: int, seconds: float) -> None:
-        self._most_bytes = most_bytes
-        self._room = most_bytes_together
+    def __init__(self, *, max_bytes: int, max_total_bytes: int, seconds: float) -> None:
+        self._max_bytes = max_bytes
+        self._room = max_total_bytes
         self._seconds = seconds
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -42,39 +42,39 @@ class Bodies:
         """
         size = self._announced(request)
         deadline = anyio.current_time() + self._seconds
-        await self._take(size, deadline)
+        await self._reserve(size, deadline)
         try:
             yield await self._read(request, deadline)
         finally:
-            self._give_back(size)
+            self._release(size)
 
     def _announced(self, request: Request) -> int:
         """Return the maximum size that the body can have."""
         announced = request.headers.get("content-length")
         if announced is None:
-            return self._most_bytes
+            return self._max_bytes
         # Compare the number of digits first: int() refuses thousands of digits.
         digits = announced.lstrip("0") or "0"
         if not (digits.isascii() and digits.isdigit()):
             raise Refused(400, "Content-Length must be a number")
-        if len(digits) > len(str(self._most_bytes)) or int(digits) > self._most_bytes:
+        if len(digits) > len(str(self._max_bytes)) or int(digits) > self._max_bytes:
             raise self._too_large()
         return int(digits)
 
     def _too_large(self) -> Refused:
-        return Refused(413, f"the body is larger than {self._most_bytes} bytes")
+        return Refused(413, f"the body is larger than {self._max_bytes} bytes")
 
     async def _read(self, request: Request, deadline: float) -> bytes:
         body = bytearray()
         with anyio.CancelScope(deadline=deadline):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > self._most_bytes:
+                if len(body) > self._max_bytes:
                     raise self._too_large()
             return bytes(body)
         raise Refused(408, "the body arrived too slowly")
 
-    async def _take(self, size: int, deadline: float) -> None:
+    async def _reserve(self, size: int, deadline: float) -> None:
         while self._room < size:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -84,7 +84,7 @@ class Bodies:
                 raise Refused(503, "the server is busy: try again later")
         self._room -= size
 
-    def _give_back(self, size: int) -> None:
+    def _release(self, size: int) -> None:
         self._room += size
         waiting, self._waiting = self._waiting, []
         for turn in waiting:

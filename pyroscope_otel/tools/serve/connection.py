@@ -33,17 +33,17 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first request's headers."""
         super().connection_made(transport)
-        self._set_due()
+        self._set_deadline()
 
     def data_received(self, data: bytes) -> None:
         """Process the data, and update the deadline."""
         super().data_received(data)
-        self._set_due()
+        self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadlines."""
-        self._forget_due()
-        self._forget_unread()
+        self._cancel_deadline()
+        self._cancel_unread()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -54,31 +54,31 @@ class Connection(H11Protocol):
 
     def resume_writing(self) -> None:
         """Stop waiting for the client to read."""
-        self._forget_unread()
+        self._cancel_unread()
         super().resume_writing()
 
-    def _set_due(self) -> None:
-        if not self._awaits_head():
-            self._forget_due()
+    def _set_deadline(self) -> None:
+        if not self._awaits_headers():
+            self._cancel_deadline()
         elif self._due is None:
             self._due = self.loop.call_later(_SECONDS, self._too_slow)
 
-    def _awaits_head(self) -> bool:
+    def _awaits_headers(self) -> bool:
         # Also true while the rest of a refused body is skipped.
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation lacks the None
         return cycle is None or cycle.response_complete
 
-    def _forget_due(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._due is not None:
             self._due.cancel()
             self._due = None
 
-    def _forget_unread(self) -> None:
+    def _cancel_unread(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
     def _too_slow(self) -> None:
         self._due = None
-        if self._awaits_head():
+        if self._awaits_headers():
             self.transport.close()

@@ -26,7 +26,7 @@ __all__ = ("Ingest", "NotStored")
 
 _logger = logging.getLogger(__name__)
 
-_MOST_JOBS = 500  # per transaction
+_MAX_JOBS = 500  # per transaction
 _GATHER_SECONDS = 0.005  # the wait for more jobs before a transaction begins
 _PRUNE_SECONDS = 5.0
 
@@ -93,7 +93,7 @@ class Ingest:
             time.sleep(_GATHER_SECONDS)
             while job is not None:
                 jobs.append(job)
-                if len(jobs) == _MOST_JOBS:
+                if len(jobs) == _MAX_JOBS:
                     return jobs, True
                 job = self._jobs.get_nowait()
         except queue.Empty:

@@ -33,7 +33,7 @@ __all__ = (
     "trace",
 )
 
-_MOST_SPANS = 2_000  # per trace
+_MAX_SPANS = 2_000  # per trace
 _NS_PER_MS = 1_000_000
 _CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
@@ -133,16 +133,16 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     spans = db.execute(
         "SELECT span_id, parent_span_id, name, kind, service, start_ns, duration_ns, error, detail,"
         " profile_id FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT ?",
-        (trace_id, _MOST_SPANS + 1),
+        (trace_id, _MAX_SPANS + 1),
     ).fetchall()
     roots = db.execute(
-        f"SELECT {REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MOST_SPANS)
+        f"SELECT {REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MAX_SPANS)
     ).fetchall()
     kept = ("profile_id", "service", "route", "cpu_ns", "samples", "alloc_bytes")
     return {
         "request": found,
-        "spans": [_span(row) for row in spans[:_MOST_SPANS]],
-        "truncated": len(spans) > _MOST_SPANS,
+        "spans": [_span(row) for row in spans[:_MAX_SPANS]],
+        "truncated": len(spans) > _MAX_SPANS,
         "profiles": [{name: as_request(row)[name] for name in kept} for row in roots],
         "profiler": profiler(db, found["service"]),
     }

@@ -49,19 +49,19 @@ class Receiving:
         store: The store to add to.
         ingest: The thread that writes to it.
         bodies: Reads bodies within limits.
-        most_bytes: The maximum size of a decompressed body.
+        max_bytes: The maximum size of a decompressed body.
     """
 
-    def __init__(self, store: Store, ingest: Ingest, bodies: Bodies, *, most_bytes: int) -> None:
+    def __init__(self, store: Store, ingest: Ingest, bodies: Bodies, *, max_bytes: int) -> None:
         self._store = store
         self._ingest = ingest
         self._bodies = bodies
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def push(self, request: Request) -> Response:
         """Receive an agent's push."""
         content_type = _content_type(request, _PUSH_TYPES)
-        decode = partial(decode_samples, max_bytes=self._most_bytes, gzipped=_is_gzipped(request))
+        decode = partial(decode_samples, max_bytes=self._max_bytes, gzipped=_is_gzipped(request))
 
         def answer(_push: PushRows) -> Response:
             return Response(b"", media_type=content_type)  # an empty message: push.v1.PushResponse
@@ -75,7 +75,7 @@ class Receiving:
             _content_type(request, (_PROTOBUF, _JSON))
             decode = partial(
                 decode_traces,
-                max_bytes=self._most_bytes,
+                max_bytes=self._max_bytes,
                 gzipped=_is_gzipped(request),
                 as_json=as_json,
             )

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ("requests",)
 
-_MOST_REQUESTS = 500  # per page
+_MAX_REQUESTS = 500  # per page
 _NS_PER_MS = 1_000_000
 _LARGEST_NUMBER = 1e13  # milliseconds: in the year 2286
-_MOST_TEXT = 200
+_MAX_TEXT = 200
 
 # The sort orders, all descending. NULL comes last.
 _SORTS = {
@@ -45,8 +45,8 @@ def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]
         conditions.append(f"({sort}, id) < (?, ?)")
         values += _cursor(query["before"])
     limit = int(_number(query, "limit")) if query.get("limit") else 50
-    if not 1 <= limit <= _MOST_REQUESTS:
-        raise Refused(400, f"limit must be from 1 to {_MOST_REQUESTS}")
+    if not 1 <= limit <= _MAX_REQUESTS:
+        raise Refused(400, f"limit must be from 1 to {_MAX_REQUESTS}")
     rows = db.execute(
         f"SELECT {sort}, {REQUEST} {' AND '.join(conditions)}"
         f" ORDER BY {sort} DESC, id DESC LIMIT ?",
@@ -75,7 +75,7 @@ def _filters(query: Mapping[str, str]) -> tuple[list[str], list[Any]]:
         conditions.append(condition)
         values += value
     if query.get("text"):
-        condition, value = _text(query["text"][:_MOST_TEXT])
+        condition, value = _text(query["text"][:_MAX_TEXT])
         conditions.append(condition)
         values += value
     return conditions, values

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ("LARGEST_VALUE", "ProfileRow", "PushRows", "ServiceRow", "StackRow", "decode_samples")
 
-_MOST_FRAMES = 1024
+_MAX_FRAMES = 1024
 LARGEST_VALUE = 2**53  # the largest exact integer in JavaScript
 _CUT = Frame(function="(further callers left out)", file="", line=0)
 
@@ -167,6 +167,6 @@ def _from_clock(profile: PushedProfile) -> bool | None:
 
 
 def _root_first(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    if len(stack) > _MOST_FRAMES:
-        stack = (*stack[: _MOST_FRAMES - 1], _CUT)
+    if len(stack) > _MAX_FRAMES:
+        stack = (*stack[: _MAX_FRAMES - 1], _CUT)
     return stack[::-1]

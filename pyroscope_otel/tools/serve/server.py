@@ -35,8 +35,8 @@ _logger = logging.getLogger(__name__)
 
 _MEBIBYTE = 1024 * 1024
 # To parse a malicious body can take 25 times its size in memory.
-_MOST_BODY_BYTES = 8 * _MEBIBYTE
-_MOST_BODIES_BYTES = 32 * _MEBIBYTE
+_MAX_BODY_BYTES = 8 * _MEBIBYTE
+_MAX_BODIES_BYTES = 32 * _MEBIBYTE
 _BODY_SECONDS = 10.0
 _MAX_CONNECTIONS = 512
 _GRACE_SECONDS = 5
@@ -162,12 +162,12 @@ class LocalServer:
         ingest = Ingest(store, changes.note)
         try:
             bodies = Bodies(
-                most_bytes=_MOST_BODY_BYTES,
-                most_bytes_together=_MOST_BODIES_BYTES,
+                max_bytes=_MAX_BODY_BYTES,
+                max_total_bytes=_MAX_BODIES_BYTES,
                 seconds=_BODY_SECONDS,
             )
             app = make_app(
-                Receiving(store, ingest, bodies, most_bytes=_MOST_BODY_BYTES),
+                Receiving(store, ingest, bodies, max_bytes=_MAX_BODY_BYTES),
                 Api(
                     store,
                     changes,

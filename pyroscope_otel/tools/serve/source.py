@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ("CannotShow", "Sources", "is_local", "measured_lines", "shown_lines")
 
-_MOST_BYTES = 2 * 1024 * 1024
-_MOST_LINES = 240
+_MAX_BYTES = 2 * 1024 * 1024
+_MAX_LINES = 240
 _AROUND = 6  # lines shown before the first and after the last measured line
-_MOST_COLUMNS = 300
+_MAX_COLUMNS = 300
 
 
 class CannotShow(Exception):  # noqa: N818 -- a response, not an error of ours
@@ -102,11 +102,11 @@ def _content(path: Path, before_ns: int) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise CannotShow("it is not a regular file")
-        if found.st_size > _MOST_BYTES:
-            raise CannotShow(f"the file is larger than {_MOST_BYTES} bytes")
+        if found.st_size > _MAX_BYTES:
+            raise CannotShow(f"the file is larger than {_MAX_BYTES} bytes")
         if found.st_mtime_ns > before_ns:
             raise CannotShow("the file has changed since it ran")
-        return os.read(descriptor, _MOST_BYTES)
+        return os.read(descriptor, _MAX_BYTES)
     finally:
         os.close(descriptor)
 
@@ -159,12 +159,12 @@ def shown_lines(
         text: The lines of the file.
         hottest: The line to keep if there are too many.
     """
-    first = max(1, min(measured) - _AROUND, hottest - _MOST_LINES // 2)
-    last = min(len(text), max(measured) + _AROUND, first + _MOST_LINES - 1)
+    first = max(1, min(measured) - _AROUND, hottest - _MAX_LINES // 2)
+    last = min(len(text), max(measured) + _AROUND, first + _MAX_LINES - 1)
     return [
         {
             "number": number,
-            "text": shortened(text[number - 1], _MOST_COLUMNS),
+            "text": shortened(text[number - 1], _MAX_COLUMNS),
             **measured.get(number, {}),
         }
         for number in range(first, last + 1)

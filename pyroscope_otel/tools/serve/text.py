@@ -6,11 +6,11 @@ from pyroscope_otel.tools.serve.schema import to_key
 
 __all__ = ("profile_key", "shortened")
 
-_MOST_CHARACTERS = 1024
+_MAX_CHARACTERS = 1024
 _ID_BYTES = 8
 
 
-def shortened(text: str, most: int = _MOST_CHARACTERS) -> str:
+def shortened(text: str, most: int = _MAX_CHARACTERS) -> str:
     """Return a text cut to `most` characters. Protobuf guarantees valid Unicode."""
     return text if len(text) <= most else text[: most - 1] + "…"
 

@@ -83,10 +83,10 @@ class Traces(NamedTuple):
     of_doctor: bool = False
 
 
-_MOST_SPANS = 20_000
-_MOST_SPAN_BYTES = 1024 * 1024
-_MOST_JSON_BYTES = 4 * 1024 * 1024  # parsed JSON can take thirty times as much memory
-_MOST_VALUE = 16 * 1024  # characters of an attribute's text
+_MAX_SPANS = 20_000
+_MAX_SPAN_BYTES = 1024 * 1024
+_MAX_JSON_BYTES = 4 * 1024 * 1024  # parsed JSON can take thirty times as much memory
+_MAX_VALUE = 16 * 1024  # characters of an attribute's text
 _LARGEST_TIME = 2**63 - 1
 _KINDS = {
     Span.SPAN_KIND_SERVER: "server",
@@ -124,8 +124,8 @@ def decode_traces(body: bytes, *, max_bytes: int, gzipped: bool, as_json: bool) 
     spans: list[SpanRow] = []
     rejected, reason, of_doctor = 0, "", False
     for count, (service, parse) in enumerate(found, 1):
-        if count > _MOST_SPANS:
-            raise TracesTooLarge(f"the body has more than {_MOST_SPANS} spans")
+        if count > _MAX_SPANS:
+            raise TracesTooLarge(f"the body has more than {_MAX_SPANS} spans")
         if service is None:
             of_doctor = True
             continue
@@ -151,8 +151,8 @@ def _found_in_protobuf(body: bytes) -> Iterator[tuple[str | None, Callable[[], S
 
 
 def _checked_count(messages: Any) -> Any:
-    if len(messages) > _MOST_SPANS:
-        raise TracesTooLarge(f"the body has more than {_MOST_SPANS} parts")
+    if len(messages) > _MAX_SPANS:
+        raise TracesTooLarge(f"the body has more than {_MAX_SPANS} parts")
     return messages
 
 
@@ -166,15 +166,15 @@ def _parse(message_class: Callable[[], _Message], raw: bytes) -> _Message:
 
 
 def _parse_protobuf(raw: bytes) -> Span:
-    if len(raw) > _MOST_SPAN_BYTES:
-        raise _Rejected(f"a span is larger than {_MOST_SPAN_BYTES} bytes")
+    if len(raw) > _MAX_SPAN_BYTES:
+        raise _Rejected(f"a span is larger than {_MAX_SPAN_BYTES} bytes")
     return _parse(Span, raw)
 
 
 def _found_in_json(body: bytes) -> Iterator[tuple[str | None, Callable[[], Span]]]:
     """Yield each span, to be parsed when called, with the name of its service."""
-    if len(body) > _MOST_JSON_BYTES:
-        raise TracesTooLarge(f"the body is larger than {_MOST_JSON_BYTES} bytes of JSON")
+    if len(body) > _MAX_JSON_BYTES:
+        raise TracesTooLarge(f"the body is larger than {_MAX_JSON_BYTES} bytes of JSON")
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -277,7 +277,7 @@ def _detail(span: Span, attributes: dict[str, Any]) -> str:
     ]
     return json.dumps(
         {
-            "status_message": shortened(span.status.message, _MOST_VALUE),
+            "status_message": shortened(span.status.message, _MAX_VALUE),
             "attributes": attributes,
             "events": events,
         },
@@ -299,12 +299,12 @@ def _value(value: AnyValue) -> Any:
 
 
 _PLAIN: dict[str, Callable[[Any], Any]] = {
-    "string_value": lambda content: shortened(content, _MOST_VALUE),
+    "string_value": lambda content: shortened(content, _MAX_VALUE),
     # JSON has no infinity or NaN.
     "double_value": lambda content: content if math.isfinite(content) else str(content),
     "array_value": lambda content: [_value(item) for item in content.values],
     "kvlist_value": lambda content: _attributes(content.values),
-    "bytes_value": lambda content: shortened(base64.b64encode(content).decode(), _MOST_VALUE),
+    "bytes_value": lambda content: shortened(base64.b64encode(content).decode(), _MAX_VALUE),
 }
 
 

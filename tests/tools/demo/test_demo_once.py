@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
+from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
 from pyroscope_otel.tools.demo import shop
 from pyroscope_otel.tools.serve import LocalServer
 from tests.tools.demo.demo_process import (
@@ -153,7 +153,7 @@ def test_memory_of_the_catalog_is_in_its_functions(once):
 
 
 def test_output_names_the_sampler(once):
-    name = "stack" if takes_stack_on_the_thread() else "pyspy"
+    name = "stack" if stack_uses_thread_clocks() else "pyspy"
     assert re.findall(r"\(sampler (\w+)\)", once.printed) == [name]
     assert {one["cpu_from"] for one in once.requests} - {None} == {
         "clock" if name == "stack" else "samples"

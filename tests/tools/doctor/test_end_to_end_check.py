@@ -29,7 +29,7 @@ def test_local_server_with_profile_and_trace(local_server, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,service.namespace=eu")
     findings = check(local_server.url, with_exporters=True, application_name="shop")
     assert codes(findings) == ["end-to-end", "traces-accepted"]
-    assert f"to {local_server.otlp_url}/v1/traces was told" in findings[1].summary
+    assert f"to {local_server.otlp_url}/v1/traces were accepted" in findings[1].summary
     # The local server does not list the doctor's request.
     listed = json.loads(send(f"{local_server.url}/api/requests", headers={}).body)
     assert listed["requests"] == []
@@ -190,7 +190,7 @@ def test_real_pyroscope_server(real_server):
 )
 def test_finding_explains_more_samples_than_cpu_time(sampled_ms, more):
     words = (
-        f"The profile of span 00ab was read back by its id: {sampled_ms} ms were sampled, where it "
-        "used 1000 ms of CPU time."
+        "The profile of span 00ab was read back by its id: it used 1000 ms of CPU time, and "
+        f"{sampled_ms} ms were sampled."
     )
     assert end_to_end_check._read_back("00ab", sampled_ms * 1e6, 1e9) == words + more

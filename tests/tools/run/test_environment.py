@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pyroscope_otel
-from pyroscope_otel.tools.run.environment import environment, users_own
+from pyroscope_otel.tools.run.environment import decisive_variables, environment
 
 STARTUP = str(Path(pyroscope_otel.__file__).parent / "tools" / "run" / "startup")
 ADDRESS = "http://127.0.0.1:4040"
@@ -96,4 +96,4 @@ def test_local_server_is_excluded_from_proxies():
 
 def test_variables_that_may_hide_requests_are_listed():
     users = {"OTEL_SDK_DISABLED": "true", "PYROSCOPE_ENABLED": "", "PYROSCOPE_LABELS": "a=b"}
-    assert users_own(users) == ["OTEL_SDK_DISABLED"]
+    assert decisive_variables(users) == ["OTEL_SDK_DISABLED"]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pyroscope_otel.setup.sampler import takes_stack_on_the_thread
+from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
 from tests.tools.run.run_process import WORK, ask, environment, free_port, running
 
 pytestmark = pytest.mark.timeout(300)
@@ -96,7 +96,7 @@ def test_output_names_the_sampler(tmp_path, port):
         run.answer(port, "/invoice/7")
         request = run.profiled(FASTAPI_ROUTE)
         run.end()
-        name, source = ("stack", "clock") if takes_stack_on_the_thread() else ("pyspy", "samples")
+        name, source = ("stack", "clock") if stack_uses_thread_clocks() else ("pyspy", "samples")
         assert request["cpu_from"] == source
         assert f"(sampler {name})" in run.printed
 

@@ -29,19 +29,19 @@ async def read(bodies, wanted, *, hold=0.0):
 
 
 def test_body_in_chunks():
-    bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+    bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
     assert asyncio.run(read(bodies, request(b"01234", b"56789"))) == b"0123456789"
 
 
 @pytest.mark.parametrize("length", ["10", "0010", "0" * 5000 + "10"])
 def test_announced_length_up_to_the_limit(length):
-    bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+    bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
     assert asyncio.run(read(bodies, request(b"01234", length=length))) == b"01234"
 
 
 @pytest.mark.parametrize("length", ["11", "9" * 5000])
 def test_announced_length_over_the_limit(length):
-    bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+    bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
     with pytest.raises(Refused, match=r"^the body is larger than 10 bytes$") as refused:
         asyncio.run(read(bodies, request(b"", length=length)))
     assert refused.value.status == 413
@@ -49,7 +49,7 @@ def test_announced_length_over_the_limit(length):
 
 @pytest.mark.parametrize("length", ["x", "-1", "1.5", "1e3", "²"])
 def test_announced_length_that_is_not_a_number(length):
-    bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+    bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
     headers = [(b"content-length", length.encode("latin-1"))]
     wanted = Request({"type": "http", "method": "POST", "headers": headers})
     with pytest.raises(Refused, match=r"^Content-Length must be a number$") as refused:
@@ -58,13 +58,13 @@ def test_announced_length_that_is_not_a_number(length):
 
 
 def test_more_than_announced():
-    bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+    bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
     with pytest.raises(Refused, match=r"^the body is larger than 10 bytes$"):
         asyncio.run(read(bodies, request(b"0123456789", b"0", length=1)))
 
 
 def test_slow_body_has_one_deadline():
-    bodies = Bodies(most_bytes=1000, most_bytes_together=1000, seconds=0.2)
+    bodies = Bodies(max_bytes=1000, max_total_bytes=1000, seconds=0.2)
     with pytest.raises(Refused, match=r"^the body arrived too slowly$") as refused:
         asyncio.run(read(bodies, request(*[b"x"] * 1000, pause=0.05)))
     assert refused.value.status == 408
@@ -72,7 +72,7 @@ def test_slow_body_has_one_deadline():
 
 def test_timeout_while_waiting_for_room():
     async def both():
-        bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=0.1)
+        bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=0.1)
         holder = asyncio.create_task(read(bodies, request(b"first"), hold=30))
         await asyncio.sleep(0.01)
         try:
@@ -88,7 +88,7 @@ def test_timeout_while_waiting_for_room():
 
 def test_room_is_released_after_every_failure():
     async def many():
-        bodies = Bodies(most_bytes=10, most_bytes_together=10, seconds=30)
+        bodies = Bodies(max_bytes=10, max_total_bytes=10, seconds=30)
         for _ in range(5):
             with pytest.raises(Refused):
                 await read(bodies, request(b"0123456789", b"0"))
@@ -114,7 +114,7 @@ def test_bodies_in_memory_stay_within_the_limit():
             held -= len(body)
 
     async def many():
-        bodies = Bodies(most_bytes=10, most_bytes_together=12, seconds=30)
+        bodies = Bodies(max_bytes=10, max_total_bytes=12, seconds=30)
         await asyncio.gather(*[hold(bodies) for _ in range(50)])
 
     asyncio.run(many())

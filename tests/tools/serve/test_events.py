@@ -78,7 +78,7 @@ def test_open_event_streams_do_not_delay_the_shutdown(caplog):
 
 
 def test_event_streams_have_a_limit(monkeypatch):
-    monkeypatch.setattr(api, "_MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(api, "_MAX_FOLLOWERS", 1)
     with LocalServer(port=0, otlp_port=None) as server:
         client = Client(server.url)
         with following(server.url) as response:

@@ -25,7 +25,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def test_largest_body_is_accepted_and_a_larger_one_refused(client):
-    limit = server_module._MOST_BODY_BYTES
+    limit = server_module._MAX_BODY_BYTES
 
     # One unknown, length-delimited field that fills the body.
     def filler(size):
@@ -154,7 +154,7 @@ def test_timer_is_cancelled_once_a_client_reads_its_response(monkeypatch):
 
 def test_bodies_beyond_the_limit_wait(monkeypatch):
     """While the body of one client fills the limit, others wait; then all are served."""
-    monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
+    monkeypatch.setattr(server_module, "_MAX_BODIES_BYTES", 1000)
     with running() as client, connect(client.url) as first:
         head = (
             f"POST {TRACES_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -174,7 +174,7 @@ def test_bodies_beyond_the_limit_wait(monkeypatch):
 
 
 def test_room_is_released_when_clients_disconnect(monkeypatch):
-    monkeypatch.setattr(server_module, "_MOST_BODIES_BYTES", 1000)
+    monkeypatch.setattr(server_module, "_MAX_BODIES_BYTES", 1000)
     with running() as client:
         head = (
             f"POST {TRACES_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

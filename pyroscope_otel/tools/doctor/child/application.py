@@ -87,7 +87,7 @@ def _examine(task: dict[str, Any], receiver: Any | None) -> dict[str, Any]:
         yield
         # Check now: the application's shutdown stops the agent.
         facts["agent_runs"] = thread_labels.agent_is_running()
-        agent.look_at_relay()
+        agent.remember_relay()
 
     # The first request starts the agent and everything else that starts lazily.
     requests, facts["startup"] = call(
@@ -168,7 +168,7 @@ def _settings(agent: AgentStarts, off: SwitchedOff) -> dict[str, Any] | None:
     """Return the settings in force, not masked, as only the doctor reads them."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
     # An agent that the application started itself takes precedence over our settings.
-    if installed is not None and not agent.is_of_another(installed.settings.agent_arguments()):
+    if installed is not None and not agent.last_start_differs(installed.settings.agent_arguments()):
         return {
             "arguments": as_arguments(installed.settings),
             "sources": dict(installed.settings.sources),

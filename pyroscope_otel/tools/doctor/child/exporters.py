@@ -12,7 +12,7 @@ from pyroscope_otel.tools.doctor.masking import Mask, secrets_of_address, secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_MOST_MESSAGES = 2
+_MAX_MESSAGES = 2
 
 
 class _Complaints(logging.Handler):
@@ -26,7 +26,7 @@ class _Complaints(logging.Handler):
         message = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             message = f"{message}: {record.exc_info[1]}"
-        if len(self.messages) < _MOST_MESSAGES:
+        if len(self.messages) < _MAX_MESSAGES:
             self.messages.append(message)
 
 

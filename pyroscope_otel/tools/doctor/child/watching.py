@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyroscope_otel.relay.relay import Relay
     from pyroscope_otel.setup.settings import Settings
 
-_MOST_ROOTS = 200
+_MAX_ROOTS = 200
 _TRIED_TRACES = 10_000
 
 
@@ -47,7 +47,7 @@ class _Observer(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  the protocol's
         is_local_root = span.parent is None or span.parent.is_remote
-        if is_local_root and len(self._spans) < _MOST_ROOTS:
+        if is_local_root and len(self._spans) < _MAX_ROOTS:
             self._spans.append((self._provider_index, span))
 
 
@@ -179,7 +179,7 @@ class AgentStarts:
         self._relay: Relay | None = None
         pyroscope.configure = self._wrapped(pyroscope.configure)
 
-    def is_of_another(self, arguments: dict[str, Any]) -> bool:
+    def last_start_differs(self, arguments: dict[str, Any]) -> bool:
         """Return whether the last start had other arguments than these."""
         if not self.arguments:
             return False
@@ -200,7 +200,7 @@ class AgentStarts:
             for arguments in self.arguments
         ]
 
-    def look_at_relay(self) -> None:
+    def remember_relay(self) -> None:
         """Remember the running agent's relay, so that `upload_facts` can read it at the end."""
         self._relay = agent_start._process.relay  # noqa: SLF001  it has no public name
 

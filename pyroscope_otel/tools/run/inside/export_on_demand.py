@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ("ExportOnDemand",)
 
 
-_MOST_EARLY = 2048  # the queue size of OpenTelemetry's BatchSpanProcessor
+_MAX_EARLY = 2048  # the queue size of OpenTelemetry's BatchSpanProcessor
 
 
 def exporter_asked_for() -> Any | None:
@@ -90,7 +90,7 @@ class ExportOnDemand(SpanProcessor):
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._early: deque[ReadableSpan] = deque(maxlen=_MOST_EARLY)
+        self._early: deque[ReadableSpan] = deque(maxlen=_MAX_EARLY)
         self._maker = None
 
     def _begin_in_child(self) -> None:

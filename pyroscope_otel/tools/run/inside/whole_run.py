@@ -53,11 +53,11 @@ class _WholeRun:
         self._pid = os.getpid()
         self._span: Any = trace.get_tracer(__name__).start_span(name)
         otel_context.attach(trace.set_span_in_context(self._span))
-        self._take_its_children_away()
+        self._detach_other_roots()
         sys.addaudithook(self._watch)
         atexit.register(self._end)
 
-    def _take_its_children_away(self) -> None:
+    def _detach_other_roots(self) -> None:
         start_span = Tracer.start_span
         whole = self._span
 

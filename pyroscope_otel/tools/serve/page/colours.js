@@ -1,6 +1,6 @@
 /**
- * Assigns a tone to each own file and each library, as far as there are enough tones. Files with
- * the most time get theirs first, so that visible neighbours differ.
+ * Assigns tones to own files and to libraries, in order of their time. Tones repeat, but the files
+ * and libraries that take most of the width all differ.
  */
 
 import { h } from "./dom.js";

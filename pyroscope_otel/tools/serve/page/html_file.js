@@ -14,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const STYLES = ["base.css", "requests.css", "trace.css", "profile.css"];
 const WIDTH = 1200;
 const ROW = 20;
-const LEAST = 0.001; // narrower frames are omitted
+const MIN_WIDTH = 0.001; // narrower frames are omitted
 
 /**
  * @param {object} page
@@ -79,7 +79,7 @@ function still(element) {
  */
 function picture(view, tree) {
   const layout = new FlameLayout(tree);
-  const shown = layout.frames.map((_, index) => index).filter((index) => layout.widths[index] >= LEAST);
+  const shown = layout.frames.map((_, index) => index).filter((index) => layout.widths[index] >= MIN_WIDTH);
   const rows = 1 + Math.max(...shown.map((index) => layout.depths[index]));
   const graph = svg("svg", { class: "graph", viewBox: `0 0 ${WIDTH} ${rows * ROW}`, role: "img" });
   for (const index of shown) {

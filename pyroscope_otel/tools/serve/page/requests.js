@@ -8,7 +8,7 @@ import { count } from "./format.js";
 import { RequestTable } from "./request_table.js";
 
 const PAGE = 50;
-const MOST = 400; // rows; more would slow the page down
+const MAX_ROWS = 400; // rows; more would slow the page down
 
 const FILTERS = ["text", "service", "route", "min_ms", "max_ms", "status", "last", "since_ms", "until_ms"];
 const PERIODS = [["1", "last minute"], ["5", "last 5 minutes"], ["15", "last 15 minutes"], ["60", "last hour"]];
@@ -256,7 +256,7 @@ class RequestList {
       const gap = fresh.length === answer.requests.length;
       // A long span arrives after spans that started later, so it belongs further down.
       const inOrder = fresh.every((request) => request.start_ms >= newest);
-      if (gap || !inOrder || this.table.rows.size > MOST) {
+      if (gap || !inOrder || this.table.rows.size > MAX_ROWS) {
         this.table.replace(answer.requests);
         this.next = answer.next;
       } else this.table.insert(fresh);
