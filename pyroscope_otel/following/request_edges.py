@@ -74,13 +74,6 @@ class AsgiInstrumentation(_AsgiEdge):
     application = "OpenTelemetryMiddleware"
 
 
-class FastapiApplications(_AsgiEdge):
-    """FastAPI's applications, which trace themselves outside of what Starlette calls."""
-
-    module = "fastapi.applications"
-    application = "FastAPI"
-
-
 class StarletteApplications(_AsgiEdge):
     """Starlette and FastAPI applications, whatever instrumentation they contain."""
 

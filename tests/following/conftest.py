@@ -17,7 +17,7 @@ def attribution(request):
 
 
 @pytest.fixture
-def case(recorder, provider, exporter, attribution):
+def case(recorder, provider, exporter, attribution, caplog):
     """Return a case whose samples wait for their upload. No number is in use after it."""
     from tests.following.held_case import Case
 
@@ -28,6 +28,8 @@ def case(recorder, provider, exporter, attribution):
     assert recorder.now() == {}
     MARKS.uploaded("process_cpu", time.time() + 60)
     MARKS.forget_samples()
+    # A log record keeps the frames of its exception.
+    caplog.get_records("call").clear()
     # A worker thread keeps its last job's context until it ends, some time after its loop.
     deadline = time.monotonic() + 20
     while in_use() > before and time.monotonic() < deadline:

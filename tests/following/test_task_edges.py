@@ -9,6 +9,7 @@ from celery.app.task import Task
 from celery.app.trace import build_tracer, reset_worker_optimizations
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Ignore, Reject
+from celery.signals import setup_logging
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from redis import Redis
@@ -96,6 +97,9 @@ def test_tasks_one_after_the_other(case, app, run):
     assert case.samples.ids("after") == {first, second}
 
 
+def leave_logging_alone(**_): ...
+
+
 @pytest.mark.parametrize("pool", ["solo", "threads"])
 def test_worker(case, app, pool):
     def invoice(number):
@@ -103,11 +107,14 @@ def test_worker(case, app, pool):
         return number
 
     task = registered(app, invoice)
+    # Without a receiver, the worker replaces the handlers and levels of all loggers.
+    setup_logging.connect(leave_logging_alone)
     try:
         with start_worker(app, pool=pool, perform_ping_check=False, shutdown_timeout=30):
             answers = [task.delay(number) for number in range(3)]
             assert [answer.get(timeout=30) for answer in answers] == [0, 1, 2]
     finally:
+        setup_logging.disconnect(leave_logging_alone)
         reset_worker_optimizations(app)
     ids = [case.samples.ids(f"invoice {number}") for number in range(3)]
     assert all(len(each) == 1 for each in ids)
