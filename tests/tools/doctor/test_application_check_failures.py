@@ -24,12 +24,12 @@ from tests.tools.doctor.judging import codes, the_finding
         ("", "nix.settings", "app-not-loaded!", "No module named 'nix'"),
         ("", ".", "app-not-loaded!", "there is no manage.py in ."),
         ("import sys; sys.exit(3)", "shop:app", "app-not-loaded!", "SystemExit: 3"),
-        ("import os; os._exit(3)", "shop:app", "app-cut-short!", "While it was loaded"),
+        ("import os; os._exit(3)", "shop:app", "app-cut-short!", "while it was loaded"),
         (
             "def app(environ, start_response):\n    import os\n    os._exit(3)",
             "shop:app",
             "app-cut-short!",
-            "While it got a request",
+            "while it got a request",
         ),
     ],
 )
