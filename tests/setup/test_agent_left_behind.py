@@ -67,7 +67,8 @@ def test_nothing_is_logged_without_such_an_agent(program):
 
 
 def test_our_agent_starts_again_in_the_child():
-    assert run(
+    # At its end, the parent may log what it could not send.
+    assert "True" in run(
         BY_HAND
         + """
 configure(application_name="shop", server_address=SERVER, tracer_provider=provider, start="now")
@@ -76,4 +77,4 @@ def work():
     print(thread_labels.agent_is_running())
 in_child(work)
 """
-    )[-1:] == ["True"]
+    )
