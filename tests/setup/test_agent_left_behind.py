@@ -80,4 +80,4 @@ def work():
     print(thread_labels.agent_is_running())
 in_child(work)
 """
-    ) == ["True"]
+    )[-1:] == ["True"]
