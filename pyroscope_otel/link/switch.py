@@ -67,7 +67,7 @@ class _State:
 
     def __init__(self) -> None:
         self.async_marks = False
-        """Whether each step of a request's own coroutine runs through the request's mark.
+        """Whether a request's own coroutine keeps the request's mark on its stack.
 
         That mark is nearer to the leaf than the mark of the step, so a sampler that reads
         stacks frame by frame misses it less often. Only a label can then name a different

@@ -69,8 +69,7 @@ FOLLOW = "follow the current context"
 LEAVE = "leave a context"
 STEP = "follow a context"
 JOB = "run code through its mark"
-COROUTINE = "run a coroutine through its mark"
-ALL_FOLLOW = {FOLLOW, STEP, JOB, COROUTINE, LEAVE, "follow a job"}
+ALL_FOLLOW = {FOLLOW, STEP, JOB, LEAVE, "follow a job"}
 FOREIGN = "put a foreign span into its profile"
 START = "find the profile of a span"
 
@@ -79,14 +78,14 @@ INJECTIONS = {
     "current_context": ((switch, "current_context"), {FOLLOW, STEP}),
     "current_inherited": ((switch, "current_inherited"), {FOLLOW, STEP}),
     "key": ((switch, "SPAN_KEY"), {FOLLOW, STEP}),
-    "change": ((switch, "change"), {FOLLOW, STEP, JOB, COROUTINE, LEAVE}),
+    "change": ((switch, "change"), {FOLLOW, STEP, JOB, LEAVE}),
     "_relabel": ((switch, "_relabel"), {FOLLOW, STEP}),
     "names_owner": ((switch, "names_owner"), {FOLLOW, STEP}),
-    "names_owner of a job": ((through_marks, "names_owner"), {JOB, COROUTINE}),
+    "names_owner of a job": ((through_marks, "names_owner"), {JOB}),
     "refresh_after_greenlet_switch": ((switch, "refresh_after_greenlet_switch"), {FOLLOW, STEP}),
     "refresh_after_greenlet_switch of a job": (
         (through_marks, "refresh_after_greenlet_switch"),
-        {JOB, COROUTINE},
+        {JOB},
     ),
     "label_value": ((switch, "label_value"), {FOLLOW, STEP}),
     "add": ((thread_labels, "add_thread_tag"), ALL_FOLLOW),
