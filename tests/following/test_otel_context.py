@@ -9,7 +9,9 @@ import threading
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 
+from pyroscope_otel import following
 from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE
 from tests.support.span_profiles import profile_of_span
 
@@ -285,3 +287,19 @@ def test_our_attribute_on_the_span_object_is_not_exported(tracer, exporter):
     assert not hasattr(root, "_pyroscope_owner")
     assert not hasattr(child, "_pyroscope_owner")
     assert list(root.attributes) == [PROFILE_ID_ATTRIBUTE]
+
+
+@pytest.mark.usefixtures("removed")
+def test_method_that_another_tool_replaced_on_the_class_is_called(monkeypatch):
+    calls = []
+    for name in ("attach", "detach"):
+        original = getattr(ContextVarsRuntimeContext, name)
+
+        def traced(self, argument, name=name, original=original):
+            calls.append(name)
+            return original(self, argument)
+
+        monkeypatch.setattr(ContextVarsRuntimeContext, name, traced)
+    following.install()
+    otel_context.detach(otel_context.attach(otel_context.Context()))
+    assert calls == ["attach", "detach"]
