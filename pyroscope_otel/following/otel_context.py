@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import Span
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
-from pyroscope_otel.link.switch import STATE, current_context, follow_current, stack_names_owner
+from pyroscope_otel.link.switch import STATE, current_context, follow_current, is_named
 from pyroscope_otel.link.thread_labels import last, note_event
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ContextSwitches(Hook):
             token = put(context)
             # Optimization: `note_event`, inlined.
             last.event = []
-            if owner is None or not stack_names_owner(owner, span):
+            if owner is None or not is_named(owner, span):
                 follow_current()
             return token
 
@@ -76,19 +76,19 @@ class ContextSwitches(Hook):
                 # then unchanged, and its owner may be anyone.
                 if hook.active:
                     last.event = []
-                    if not _stack_names_current_owner():
+                    if not _current_owner_is_named():
                         follow_current()
 
         return detach
 
 
-def _stack_names_current_owner() -> bool:
+def _current_owner_is_named() -> bool:
     context = current_context(None)
     span: Any = None if context is None else context.get(SPAN_KEY)
     if span is None:
         return False
     try:
-        return stack_names_owner(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
+        return is_named(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
     except Exception:
         # The span may be of any class.
         return False

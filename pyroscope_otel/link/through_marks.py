@@ -132,6 +132,7 @@ def run_as_async(
         return (yield from _await(call, *arguments))
     try:
         if STATE.async_marks:
+            STATE.has_async_marks = True
             coroutine = owner.mark.run_async(call, *arguments)
             awaited = _run_through(owner.mark, this_thread(), coroutine.send, None)
         else:
