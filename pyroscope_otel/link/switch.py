@@ -263,10 +263,15 @@ def is_named(owner: Owner, span: Any) -> bool:
 
     Optimization: nearly always it does, and this check takes half the time of `follow_current`.
     """
-    if STATE.labels_only or STATE.current_greenlet is not None:
+    if STATE.labels_only:
         return False
     thread = threads.get(get_ident())
     if thread is None:
+        return False
+    current_greenlet = STATE.current_greenlet
+    if current_greenlet is not None and (
+        thread.greenlet is None or thread.greenlet() is not current_greenlet()
+    ):
         return False
     labels = thread.labels
     if labels is None:

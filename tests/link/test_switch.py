@@ -9,7 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.switch import STATE, run_in_context
 from tests.support.threads import in_threads
 
 
@@ -117,6 +117,21 @@ def test_root_inside_a_child_task_of_a_held_request(other_root_takes_steps, serv
         return await asyncio.create_task(other_root_takes_steps())
 
     assert asyncio.run(serve(endpoint)) == RIGHT
+
+
+def test_label_set_under_another_mark_does_not_count(tracer, now):
+    """The thread's label names the root for the code below, and not for a nested loop's step."""
+
+    def step():
+        assert now() is None
+        with trace.use_span(root, end_on_exit=False):
+            assert now() == "root"
+        assert now() is None
+
+    with tracer.start_as_current_span("root") as root:
+        empty = contextvars.Context()
+        run_in_context(empty, empty.run, step)
+        assert now() == "root"
 
 
 def test_unsampled_root_inside_a_held_request(tracer, now, serve):
