@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -26,6 +27,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.fixture(autouse=True)
 def _reraise_failures(monkeypatch):
     monkeypatch.setattr(failure, "reraise", True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hide_earlier_objects():
+    """Hide what earlier modules made and imported from the garbage collector.
+
+    Optimization: otherwise each of the tests' many collections takes 0.1 to 0.5 s, which was a
+    third of the suite's time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
