@@ -23,8 +23,8 @@ pyroscope_otel.configure(application_name="shop", upload_interval=1)
 tracer = trace.get_tracer("shop")
 
 def burn(seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
         sum(range(500))
 
 def price_cart():
