@@ -6,6 +6,7 @@ import gc
 import signal
 import sys
 
+import hypothesis  # noqa: F401  it asks the garbage collector, see `_hide_earlier_objects`
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -35,6 +36,9 @@ def _hide_earlier_objects():
 
     Optimization: otherwise each of the tests' many collections takes 0.1 to 0.5 s, which was a
     third of the suite's time.
+
+    Hypothesis warns if the collector knows nobody who refers to trio's random numbers. It asks
+    when it is imported, so that must happen before.
     """
     gc.collect()
     gc.freeze()
