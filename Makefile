@@ -34,7 +34,7 @@ demo: $(VENV)/installed
 test: fast-test real-test browser-test
 
 fast-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 \
+	$(BIN)/python -m pytest --numprocesses=3 \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
 # Sampling needs an otherwise idle machine.
