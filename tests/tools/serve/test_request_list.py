@@ -75,10 +75,18 @@ def test_orders_page_by_page(client, sort, found):
     assert names == found
 
 
-def test_rows_with_equal_values_are_on_one_page_each(client):
+@pytest.mark.usefixtures("requests")
+def test_filters_and_order_go_together(client):
+    assert listed(client, sort="duration", min_ms=50) == ["b", "c/{shop}"]
+    assert listed(client, sort="cpu", text="a", status="ok") == ["a"]
+    assert listed(client, sort="cpu", max_ms=90) == ["a", "c/{shop}"]
+
+
+@pytest.mark.parametrize("sort", ["start", "duration", "cpu", "allocated"])
+def test_rows_with_equal_values_are_on_one_page_each(client, sort):
     client.add(*(span(f"r{number}", ms=5) for number in range(7)))
-    first = client.get("/api/requests", sort="duration", limit=4)
-    second = client.get("/api/requests", sort="duration", limit=4, before=first["next"])
+    first = client.get("/api/requests", sort=sort, limit=4)
+    second = client.get("/api/requests", sort=sort, limit=4, before=first["next"])
     names = [request["route"] for page in (first, second) for request in page["requests"]]
     assert sorted(names) == [f"r{number}" for number in range(7)]
 
