@@ -100,5 +100,6 @@ def send_pushes(url: str, number: int, seconds: float, interval: float, samples:
         else:
             sent.refused += 1
         # The last push comes at the end, to be acknowledged just before the kill.
-        time.sleep(max(0.0, min(interval - (time.perf_counter() - start), until - time.monotonic())))
+        pause = min(interval - (time.perf_counter() - start), until - time.monotonic())
+        time.sleep(max(0.0, pause))
     return sent
