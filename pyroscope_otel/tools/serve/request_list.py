@@ -102,8 +102,9 @@ def _text(text: str) -> tuple[str, list[Any]]:
         return "(profile_id = ? OR span_id = ?)", [key, key]
     if re.fullmatch("[0-9a-fA-F]{32}", text):
         return "trace_id = ?", [bytes.fromhex(text)]
-    # Not LIKE, which has special characters.
-    return "(instr(lower(route), ?) OR instr(lower(COALESCE(target, '')), ?))", [text.lower()] * 2
+    # Optimization: not instr(lower(...)), which took nearly twice the CPU time.
+    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+    return "(route LIKE ? ESCAPE '\\' OR target LIKE ? ESCAPE '\\')", [pattern] * 2
 
 
 def _number(query: Mapping[str, str], name: str) -> float:

@@ -37,6 +37,8 @@ def requests(client):
         ({"text": "/cart?Q="}, ["a"]),
         ({"text": "{SHOP}"}, ["c/{shop}"]),
         ({"text": "%"}, []),
+        ({"text": "c_r"}, []),
+        ({"text": "\\"}, []),
         ({"status": "404"}, ["b"]),
         ({"status": "5xx"}, ["c/{shop}"]),
         ({"status": "ok"}, ["c/{shop}", "b", "a"]),
@@ -47,6 +49,12 @@ def requests(client):
 )
 def test_filters(client, query, found):
     assert listed(client, **query) == found
+
+
+@pytest.mark.parametrize("name", ["100%", "a_b", "a\\b", "Grüße", "ÉCLAIRS"])
+def test_text_is_found_as_it_is_written(client, name):
+    client.add(span(f"GET /{name}"), span("GET /plain"))
+    assert listed(client, text=name) == [f"GET /{name}"]
 
 
 def test_ids_are_found(client, requests):
