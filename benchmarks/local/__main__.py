@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--seconds", type=float, default=60, help="seconds of load (default: 60)")
     parser.add_argument("--rate", type=float, default=1000, help="requests a second (1000)")
+    parser.add_argument("--connections", type=int, default=200, help="of exports (200)")
     parser.add_argument("--processes", type=int, default=50, help="processes that push (50)")
     parser.add_argument("--interval", type=float, default=10, help="seconds between pushes (10)")
     parser.add_argument("--samples", type=int, default=100, help="samples in a push (100)")
@@ -119,7 +120,9 @@ def _load(server: Server, options: argparse.Namespace) -> list[Sent]:
     context = multiprocessing.get_context("fork")
     used = server.cpu_seconds()
     with ProcessPoolExecutor(options.processes + 2, mp_context=context) as pool:
-        exports = pool.submit(send_exports, server.url, options.rate, options.seconds, 50)
+        exports = pool.submit(
+            send_exports, server.url, options.rate, options.seconds, options.connections
+        )
         pushes = [
             pool.submit(
                 send_pushes, server.url, number, options.seconds, options.interval, options.samples
@@ -131,7 +134,10 @@ def _load(server: Server, options: argparse.Namespace) -> list[Sent]:
         spans = exports.result()
         took = time.monotonic() - begun
         pushed = [each.result() for each in pushes]
-    print(f"{len(spans.acknowledged):,} exports acknowledged in {took:.1f} s, {spans.refused} not")
+    print(
+        f"{len(spans.acknowledged):,} exports acknowledged in {took:.1f} s, {spans.refused} not: "
+        f"{len(spans.acknowledged) / took:,.0f} a second"
+    )
     _print_seconds("answer to an export", spans.seconds)
     acknowledged = sum(len(each.acknowledged) for each in pushed)
     answers = [seconds for each in pushed for seconds in each.seconds]
