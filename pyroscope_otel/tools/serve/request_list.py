@@ -20,7 +20,7 @@ _NS_PER_MS = 1_000_000
 _LARGEST_NUMBER = 1e13  # milliseconds: in the year 2286
 _MAX_TEXT = 200
 
-# The sort orders, all descending. NULL comes last.
+# The sort orders, all descending. NULL comes last. Each has an index.
 _SORTS = {
     "start": "start_ns",
     "duration": "duration_ns",
