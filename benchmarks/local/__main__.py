@@ -2,10 +2,11 @@
 
     python -m benchmarks.local
 
-For a minute, the server gets the spans of 1,000 requests a second, each in its own export, and
-pushes of CPU and memory profiles from 50 processes. Then it is killed (SIGKILL) and restarted on
-its file, which is searched for every acknowledged profile id. Finally the file is filled up to
-100,000 requests, and the page and each part of the API are timed.
+The server is filled with 100,000 requests and their samples. Then, for a minute, it gets the spans
+of 1,000 requests a second, each in its own export, and pushes of CPU and memory profiles from 50
+processes, while a reader asks for the page and each part of the API in turn. It is killed (SIGKILL)
+and restarted on its file, which is searched for every acknowledged profile id. Finally the reader
+asks again, without load.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
-from benchmarks.local.senders import Sent, send_exports, send_pushes
+from benchmarks.local.readers import ask_for, ask_rounds, get, print_times
+from benchmarks.local.senders import Sent, fill, send_exports, send_pushes
 from pyroscope_otel.tools.serve.schema import from_key
 
 if TYPE_CHECKING:
@@ -48,12 +49,6 @@ class Server:
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
-
-    def get(self, path: str, **query: Any) -> bytes:
-        """Return the body of a response."""
-        with urllib.request.urlopen(f"{self.url}{path}?{urlencode(query)}", timeout=60) as answer:  # noqa: S310 -- ours
-            content: bytes = answer.read()
-        return content
 
     def peak_mebibytes(self) -> float:
         """Return the peak of its resident memory."""
@@ -87,11 +82,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
         with serving(data) as server:
+            fill(server.url, options.stored)
+            _print_stored(server)
             sent = _load(server, options)
         with serving(data) as server:
             _count(data, sent)
-            _fill(server, options.stored)
-            _time(server, options.rounds)
+            _print_stored(server)
+            print("answers without load:")
+            print_times(ask_rounds(server.url, options.rounds))
+            print(f"server: peak {server.peak_mebibytes():.0f} MiB")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,36 +98,56 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--seconds", type=float, default=60, help="seconds of load (default: 60)")
     parser.add_argument("--rate", type=float, default=1000, help="requests a second (1000)")
+    parser.add_argument("--connections", type=int, default=200, help="of exports (200)")
     parser.add_argument("--processes", type=int, default=50, help="processes that push (50)")
     parser.add_argument("--interval", type=float, default=10, help="seconds between pushes (10)")
     parser.add_argument("--samples", type=int, default=100, help="samples in a push (100)")
-    parser.add_argument("--stored", type=int, default=100_000, help="requests for timing (100000)")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds of timing (10)")
+    parser.add_argument("--stored", type=int, default=100_000, help="requests at first (100000)")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds without load (20)")
     return parser
+
+
+def _print_stored(server: Server) -> None:
+    status = json.loads(get(server.url, "/api/status"))
+    print(
+        f"stored: {status['requests']:,} requests, {status['spans']:,} spans, "
+        f"{status['profiles']:,} profiles, {status['stored_bytes'] / 1024**2:.0f} MiB",
+        flush=True,
+    )
 
 
 def _load(server: Server, options: argparse.Namespace) -> list[Sent]:
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(options.processes + 1, mp_context=context) as pool:
-        exports = pool.submit(send_exports, server.url, options.rate, options.seconds, 50)
+    used = server.cpu_seconds()
+    with ProcessPoolExecutor(options.processes + 2, mp_context=context) as pool:
+        exports = pool.submit(
+            send_exports, server.url, options.rate, options.seconds, options.connections
+        )
         pushes = [
             pool.submit(
                 send_pushes, server.url, number, options.seconds, options.interval, options.samples
             )
             for number in range(options.processes)
         ]
+        asked = pool.submit(ask_for, server.url, options.seconds)
         begun = time.monotonic()
         spans = exports.result()
         took = time.monotonic() - begun
         pushed = [each.result() for each in pushes]
-    print(f"{len(spans.acknowledged):,} exports acknowledged in {took:.1f} s, {spans.refused} not")
+    print(
+        f"{len(spans.acknowledged):,} exports acknowledged in {took:.1f} s, {spans.refused} not: "
+        f"{len(spans.acknowledged) / took:,.0f} a second"
+    )
     _print_seconds("answer to an export", spans.seconds)
     acknowledged = sum(len(each.acknowledged) for each in pushed)
     answers = [seconds for each in pushed for seconds in each.seconds]
     refused = sum(each.refused for each in pushed)
     print(f"{len(answers)} pushes with {acknowledged:,} samples acknowledged, {refused} not")
     _print_seconds("answer to a push", answers)
-    print(f"server: {server.cpu_seconds():.1f} s of CPU, peak {server.peak_mebibytes():.0f} MiB")
+    used = server.cpu_seconds() - used
+    print(f"server: {used:.1f} s of CPU, peak {server.peak_mebibytes():.0f} MiB")
+    print(f"answers under load (the machine's load average is {os.getloadavg()[0]:.1f}):")
+    print_times(asked.result())
     return [spans, *pushed]
 
 
@@ -145,7 +164,8 @@ def _count(data: Path, sent: list[Sent]) -> None:
     connection = sqlite3.connect(f"{data.as_uri()}?mode=ro", uri=True)
     for what, column, senders in (
         ("requests", "start_ns", sent[:1]),
-        ("profiles", "cpu_ns", sent[1:]),
+        ("CPU profiles", "cpu_ns", sent[1:]),
+        ("memory profiles", "alloc_bytes", sent[1:]),
     ):
         query = f"SELECT profile_id FROM requests WHERE {column} IS NOT NULL"  # noqa: S608 -- ours
         stored = {from_key(key) for (key,) in connection.execute(query)}
@@ -156,44 +176,6 @@ def _count(data: Path, sent: list[Sent]) -> None:
             f"{len(acknowledged - stored)} acknowledged and lost"
         )
     connection.close()
-
-
-def _fill(server: Server, stored: int) -> None:
-    while (missing := stored - json.loads(server.get("/api/status"))["requests"]) > 0:
-        send_exports(server.url, min(missing, 5000), 1, 20)
-
-
-def _time(server: Server, rounds: int) -> None:
-    status = json.loads(server.get("/api/status"))
-    print(f"with {status['requests']:,} requests, {status['spans']:,} spans stored:")
-    newest = json.loads(server.get("/api/requests"))["requests"][0]
-    route = {"service": newest["service"], "route": newest["route"]}
-    profile = {"profile_id": newest["profile_id"]}
-    for path, query in (
-        ("/", {}),
-        ("/api/status", {}),
-        ("/api/requests", {}),
-        ("/api/requests", {**route, "min_ms": 40}),
-        ("/api/requests", {"min_ms": 100_000}),
-        ("/api/requests", {"text": "nowhere to be found"}),
-        ("/api/requests", {"sort": "duration"}),
-        ("/api/requests", {"sort": "allocated"}),
-        ("/api/routes", {}),
-        (f"/api/requests/{newest['profile_id']}", {}),
-        ("/api/flamegraph", profile),
-        ("/api/flamegraph", route),
-        ("/api/flamegraph", {**route, "type": "alloc_space"}),
-        ("/api/durations", route),
-        ("/api/difference", {**profile, "against_route": 1}),
-    ):
-        seconds = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            server.get(path, **query)
-            seconds.append((time.perf_counter() - start) * 1e3)
-        name = f"{path}?{urlencode(query)}" if query else path
-        print(f"  {statistics.median(seconds):6.0f} ms, {max(seconds):6.0f} at most  {name}")
-    print(f"server: peak {server.peak_mebibytes():.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def _export(route: str) -> bytes:
         attributes=[
             pair("pyroscope.profile.id", _SPAN_ID.hex()),
             pair("http.request.method", "GET"),
+            pair("url.path", route.removeprefix("GET ").replace("{item}", "garden-chair-4711")),
             pair("http.route", route.removeprefix("GET ")),
             pair("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) benchmark"),
             {"key": "http.response.status_code", "value": {"int_value": 200}},

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from benchmarks.local.payloads import Exports, push
+from pyroscope_otel.tools.serve.receiving import PUSH_PATH
 
 _TYPE = "application/x-protobuf"
+_FILL_AT_ONCE = 100
 
 
 @dataclass
@@ -63,25 +65,41 @@ async def _send_exports(url: str, rate: float, seconds: float, connections: int)
     return sent
 
 
+def fill(url: str, requests: int) -> None:
+    """Send requests and their samples, many at a time."""
+    make = Exports()
+    for sent in range(0, requests, _FILL_AT_ONCE):
+        made = [make() for _ in range(min(_FILL_AT_ONCE, requests - sent))]
+        # Concatenated messages of protobuf are one message with the fields of all.
+        _post(url, "/v1/traces", b"".join(body for body, _ in made))
+        _post(url, PUSH_PATH, push([profile_id for _, profile_id in made], "shop"))
+
+
+def _post(url: str, path: str, body: bytes) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection.request("POST", path, body, {"Content-Type": _TYPE})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def send_pushes(url: str, number: int, seconds: float, interval: float, samples: int) -> Sent:
     """Push at an interval. Each push has this many requests."""
     sent = Sent()
-    parts = urlsplit(url)
-    time.sleep(interval * number / 50)  # spread the starts of the processes
     until = time.monotonic() + seconds
+    time.sleep(interval * number / 50)  # spread the starts of the processes
     while time.monotonic() < until:
         profile_ids = [os.urandom(8).hex() for _ in range(samples)]
         body = push(profile_ids, f"worker-{number % 5}")
         start = time.perf_counter()
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-        headers = {"Content-Type": _TYPE}
-        connection.request("POST", "/push.v1.PusherService/Push", body, headers)
-        status = connection.getresponse().status
-        connection.close()
+        status = _post(url, PUSH_PATH, body)
         sent.seconds.append(time.perf_counter() - start)
         if status == http.HTTPStatus.OK:
             sent.acknowledged += profile_ids
         else:
             sent.refused += 1
-        time.sleep(max(0.0, interval - (time.perf_counter() - start)))
+        # The last push comes at the end, to be acknowledged just before the kill.
+        pause = min(interval - (time.perf_counter() - start), until - time.monotonic())
+        time.sleep(max(0.0, pause))
     return sent

@@ -65,6 +65,20 @@ def test_phone_does_not_scroll_sideways(shop, open_page):
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], name
 
 
+def test_bars_on_a_phone_have_one_scale(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE)
+    for name in ("list", "routes"):
+        go(page, f"{shop.url}/{address(shop, name)}")
+        edges = page.locator("td.share").evaluate_all(
+            """cells => cells.map(cell => {
+              const { left, right } = cell.getBoundingClientRect();
+              return `${Math.round(left)} to ${Math.round(right)}`;
+            })"""
+        )
+        assert len(edges) > 1
+        assert len(set(edges)) == 1, edges
+
+
 def test_long_names_fit_a_phone(server, open_page):
     long = "GET /" + "a" * 300
     stacks = [([("f" * 300, "/srv/" + "b" * 300, 1)], 5)]
@@ -205,6 +219,12 @@ def test_every_control_has_an_accessible_name(shop, open_page):
 def test_zoom_is_animated_only_without_reduced_motion(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}?fold=0")
     page.expected.append("getImageData")
+    # The graph is drawn once it has a size, which may be after the page is ready.
+    drawn = """() => {
+      const canvas = document.querySelector(".flame canvas");
+      return canvas.getContext("2d").getImageData(10, 10, 1, 1).data[3] > 0;
+    }"""
+    eventually(lambda: page.evaluate(drawn), expected=True)
     # Right of the widest frame of the sixth row nothing is drawn until the zoom.
     zoom = """key => {
       const graph = document.querySelector(".flame"), canvas = graph.querySelector("canvas");

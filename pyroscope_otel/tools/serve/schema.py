@@ -68,6 +68,11 @@ CREATE INDEX requests_of_service ON requests (service, start_ns, id, duration_ns
 CREATE INDEX requests_of_route
     ON requests (service, route, start_ns, id, duration_ns, error, cpu_ns, alloc_bytes)
     WHERE start_ns IS NOT NULL;
+-- The other orders of lists. A file of this version may lack them, which only costs time.
+CREATE INDEX requests_by_duration ON requests (duration_ns, id) WHERE start_ns IS NOT NULL;
+CREATE INDEX requests_by_cpu ON requests (COALESCE(cpu_ns, -1), id) WHERE start_ns IS NOT NULL;
+CREATE INDEX requests_by_allocated ON requests (COALESCE(alloc_bytes, -1), id)
+    WHERE start_ns IS NOT NULL;
 CREATE INDEX requests_of_trace ON requests (trace_id) WHERE start_ns IS NOT NULL;
 
 CREATE TABLE samples (

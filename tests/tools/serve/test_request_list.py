@@ -37,6 +37,8 @@ def requests(client):
         ({"text": "/cart?Q="}, ["a"]),
         ({"text": "{SHOP}"}, ["c/{shop}"]),
         ({"text": "%"}, []),
+        ({"text": "c_r"}, []),
+        ({"text": "\\"}, []),
         ({"status": "404"}, ["b"]),
         ({"status": "5xx"}, ["c/{shop}"]),
         ({"status": "ok"}, ["c/{shop}", "b", "a"]),
@@ -47,6 +49,12 @@ def requests(client):
 )
 def test_filters(client, query, found):
     assert listed(client, **query) == found
+
+
+@pytest.mark.parametrize("name", ["100%", "a_b", "a\\b", "Grüße", "ÉCLAIRS"])
+def test_text_is_found_as_it_is_written(client, name):
+    client.add(span(f"GET /{name}"), span("GET /plain"))
+    assert listed(client, text=name) == [f"GET /{name}"]
 
 
 def test_ids_are_found(client, requests):
@@ -75,10 +83,18 @@ def test_orders_page_by_page(client, sort, found):
     assert names == found
 
 
-def test_rows_with_equal_values_are_on_one_page_each(client):
+@pytest.mark.usefixtures("requests")
+def test_filters_and_order_go_together(client):
+    assert listed(client, sort="duration", min_ms=50) == ["b", "c/{shop}"]
+    assert listed(client, sort="cpu", text="a", status="ok") == ["a"]
+    assert listed(client, sort="cpu", max_ms=90) == ["a", "c/{shop}"]
+
+
+@pytest.mark.parametrize("sort", ["start", "duration", "cpu", "allocated"])
+def test_rows_with_equal_values_are_on_one_page_each(client, sort):
     client.add(*(span(f"r{number}", ms=5) for number in range(7)))
-    first = client.get("/api/requests", sort="duration", limit=4)
-    second = client.get("/api/requests", sort="duration", limit=4, before=first["next"])
+    first = client.get("/api/requests", sort=sort, limit=4)
+    second = client.get("/api/requests", sort=sort, limit=4, before=first["next"])
     names = [request["route"] for page in (first, second) for request in page["requests"]]
     assert sorted(names) == [f"r{number}" for number in range(7)]
 

@@ -1,6 +1,8 @@
 """Routes, and the distribution of their durations."""
 
 import itertools
+import math
+import random
 
 import pytest
 
@@ -56,6 +58,40 @@ def test_routes(client):
     ]
 
 
+def test_totals_are_those_of_each_request(client):
+    sent = random.Random(1)  # noqa: S311 -- repeatable data
+    milliseconds = sent.sample(range(1, 1000), 300)
+    made = [(span(sent.choice("abc"), ms=ms), ms, sent.random()) for ms in milliseconds]
+    failed = {profile_id(one) for one, _, chance in made if chance < 0.2}
+    sampled = {profile_id(one): ms for one, ms, chance in made if 0.1 < chance < 0.6}
+    for one, *_ in made:
+        if profile_id(one) in failed:
+            one.status.code = 2
+    client.add(*(one for one, *_ in made))
+    client.add_samples(*((key, [MAIN], ms) for key, ms in sampled.items()))
+    client.add_memory(*((key, [MAIN], [1, ms, 0, 0]) for key, ms in sampled.items()))
+    found = {route["route"]: route for route in client.get("/api/routes")["routes"]}
+    assert list(found) == ["a", "b", "c"]
+    for name, route in found.items():
+        durations = sorted((ms, profile_id(one)) for one, ms, _ in made if one.name == name)
+        count = len(durations)
+        of_route = [key for _, key in durations]
+        resources = sum(sampled.get(key, 0) for key in of_route)
+        assert route == {
+            "service": "shop",
+            "route": name,
+            "requests": count,
+            "errors": len(failed.intersection(of_route)),
+            "mean_duration_ns": round(sum(ms for ms, _ in durations) * MS / count),
+            "p50_duration_ns": durations[math.ceil(count * 0.5) - 1][0] * MS,
+            "p95_duration_ns": durations[math.ceil(count * 0.95) - 1][0] * MS,
+            "max_duration_ns": durations[-1][0] * MS,
+            "slowest": of_route[-1],
+            "cpu_ns": resources * MS,
+            "alloc_bytes": resources,
+        }
+
+
 def test_only_names_of_routes(client):
     client.add(span("b"), span("a"), span("a"))
     client.add(span("a"), service="other")
@@ -105,12 +141,15 @@ def test_durations_come_with_the_kind_of_profiler(client):
 )
 def test_bounds_of_each_bar_select_its_requests(client, values):
     client.add(*(span("a", ms=ms) for ms in values))
+    client.add(*(span("a", ms=ms, **ERROR) for ms in values[::2]))
     bars = client.get("/api/durations", service="shop", route="a")["bars"]
     for bar in bars:
         bounds = {"min_ms": bar["from_ns"] / 1e6, "max_ms": bar["to_ns"] / 1e6}
         found = client.get("/api/requests", service="shop", route="a", **bounds)["requests"]
         assert len(found) == bar["requests"]
-    assert sum(bar["requests"] for bar in bars) == len(values)
+        assert sum(each["status"] == "error" for each in found) == bar["errors"]
+    assert sum(bar["errors"] for bar in bars) == len(values[::2])
+    assert sum(bar["requests"] - bar["errors"] for bar in bars) == len(values)
 
 
 def test_durations_without_or_with_an_unknown_route(client):
