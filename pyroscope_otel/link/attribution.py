@@ -75,10 +75,13 @@ class Owner:
     def __del__(self) -> None:
         try:
             MARKS.give_back(self.mark)
-            for mark in self.spare_marks or ():
-                MARKS.give_back(mark)
+            self._give_back_spare_marks()
         except Exception:  # noqa: S110  our globals may be gone at interpreter exit
             pass
+
+    def _give_back_spare_marks(self) -> None:
+        for mark in self.spare_marks or ():
+            MARKS.give_back(mark)
 
     def if_open(self) -> Owner | None:
         """Return the owner of code that inherits this one: itself while open, else None."""
@@ -164,7 +167,10 @@ class Guest(Owner):
         self.mark.guest = self
 
     def __del__(self) -> None:
-        """Do nothing: `leave` has already released the mark."""
+        # `leave` has already released the guest's own mark.
+        if self.spare_marks is not None:
+            with contextlib.suppress(Exception):  # as in `Owner`
+                self._give_back_spare_marks()
 
     def if_open(self) -> Owner | None:
         """Return this guest while it may still work for the request, else None."""
