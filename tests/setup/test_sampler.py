@@ -147,6 +147,31 @@ asyncio.run(FastAPI()(http(), *Exchange().ends))
 
 
 @needs_stack
+def test_stack_reports_the_process_id():
+    """As PySpy does. It is a label of the whole profile."""
+    program = """
+import gzip
+from pyroscope_otel.pprof.messages import PushRequest
+from tests.support.push_server import Server
+with Server() as server:
+    pyroscope_otel.configure(
+        application_name="shop",
+        server_address=server.url,
+        cpu_implementation="stack",
+        report_pid=True,
+        tags={"region": "eu"},
+        start="now",
+    )
+    burn()
+    pyroscope_otel.shutdown()
+for series in PushRequest.FromString(gzip.decompress(server.bodies[0])).series:
+    labels = {label.name: label.value for label in series.labels}
+    print(labels["region"], labels["pid"] == str(os.getpid()))
+"""
+    assert run("import pyroscope_otel\n" + program) == ["eu True"]
+
+
+@needs_stack
 def test_stack_first_and_pyspy_after_it():
     """The agent starts again after a stop, and in a forked child."""
     lines = run(
