@@ -82,15 +82,15 @@ class AsgiInstrumentation(_AsgiEdge):
 class FastapiApplications(_AsgiEdge):
     """FastAPI applications, which from 0.142 on start the root span outside of Starlette's code.
 
-    Under an open span, such as that of a request that calls another application, the request
-    begins at Starlette's edge: FastAPI's own root span, if it makes one, is current there.
+    An application that another request calls is left to Starlette's edge: its own root span, if
+    it makes one, is current there. Here, the hold would take the other request's profile.
     """
 
     module = "fastapi.applications"
     application = "FastAPI"
 
     def begins_here(self) -> bool:
-        """Return whether no open span is current, which could be another request's."""
+        """Return whether no other request's profile would be taken."""
         return not is_traced_outside()
 
 

@@ -94,21 +94,23 @@ INHERITED: Final[ContextVar[Owner | None]] = ContextVar("pyroscope_otel_inherite
 class Hold(Owner):
     """A request whose profile a middleware holds open until its response is closed.
 
-    The profile is the one of the first local root span that starts in the request's context.
-    Use `hold_request`.
+    The profile is the one of the first local root span that starts in the request's context. If
+    a span without an owner was current before, as an unsampled request's root span is, only a
+    root span in the same trace is the request's. Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "on_profile")
+    __slots__ = ("_closed", "_trace_id", "on_profile")
 
     def __init__(self) -> None:
         super().__init__()
         self._closed = False
+        self._trace_id: int | None = None
         self.on_profile: Callable[[Profile], object] | None = None
         """Called when the request gets its profile."""
 
     def take(self, profile: Profile) -> None:
-        """Hold this profile, unless the request already has one or is over."""
-        if self.awaits_profile():
+        """Hold this profile, if the request awaits it."""
+        if self.awaits(profile):
             self.profile = self.mark.profile = profile
             for mark in self.spare_marks or ():
                 # Samples of jobs from before the root span started belong to the request too.
@@ -117,9 +119,18 @@ class Hold(Owner):
             if self.on_profile is not None:
                 self.on_profile(profile)
 
-    def awaits_profile(self) -> bool:
-        """Return whether the request is running and has no profile yet."""
-        return self.profile is None and not self._closed
+    def awaits(self, profile: Profile) -> bool:
+        """Return whether the request is running, has no profile yet, and may take this one."""
+        return (
+            self.profile is None
+            and not self._closed
+            and self._trace_id in (None, profile.context.trace_id)
+        )
+
+    def stay_in_trace(self, trace_id: int) -> None:
+        """Only take a profile of this trace, unless an earlier call named another."""
+        if self._trace_id is None:
+            self._trace_id = trace_id
 
     def close(self) -> None:
         """Release the profile. A second call does nothing."""
@@ -321,6 +332,9 @@ def adopt(context: otel_context.Context | None) -> None:
     span_context = span.get_span_context()
     if not span_context.is_valid or span_context.is_remote:
         return
+    inherited = INHERITED.get(None)
+    if isinstance(inherited, Hold):
+        inherited.stay_in_trace(span_context.trace_id)
     enclosing: Any = span_in(None)
     if enclosing is None or enclosing.get_span_context().trace_id != span_context.trace_id:
         return

@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import INVALID_SPAN, use_span
+from starlette.middleware import Middleware
 
 from pyroscope_otel.link.marks import nearest_mark
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from pyroscope_otel.link.switch import STATE
 from tests.adapters.asgi_variants import routes, telemetry_of
-from tests.following.held_case import EVERYWHERE, Case, Endpoint, normal, stream
+from tests.following.held_case import EVERYWHERE, Case, Endpoint, Outermost, normal, stream
 from tests.following.samples import Samples
 from tests.following.traced_apps import each_of, starlette_middleware, tracing_fastapi
 from tests.support.asgi_server import (
@@ -196,16 +197,35 @@ def test_application_called_in_a_worker_thread(case):
     assert inner.ids() == {of_inner}
 
 
-@each_moment
-def test_unsampled_application_called_inside_another_request(moment, case):
+@pytest.fixture
+def unsampled():
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     provider.add_span_processor(PyroscopeSpanProcessor())
+    return provider
+
+
+@each_moment
+def test_unsampled_application_called_inside_another_request(moment, case, unsampled):
     inner = Samples(case.recorder)
     app = case.put_together(tracing_fastapi, partial(moment, lambda: get(inner_app)))
-    inner_app = tracing_fastapi(Endpoint(inner, normal), provider)
+    inner_app = tracing_fastapi(Endpoint(inner, normal), unsampled)
     run_asyncio(partial(serve, app, Exchange(), http()))
     case.check()
     assert inner.ids() == {None}
+
+
+@each_moment
+def test_application_called_inside_an_unsampled_request(moment, case, unsampled):
+    outer = Samples(case.recorder)
+    app = tracing_fastapi(
+        Endpoint(outer, partial(moment, lambda: get(inner_app))),
+        unsampled,
+        [Middleware(Outermost, outer)],
+    )
+    inner_app = case.put_together(tracing_fastapi)
+    run_asyncio(partial(serve, app, Exchange(), http()))
+    case.check()
+    assert outer.ids() == {None}
 
 
 def test_untraced_application_called_inside_another_request(case):
