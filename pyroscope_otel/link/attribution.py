@@ -188,6 +188,13 @@ class Guest(Owner):
         host = self._host
         return self if host is not None and self._is_in_time_of(host) else None
 
+    def run(self, call: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Call a function, and leave."""
+        try:
+            return call(*arguments)
+        finally:
+            self.leave()
+
     def leave(self, *, in_time: bool = False) -> None:
         """Stop working for the request.
 
@@ -227,6 +234,26 @@ class Guest(Owner):
             # The guest began before the request's root span.
             return host.if_open() is host
         return self.profile.is_open()
+
+
+def as_guest(
+    host: Owner, span: Any, call: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Mark, Callable[..., Any], tuple[Any, ...]]:
+    """Turn a step of an event loop on another thread than its owner's into a guest.
+
+    The step may outlive its request, and its thread may never learn that the request has ended.
+
+    Args:
+        host: The owner of the step.
+        span: The span that is current in the step, or None.
+        call: The step's function.
+        arguments: Its arguments.
+
+    Returns:
+        The mark to run the step through, a function, and its arguments.
+    """
+    guest = Guest(host, None if span is None else weakref.ref(span))
+    return guest.mark, guest.run, (call, *arguments)
 
 
 def span_in(context: otel_context.Context | None) -> Any:
