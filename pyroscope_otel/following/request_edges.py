@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import held_asgi, held_wsgi
+from pyroscope_otel.link.held_request import is_traced_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,13 +38,17 @@ class _Edge(Hook):
 
 
 class _AsgiEdge(_Edge):
+    def begins_here(self) -> bool:
+        """Return whether a request in the current context begins at this edge."""
+        return True
+
     def _wrap(self, original: Callable[..., Any]) -> Any:
         hook = self
 
         @wraps(original)
         async def serve(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
             application = original.__get__(self)
-            if hook.active and scope["type"] in held_asgi.REQUESTS:
+            if hook.active and scope["type"] in held_asgi.REQUESTS and hook.begins_here():
                 await held_asgi.serve_held(application, scope, receive, send)
             else:
                 await application(scope, receive, send)
@@ -72,6 +77,21 @@ class AsgiInstrumentation(_AsgiEdge):
 
     module = "opentelemetry.instrumentation.asgi"
     application = "OpenTelemetryMiddleware"
+
+
+class FastapiApplications(_AsgiEdge):
+    """FastAPI applications, which from 0.142 on start the root span outside of Starlette's code.
+
+    An application that another request calls is left to Starlette's edge: its own root span, if
+    it makes one, is current there. Here, the hold would take the other request's profile.
+    """
+
+    module = "fastapi.applications"
+    application = "FastAPI"
+
+    def begins_here(self) -> bool:
+        """Return whether no other request's profile would be taken."""
+        return not is_traced_outside()
 
 
 class StarletteApplications(_AsgiEdge):

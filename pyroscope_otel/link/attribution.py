@@ -75,10 +75,13 @@ class Owner:
     def __del__(self) -> None:
         try:
             MARKS.give_back(self.mark)
-            for mark in self.spare_marks or ():
-                MARKS.give_back(mark)
+            self._give_back_spare_marks()
         except Exception:  # noqa: S110  our globals may be gone at interpreter exit
             pass
+
+    def _give_back_spare_marks(self) -> None:
+        for mark in self.spare_marks or ():
+            MARKS.give_back(mark)
 
     def if_open(self) -> Owner | None:
         """Return the owner of code that inherits this one: itself while open, else None."""
@@ -91,21 +94,23 @@ INHERITED: Final[ContextVar[Owner | None]] = ContextVar("pyroscope_otel_inherite
 class Hold(Owner):
     """A request whose profile a middleware holds open until its response is closed.
 
-    The profile is the one of the first local root span that starts in the request's context.
-    Use `hold_request`.
+    The profile is the one of the first local root span that starts in the request's context. If
+    a span without an owner was current before, as an unsampled request's root span is, only a
+    root span in the same trace is the request's. Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "on_profile")
+    __slots__ = ("_closed", "_trace_id", "on_profile")
 
     def __init__(self) -> None:
         super().__init__()
         self._closed = False
+        self._trace_id: int | None = None
         self.on_profile: Callable[[Profile], object] | None = None
         """Called when the request gets its profile."""
 
     def take(self, profile: Profile) -> None:
-        """Hold this profile, unless the request already has one or is over."""
-        if self.awaits_profile():
+        """Hold this profile, if the request awaits it."""
+        if self.awaits(profile):
             self.profile = self.mark.profile = profile
             for mark in self.spare_marks or ():
                 # Samples of jobs from before the root span started belong to the request too.
@@ -114,9 +119,18 @@ class Hold(Owner):
             if self.on_profile is not None:
                 self.on_profile(profile)
 
-    def awaits_profile(self) -> bool:
-        """Return whether the request is running and has no profile yet."""
-        return self.profile is None and not self._closed
+    def awaits(self, profile: Profile) -> bool:
+        """Return whether the request is running, has no profile yet, and may take this one."""
+        return (
+            self.profile is None
+            and not self._closed
+            and self._trace_id in (None, profile.context.trace_id)
+        )
+
+    def stay_in_trace(self, trace_id: int) -> None:
+        """Only take a profile of this trace, unless an earlier call named another."""
+        if self._trace_id is None:
+            self._trace_id = trace_id
 
     def close(self) -> None:
         """Release the profile. A second call does nothing."""
@@ -164,12 +178,22 @@ class Guest(Owner):
         self.mark.guest = self
 
     def __del__(self) -> None:
-        """Do nothing: `leave` has already released the mark."""
+        # `leave` has already released the guest's own mark.
+        if self.spare_marks is not None:
+            with contextlib.suppress(Exception):  # as in `Owner`
+                self._give_back_spare_marks()
 
     def if_open(self) -> Owner | None:
         """Return this guest while it may still work for the request, else None."""
         host = self._host
         return self if host is not None and self._is_in_time_of(host) else None
+
+    def run(self, call: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Call a function, and leave."""
+        try:
+            return call(*arguments)
+        finally:
+            self.leave()
 
     def leave(self, *, in_time: bool = False) -> None:
         """Stop working for the request.
@@ -210,6 +234,26 @@ class Guest(Owner):
             # The guest began before the request's root span.
             return host.if_open() is host
         return self.profile.is_open()
+
+
+def as_guest(
+    host: Owner, span: Any, call: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Mark, Callable[..., Any], tuple[Any, ...]]:
+    """Turn a step of an event loop on another thread than its owner's into a guest.
+
+    The step may outlive its request, and its thread may never learn that the request has ended.
+
+    Args:
+        host: The owner of the step.
+        span: The span that is current in the step, or None.
+        call: The step's function.
+        arguments: Its arguments.
+
+    Returns:
+        The mark to run the step through, a function, and its arguments.
+    """
+    guest = Guest(host, None if span is None else weakref.ref(span))
+    return guest.mark, guest.run, (call, *arguments)
 
 
 def span_in(context: otel_context.Context | None) -> Any:
@@ -315,6 +359,9 @@ def adopt(context: otel_context.Context | None) -> None:
     span_context = span.get_span_context()
     if not span_context.is_valid or span_context.is_remote:
         return
+    inherited = INHERITED.get(None)
+    if isinstance(inherited, Hold):
+        inherited.stay_in_trace(span_context.trace_id)
     enclosing: Any = span_in(None)
     if enclosing is None or enclosing.get_span_context().trace_id != span_context.trace_id:
         return

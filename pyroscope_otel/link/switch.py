@@ -22,6 +22,7 @@ from pyroscope_otel.link.attribution import (
     SPAN_KEY,
     Guest,
     Hold,
+    as_guest,
     current_owner,
     current_span_ref,
     owner_after_end,
@@ -89,7 +90,7 @@ _NO_CONDITIONS: Final[Conditions] = []
 # every step of an event loop, and both run for each span.
 
 
-def run_in_context(  # noqa: C901, PLR0912  inlined to save calls
+def run_in_context(  # noqa: C901, PLR0912, PLR0915  inlined to save calls
     context: contextvars.Context | None, call: Callable[..., Any], /, *arguments: Any
 ) -> Any:
     """Call a function through the mark of a context's owner.
@@ -137,8 +138,10 @@ def run_in_context(  # noqa: C901, PLR0912  inlined to save calls
             mark = None if mark is None else NO_PROFILE
         elif mark is owner.mark:
             mark = None
-        else:
+        elif owner.thread_ident == thread.ident:
             mark = owner.mark
+        else:
+            mark, call, arguments = as_guest(owner, span, call, arguments)
     except Exception:
         failure.report("follow a context")
     under, greenlet = thread.under, thread.greenlet

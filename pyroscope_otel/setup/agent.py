@@ -178,7 +178,7 @@ class Agent:
         is_request = isinstance(INHERITED.get(None), Hold)
         self._sampler = sampler.choose(settings, holds_requests=self.holds_requests or is_request)
         if self._sampler == sampler.STACK:
-            arguments["cpu_implementation"] = sampler.implementation(sampler.STACK)
+            arguments |= sampler.stack_arguments(settings)
         return bool(pyroscope.configure(**arguments))
 
     def _log_state(self) -> None:

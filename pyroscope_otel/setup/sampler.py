@@ -11,6 +11,7 @@ samples. It is therefore chosen only where requests or tasks are held, as each t
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +69,18 @@ def stack_uses_thread_clocks() -> bool:
         and implementation(STACK) is not None
         and hasattr(pyroscope, "configure_experimental_stack_profiler")
     )
+
+
+def stack_arguments(settings: Settings) -> dict[str, Any]:
+    """Return the arguments of `pyroscope.configure` that Stack needs besides the settings' own.
+
+    The agent labels samples with the process id only under PySpy. Under Stack, the label is put
+    on the whole profile.
+    """
+    arguments: dict[str, Any] = {"cpu_implementation": implementation(STACK)}
+    if settings.report_pid:
+        arguments["tags"] = {**settings.tags, "pid": str(os.getpid())}
+    return arguments
 
 
 def implementation(name: str) -> Any | None:

@@ -12,6 +12,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import StreamingHttpResponse
 from django.test import override_settings
+from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
 from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -24,6 +25,7 @@ from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as Starle
 from starlette.routing import Route
 
 from pyroscope_otel.link.marks import nearest_mark
+from tests.adapters.asgi_variants import telemetry_of
 from tests.django_adapter.django_project import Urls
 from tests.support.asgi_server import START, chunk, http
 from tests.support.asgi_server import Exchange as AsgiExchange
@@ -81,6 +83,21 @@ def outside_starlette_middleware(tracer, now):
         routes=[Route(ROUTE, Endpoint())],
         middleware=[Middleware(Outer), Middleware(StarlettesOwn, tracer_provider=Provider(tracer))],
     )
+    run(lambda: app(http(), *AsgiExchange().ends))
+    return has_owner(seen)
+
+
+def before_fastapi_root(tracer, now):  # noqa: ARG001  there is no root yet
+    """Return whether the stack names the request where FastAPI starts its root span."""
+    seen = []
+
+    class Noting:
+        def __getattr__(self, name):
+            seen.append(nearest_mark())
+            return getattr(tracer, name)
+
+    app = FastAPI(telemetry=telemetry_of(Provider(Noting())))
+    app.get(PATH)(lambda: None)
     run(lambda: app(http(), *AsgiExchange().ends))
     return has_owner(seen)
 
@@ -169,6 +186,7 @@ def inside_sqlalchemy(tracer, now):
 
 MINIATURES = [
     ("AsgiInstrumentation", "__call__", asgi_after_the_last_message),
+    ("FastapiApplications", "__call__", before_fastapi_root),
     ("StarletteApplications", "__call__", outside_starlette_middleware),
     ("DjangoUnderAsgi", "__call__", django_body_under_asgi),
     ("WsgiInstrumentation", "__call__", wsgi_application),
@@ -176,5 +194,5 @@ MINIATURES = [
     ("DjangoUnderWsgi", "__call__", django_body_under_wsgi),
     ("SqlalchemyGreenlets", "__init__", inside_sqlalchemy),
 ]
-ABOUT_MARKS = (wsgi_application, inside_sqlalchemy)
+ABOUT_MARKS = (before_fastapi_root, wsgi_application, inside_sqlalchemy)
 """Those in which labels alone are as right without the hook."""

@@ -23,11 +23,12 @@ from pyroscope_otel.asgi import PyroscopeMiddleware
 from pyroscope_otel.link.attribution import Hold
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from tests.adapters.asgi_variants import telemetry_of
-from tests.following.held_case import Endpoint, normal
+from tests.following.held_case import EVERYWHERE, Endpoint, Outermost, normal
 from tests.following.samples import Samples
 from tests.following.traced_apps import (
     contrib,
     contrib_fastapi,
+    each_asgi,
     starlette_middleware,
     tracing_fastapi,
 )
@@ -151,6 +152,30 @@ def test_another_root_inside_a_held_request(case, is_sampled):
     run_asyncio(partial(serve, app, Exchange(), http()))
     case.check()
     assert seen.ids() == set(expected)
+
+
+@each_asgi
+def test_root_inside_an_unsampled_request(assemble, case):
+    """Scenarios 33 and 36: no sample of the request belongs to it, not even earlier ones."""
+
+    async def answer(samples, receive, send):
+        tracer = case.provider.get_tracer("tests")
+        with tracer.start_as_current_span("message", context=Context()):
+            await of_message.take_everywhere()
+        await checkpoint()
+        await normal(samples, receive, send)
+
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(PyroscopeSpanProcessor())
+    of_message = Samples(case.recorder)
+    endpoint = Endpoint(case.samples, answer)
+    app = assemble(endpoint, provider, [Middleware(Outermost, case.samples)])
+    run_asyncio(partial(serve, app, Exchange(), http()))
+    assert case.samples.places() == EVERYWHERE
+    assert case.samples.ids() == {None}
+    (profile_id,) = case.profile_ids()
+    # Up to the next step, the mark of the request's coroutine may be nearest. It names nobody.
+    assert {profile_id} <= of_message.ids() <= {profile_id, None}
 
 
 @pytest.mark.usefixtures("marks_alone")

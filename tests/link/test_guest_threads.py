@@ -9,6 +9,7 @@ import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
+from tests.support.event_loops import each_loop
 from tests.support.threads import Steps
 
 pytestmark = pytest.mark.usefixtures("samples_wait_for_their_upload")
@@ -157,8 +158,20 @@ def test_timer_that_fires_after_its_request(tracer, now):
     assert seen == [None]
 
 
-@pytest.mark.xfail(strict=True, reason="a step on another thread has the number of the request")
-def test_step_in_the_loop_of_another_thread_outlives_its_request(tracer, sample):
+@pytest.fixture
+def loop_thread(new_loop, recorder):  # noqa: ARG001  as above
+    """The event loop of another thread."""
+    loop = new_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@each_loop
+def test_step_in_the_loop_of_another_thread_outlives_its_request(tracer, sample, loop_thread):
     """It belongs to no request from then on, even before its next switch point."""
 
     async def step():
@@ -166,20 +179,35 @@ def test_step_in_the_loop_of_another_thread_outlives_its_request(tracer, sample)
         steps.stop()
         samples.append(sample())
 
-    samples, steps, loop = [], Steps(), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        with tracer.start_as_current_span("A"):
-            own = sample()
-            done = asyncio.run_coroutine_threadsafe(step(), loop)
-            steps.wait()
-            assert samples[0].name() == "A"
-        steps.go_on()
-        done.result(30)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    samples, steps = [], Steps()
+    with tracer.start_as_current_span("A"):
+        own = sample()
+        done = asyncio.run_coroutine_threadsafe(step(), loop_thread)
+        steps.wait()
+        assert samples[0].name() == "A"
+    steps.go_on()
+    done.result(30)
     assert own.name() == "A"
     assert samples[1].name() is None
+
+
+@each_loop
+def test_steps_in_the_loop_of_another_thread_belong_to_their_request(tracer, sample, loop_thread):
+    """The loop's steps until the request ends, with a span and a child task of their own."""
+
+    async def child():
+        samples.append(sample())
+
+    async def work():
+        samples.append(sample())
+        with tracer.start_as_current_span("query"):
+            samples.append(sample())
+            await asyncio.sleep(0)
+            samples.append(sample())
+        await asyncio.create_task(child())
+        samples.append(sample())
+
+    samples = []
+    with tracer.start_as_current_span("A"):
+        asyncio.run_coroutine_threadsafe(work(), loop_thread).result(30)
+    assert [each.name() for each in samples] == ["A"] * 5

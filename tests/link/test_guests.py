@@ -272,12 +272,14 @@ def test_job_that_changes_the_greenlet(tracer, now, pool):
 
 
 def test_no_number_stays_in_use(tracer, pool, sample):
-    """After jobs that end in time or too late, with spans or greenlets in them."""
+    """After jobs that end in time or too late, with spans, greenlets or jobs in them."""
 
     def job():
         with tracer.start_as_current_span("child"):
             sample()
         in_another_greenlet(sample)
+        with ThreadPoolExecutor(1) as inner_pool:
+            inner_pool.submit(sample).result()
 
     def request():
         with tracer.start_as_current_span("A"):

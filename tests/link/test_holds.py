@@ -47,6 +47,25 @@ def test_hold_takes_the_first_root_in_the_request(tracer, now, request_hold):
     assert now() is None
 
 
+@pytest.mark.parametrize("name", ["dropped", "record only"])
+def test_root_inside_an_unsampled_request_does_not_take_the_hold(choosy, now, request_hold, name):
+    """Scenarios 33, 36: the request belongs to none, the message's span to itself."""
+    with choosy.start_as_current_span(name):
+        with choosy.start_as_current_span("message", otel_context.Context()):
+            assert now() == "message"
+        assert now() is None
+    assert request_hold.profile is None
+    assert now() is None
+
+
+def test_root_below_an_unsampled_span_takes_the_hold(choosy, now, request_hold):
+    """A middleware's span that the sampler drops, outside of the request's root span."""
+    with choosy.start_as_current_span("dropped"), choosy.start_as_current_span("root") as root:
+        assert now() == "root"
+    assert request_hold.profile is profile_of_span(root)
+    assert now() == "root"
+
+
 def test_root_inside_the_request_root_does_not_take_the_hold(tracer, now, request_hold):
     """Scenario 33: a message's span inside a request's span."""
     with (

@@ -10,6 +10,7 @@ import trio
 
 from pyroscope_otel.setup import sampler
 from pyroscope_otel.setup.settings import read_settings
+from tests.adapters.asgi_variants import telemetry_of
 from tests.support.child import run
 
 needs_stack = pytest.mark.skipif(
@@ -129,6 +130,45 @@ from celery import Celery
 Celery().task(request, shared=False).apply()
 """
     assert samplers(run(CONFIGURE + by_hand + task)) == ["stack"]
+
+
+@needs_stack
+def test_auto_is_stack_for_a_fastapi_that_traces_itself():
+    """Its root span starts in FastAPI's own code, outside of Starlette's."""
+    telemetry_of(None)  # Skips the test with an older FastAPI.
+    program = """
+pyroscope_otel.configure(application_name="shop", server_address="http://127.0.0.1:9")
+import asyncio
+from fastapi import FastAPI
+from tests.support.asgi_server import Exchange, http
+asyncio.run(FastAPI()(http(), *Exchange().ends))
+"""
+    assert samplers(run(CONFIGURE + program)) == ["stack"]
+
+
+@needs_stack
+def test_stack_reports_the_process_id():
+    """As PySpy does. It is a label of the whole profile."""
+    program = """
+import gzip
+from pyroscope_otel.pprof.messages import PushRequest
+from tests.support.push_server import Server
+with Server() as server:
+    pyroscope_otel.configure(
+        application_name="shop",
+        server_address=server.url,
+        cpu_implementation="stack",
+        report_pid=True,
+        tags={"region": "eu"},
+        start="now",
+    )
+    burn()
+    pyroscope_otel.shutdown()
+for series in PushRequest.FromString(gzip.decompress(server.bodies[0])).series:
+    labels = {label.name: label.value for label in series.labels}
+    print(labels["region"], labels["pid"] == str(os.getpid()))
+"""
+    assert run("import pyroscope_otel\n" + program) == ["eu True"]
 
 
 @needs_stack
