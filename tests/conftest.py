@@ -16,7 +16,7 @@ from pyroscope_otel import following
 from pyroscope_otel.link import failure, thread_labels
 from pyroscope_otel.link.marks import MARKS
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from tests.support.recorder import Recorder
 
 # Background jobs of a shell ignore SIGINT, and programs under `nohup` ignore SIGHUP. The

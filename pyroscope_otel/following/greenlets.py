@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import thread_labels
-from pyroscope_otel.link.switch import STATE, follow_current
+from pyroscope_otel.link.state import STATE
+from pyroscope_otel.link.switch import follow_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace import Span
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
-from pyroscope_otel.link.switch import STATE, current_context, follow_current, is_named
+from pyroscope_otel.link.state import STATE
+from pyroscope_otel.link.switch import current_context, follow_current, is_named
 from pyroscope_otel.link.thread_labels import last, note_event
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyroscope_otel.link.attribution import current_owner
 from pyroscope_otel.link.marks import LABEL, MARKS, nearest_mark, number_of_sample
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.link.thread_labels import conditions, last, this_thread
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from pyroscope_otel.link.attribution import (
 )
 from pyroscope_otel.link.marks import LABEL, MARKS, Mark, label_value, nearest_mark
 from pyroscope_otel.link.profile import Profile
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.link.thread_labels import (
     CHANGING,
     Labels,
@@ -61,28 +62,6 @@ UNKNOWN: Final = Mark(0)
 UNKNOWN.profile = Profile.__new__(Profile)  # A sentinel: no real profile equals it.
 
 
-class _State:
-    """How this process attributes samples."""
-
-    __slots__ = ("async_marks", "current_greenlet", "has_async_marks", "labels_only")
-
-    def __init__(self) -> None:
-        self.has_async_marks = False
-        """Whether a coroutine has kept its mark (`async_marks`) in this process."""
-        self.async_marks = False
-        """Whether a request's own coroutine keeps the request's mark on its stack.
-
-        That mark is nearer to the leaf than the mark of the step, so a sampler that reads
-        stacks frame by frame misses it less often. Only a label can then name a different
-        owner, so this is off where the sampler reads no labels.
-        """
-        self.labels_only = False
-        """Whether nothing reads marks, so that threads carry span labels instead."""
-        self.current_greenlet: Callable[[], object] | None = None
-        """Returns the current greenlet, if the library greenlet is imported."""
-
-
-STATE: Final = _State()
 _NO_CONDITIONS: Final[Conditions] = []
 
 

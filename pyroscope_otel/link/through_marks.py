@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyroscope_otel.link import failure, labels_only
 from pyroscope_otel.link.attribution import INHERITED, Guest, current_span_ref
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.link.switch import (
     NO_PROFILE,
-    STATE,
     follow_current,
     mark_beside_label,
     names_owner,

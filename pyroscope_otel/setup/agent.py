@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyroscope
 
@@ -64,6 +64,8 @@ class Agent:
         self._ran_before_fork = False
         self._sampler = sampler.PYSPY
         self.holds_requests = False
+        self.arguments: dict[str, Any] | None = None
+        """The arguments of `pyroscope.configure` when this last tried to start the agent."""
 
     def arm(self, settings: Settings, *, holds_requests: bool = False) -> None:
         """Store the settings. From now on, the next local root span starts the agent.
@@ -179,6 +181,7 @@ class Agent:
         self._sampler = sampler.choose(settings, holds_requests=self.holds_requests or is_request)
         if self._sampler == sampler.STACK:
             arguments |= sampler.stack_arguments(settings)
+        self.arguments = arguments
         return bool(pyroscope.configure(**arguments))
 
     def _log_state(self) -> None:

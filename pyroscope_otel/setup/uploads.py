@@ -15,7 +15,7 @@ from pyroscope import _native as native
 
 from pyroscope_otel.link import thread_labels
 from pyroscope_otel.link.marks import LABEL, MARKS
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.relay import log
 from pyroscope_otel.setup import sampler
 from pyroscope_otel.setup.findings.profiling import judge_labels

@@ -21,7 +21,7 @@ def now():
 PROCESSOR = """
 from pyroscope_otel import PyroscopeSpanProcessor
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(PyroscopeSpanProcessor())

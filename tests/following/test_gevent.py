@@ -17,7 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
 from pyroscope_otel.link import failure
 from pyroscope_otel import following
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 failure.reraise = True
 provider = TracerProvider(shutdown_on_exit=False)

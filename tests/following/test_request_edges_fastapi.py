@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 
 from pyroscope_otel.link.marks import nearest_mark
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from tests.adapters.asgi_variants import routes, telemetry_of
 from tests.following.held_case import EVERYWHERE, Case, Endpoint, Outermost, normal, stream
 from tests.following.samples import Samples

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from pyroscope_otel import PyroscopeSpanProcessor, current_profile_id
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 
 failure.reraise = True
 STATE.labels_only = sys.argv[1] == "thread"

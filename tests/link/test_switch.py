@@ -9,7 +9,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
-from pyroscope_otel.link.switch import STATE, run_in_context
+from pyroscope_otel.link.state import STATE
+from pyroscope_otel.link.switch import run_in_context
 from tests.support.threads import in_threads
 
 

@@ -222,7 +222,7 @@ def fail(self):
 
 relay.Relay.start = fail
 from pyroscope_otel.setup import agent
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 agent.AGENT.holds_requests = True
 configure()
 print(STATE.labels_only, pyroscope.add_thread_tag("a", "b"))

@@ -10,7 +10,7 @@ import pytest
 
 from pyroscope_otel.link.held_request import hold_request, release, run_held
 from pyroscope_otel.link.marks import LABEL, MARKS, nearest_mark
-from pyroscope_otel.link.switch import STATE
+from pyroscope_otel.link.state import STATE
 from pyroscope_otel.setup import sampler
 from pyroscope_otel.setup.settings import read_settings
 from pyroscope_otel.setup.uploads import OTHER_NAMES, Uploads
@@ -325,7 +325,7 @@ def say():
     logging.basicConfig(level=logging.INFO, format="%(message).60s", stream=sys.stdout)
 
 def how():
-    from pyroscope_otel.link.switch import STATE
+    from pyroscope_otel.link.state import STATE
     from pyroscope_otel.relay import state
     print("labels" if STATE.labels_only else "marks", "no relay" if state() is None else "relay")
 

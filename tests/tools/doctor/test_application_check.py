@@ -79,7 +79,9 @@ def test_provider_made_at_start_up_and_flushed_at_shutdown(check):
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_wsgi_factory_with_work_that_releases_the_gil(check):
+def test_wsgi_factory_with_work_that_releases_the_gil(check, monkeypatch):
+    # Stack samples such work.
+    monkeypatch.setenv("PYROSCOPE_CPU_IMPLEMENTATION", "pyspy")
     index = """
 import hashlib
 def index():

@@ -15,6 +15,7 @@ from opentelemetry import trace
 
 from pyroscope_otel.link import thread_labels
 from pyroscope_otel.setup import configuration
+from pyroscope_otel.setup.agent import AGENT
 from pyroscope_otel.setup.findings.spans import sdk_is_disabled
 from pyroscope_otel.setup.setting_table import BY_NAME
 from pyroscope_otel.setup.settings import SettingsError
@@ -168,7 +169,7 @@ def _settings(agent: AgentStarts, off: SwitchedOff) -> dict[str, Any] | None:
     """Return the settings in force, not masked, as only the doctor reads them."""
     installed = configuration._process.installed  # noqa: SLF001  it has no public name
     # An agent that the application started itself takes precedence over our settings.
-    if installed is not None and not agent.last_start_differs(installed.settings.agent_arguments()):
+    if installed is not None and not agent.last_start_differs(AGENT.arguments):
         return {
             "arguments": as_arguments(installed.settings),
             "sources": dict(installed.settings.sources),

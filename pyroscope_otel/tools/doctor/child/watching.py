@@ -179,11 +179,11 @@ class AgentStarts:
         self._relay: Relay | None = None
         pyroscope.configure = self._wrapped(pyroscope.configure)
 
-    def last_start_differs(self, arguments: dict[str, Any]) -> bool:
-        """Return whether the last start had other arguments than these."""
+    def last_start_differs(self, arguments: dict[str, Any] | None) -> bool:
+        """Return whether the last start had other arguments than these, None for no start."""
         if not self.arguments:
             return False
-        return {**self.arguments[-1], "result": None} != {**arguments, "result": None}
+        return {**self.arguments[-1], "result": None} != {**(arguments or {}), "result": None}
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the arguments of each start, without secrets."""
