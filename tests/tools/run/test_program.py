@@ -55,11 +55,20 @@ def test_pytest(command):
 @pytest.mark.parametrize(
     "command", ["python -m celery -A shop worker", "python /venv/bin/rq worker"]
 )
-def test_worker(command):
+def test_worker_with_held_tasks(command):
     program = program_of(command.split())
-    assert program.is_worker
     assert not program.is_script
+    assert not program.has_spans_by_hand
 
 
-def test_server_is_not_a_worker():
-    assert not program_of(["python", "-m", "uvicorn", "shop:app"]).is_worker
+@pytest.mark.parametrize(
+    "command", ["python -m dramatiq shop", "python /venv/bin/huey_consumer.py shop.huey"]
+)
+def test_worker_with_spans_by_hand(command):
+    program = program_of(command.split())
+    assert not program.is_script
+    assert program.has_spans_by_hand
+
+
+def test_server_has_no_spans_by_hand():
+    assert not program_of(["python", "-m", "uvicorn", "shop:app"]).has_spans_by_hand

@@ -84,10 +84,9 @@ def _report_missing_exporter() -> None:
 def _choose_sampler(program: Program) -> None:
     """Choose PySpy if spans are made current by hand: the sampler Stack does not see those.
 
-    `auto` only looks for our middleware. An application may have it although its tests or
-    tasks bypass it.
+    `auto` looks at the first root span alone, which may be a request that a test makes.
     """
-    if (program.is_pytest or program.is_worker) and not os.environ.get(_SAMPLER):
+    if program.has_spans_by_hand and not os.environ.get(_SAMPLER):
         os.environ[_SAMPLER] = "pyspy"
 
 

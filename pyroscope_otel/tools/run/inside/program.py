@@ -15,12 +15,14 @@ _PYTHON = re.compile("python|pypy", re.IGNORECASE)
 _WITH_ARGUMENT = ("-W", "-X", "--check-hash-based-pycs")
 
 _TESTS = frozenset({"py.test", "pytest"})
-_WORKERS = frozenset({"celery", "dramatiq", "huey", "huey_consumer", "huey_consumer.py", "rq"})
+_HELD_WORKERS = frozenset({"celery", "rq"})
+_OTHER_WORKERS = frozenset({"dramatiq", "huey", "huey_consumer", "huey_consumer.py"})
 
 # These serve, or run tests or tasks, so their root spans are requests, tests or tasks.
 _NO_SCRIPTS = (
     _TESTS
-    | _WORKERS
+    | _HELD_WORKERS
+    | _OTHER_WORKERS
     | {
         *("daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi", "waitress"),
         *("waitress-serve", "fastapi", "flask", "sanic", "streamlit", "twist", "twistd"),
@@ -47,9 +49,9 @@ class Program(NamedTuple):
         return self.name in _TESTS
 
     @property
-    def is_worker(self) -> bool:
-        """Whether it runs queue tasks."""
-        return self.name in _WORKERS
+    def has_spans_by_hand(self) -> bool:
+        """Whether its root spans are made current inside a function, so that no hook holds them."""
+        return self.is_pytest or self.name in _OTHER_WORKERS
 
     @property
     def is_script(self) -> bool:
