@@ -34,7 +34,7 @@ demo: $(VENV)/installed
 test: fast-test real-test browser-test
 
 fast-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=3 \
+	$(BIN)/python -m pytest --numprocesses=4 \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
 # Sampling needs an otherwise idle machine.

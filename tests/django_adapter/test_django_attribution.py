@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -119,7 +120,7 @@ def as_view(user_code, journal):
         assert request.pyroscope_profile_id == journal.ids[-1]
         return HttpResponse("x")
 
-    if asyncio.iscoroutinefunction(user_code):
+    if inspect.iscoroutinefunction(user_code):
 
         async def view(request, item):
             assert item == 7
