@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import Span
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
+from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, Hold, adopt, owner_of_span
 from pyroscope_otel.link.state import STATE
-from pyroscope_otel.link.switch import current_context, follow_current, is_named
+from pyroscope_otel.link.switch import current_context, current_inherited, follow_current, is_named
 from pyroscope_otel.link.thread_labels import last, note_event
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ class ContextSwitches(Hook):
                 span: Any = context.get(SPAN_KEY)
                 if span is not None:
                     owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
+                    if not span.is_recording():
+                        owner = None  # The whole rule decides.
             except Exception:
                 _adopt(context)
             token = put(context)
             # Optimization: `note_event`, inlined.
             last.event = []
-            if owner is None or not is_named(owner, span):
+            if owner is None or not is_named(owner):
                 follow_current()
             return token
 
@@ -86,10 +88,12 @@ class ContextSwitches(Hook):
 def _current_owner_is_named() -> bool:
     context = current_context(None)
     span: Any = None if context is None else context.get(SPAN_KEY)
-    if span is None:
-        return False
     try:
-        return is_named(span._pyroscope_owner, span)  # noqa: SLF001  our own attribute
+        if span is not None:
+            return span.is_recording() and is_named(span._pyroscope_owner)  # noqa: SLF001  ours
+        # A held request, before its root span is current and after.
+        hold = current_inherited(None)
+        return isinstance(hold, Hold) and not hold.is_closed and is_named(hold)
     except Exception:
         # The span may be of any class.
         return False

@@ -108,24 +108,22 @@ class Hold(Owner):
         self.on_profile: Callable[[Profile], object] | None = None
         """Called when the request gets its profile."""
 
-    def take(self, profile: Profile) -> None:
-        """Hold this profile, if the request awaits it."""
-        if self.awaits(profile):
-            self.profile = self.mark.profile = profile
-            for mark in self.spare_marks or ():
-                # Samples of jobs from before the root span started belong to the request too.
-                mark.profile = profile
-            profile.hold()
-            if self.on_profile is not None:
-                self.on_profile(profile)
-
-    def awaits(self, profile: Profile) -> bool:
-        """Return whether the request is running, has no profile yet, and may take this one."""
-        return (
-            self.profile is None
-            and not self._closed
-            and self._trace_id in (None, profile.context.trace_id)
-        )
+    def take(self, profile: Profile) -> bool:
+        """Hold this profile, if the request is running and has none yet. Return whether it does."""
+        if (
+            self.profile is not None
+            or self._closed
+            or self._trace_id not in (None, profile.context.trace_id)
+        ):
+            return False
+        self.profile = self.mark.profile = profile
+        for mark in self.spare_marks or ():
+            # Samples of jobs from before the root span started belong to the request too.
+            mark.profile = profile
+        profile.hold()
+        if self.on_profile is not None:
+            self.on_profile(profile)
+        return True
 
     def stay_in_trace(self, trace_id: int) -> None:
         """Only take a profile of this trace, unless an earlier call named another."""

@@ -139,8 +139,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         profile = Profile(span, self._span_labels)
         span.set_attribute(PROFILE_ID_ATTRIBUTE, profile.id)
         request = current_inherited(None) if enclosing is None else None
-        if isinstance(request, Hold) and request.awaits(profile):
-            request.take(profile)
+        if isinstance(request, Hold) and request.take(profile):
             set_owner(span, request)
         else:
             set_owner(span, Owner(profile))
