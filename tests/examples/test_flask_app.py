@@ -35,7 +35,9 @@ def test_work_of_each_view_is_in_the_profile_of_its_request(example, method, pat
 
 def test_last_samples_are_uploaded_at_the_stop():
     with started(FILE, environment={"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}) as example:
-        example.get("/invoice/7")
+        # On a busy machine the sampler may miss a short request.
+        for _ in range(5):
+            example.get("/invoice/7")
         assert example.profiles == []
     assert "total" in example.find_link("GET /invoice/<int:number>").functions
 

@@ -99,7 +99,9 @@ def test_silent_server_delays_the_end_for_a_bounded_time(end, interval):
         server.stopping.set()
     # The exit code stays the program's, and the log names the loss.
     assert code == 7
-    (lost,) = err.splitlines()
+    *earlier, lost = err.splitlines()
+    # On a busy machine the program may see a push fail before it ends.
+    assert all(line.startswith("Cannot send profiles to ") for line in earlier)
     assert lost.startswith(f"Pushes of profiles that {server.url} did not take before the end: ")
     # The end takes 5 s. We promise 7; a busy machine gets more here.
     assert now - float(out) < 12

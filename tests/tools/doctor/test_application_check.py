@@ -147,11 +147,13 @@ def test_remedies_for_the_applications_own_provider(check, monkeypatch):
 
 def test_set_up_by_hand_with_a_short_request(check):
     checked = check(PROVIDER, GLOBAL, BY_HAND, PLAIN, CONTRIB)
-    assert codes(checked.findings) == [
+    found = codes(checked.findings)
+    # On a busy machine even this request may have a sample.
+    assert found.pop(3) in ("app-profile-short", "app-profile")
+    assert found == [
         "app-agent-before-fork",
         "app-one-local-root",
         "names-match",
-        "app-profile-short",
         "traces-stay-here",
         "app",
     ]
