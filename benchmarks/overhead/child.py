@@ -63,5 +63,7 @@ def run(module: str, setting: Mapping[str, Any], timeout: float) -> Any:
 
 def report(result: object) -> None:
     """Pass a result to `run`, and exit without waiting for the agent's last push."""
+    # uvloop may have made the pipe non-blocking, and then it takes no more than its buffer.
+    os.set_blocking(sys.stdout.fileno(), True)
     print(json.dumps(result), flush=True)
     os._exit(0)
