@@ -140,7 +140,7 @@ def child():
 
 assert configure()
 link.labels_of = lambda number: burn(0.2) or (("span_id", f"{number:016x}"),)
-for i in range(20):
+for i in range(8):
     mark(1)(burn, 0.15)
     wait(in_child(child))
 assert pyroscope.shutdown() is True
@@ -152,7 +152,7 @@ def test_forks_while_the_relay_is_busy(away):
     """The child waits for no lock that was held during the fork."""
     with Server(SILENT) as server:
         address = server.url if away == "silent" else f"http://127.0.0.1:{closed_port()}"
-        program = WHILE_BUSY if away == "closed" else WHILE_BUSY.replace("range(20)", "range(2)")
+        program = WHILE_BUSY if away == "closed" else WHILE_BUSY.replace("range(8)", "range(2)")
         run(PROGRAM + FORK + program, env={"SERVER": address}, python_arguments=WARNINGS)
         server.stopping.set()
 

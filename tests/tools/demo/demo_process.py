@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import time
-from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
+from tests.tools.command_process import PATIENCE_SECONDS, CommandProcess
+
 COMMAND = (sys.executable, "-m", "pyroscope_otel", "demo")
-PATIENCE_SECONDS = 120.0  # a busy machine is ten times as slow
 
 # Variables that a user's shell may have, and that the demo must ignore.
 FOREIGN = {
@@ -37,28 +34,8 @@ def environment(temporary):
     return os.environ | FOREIGN | {"TMPDIR": str(temporary)}
 
 
-class Demo:
-    """A running demo, and its output so far."""
-
-    def __init__(self, process, log):
-        self.process = process
-        self._log = log
-
-    @property
-    def printed(self):
-        # Not read(): it would move the position at which the demo writes.
-        return os.pread(self._log.fileno(), 1_000_000, 0).decode()
-
-    def wait_for(self, pattern):
-        """Wait for output that matches, and return the first group."""
-        found = wait_until(lambda: self._find(pattern), lambda: f"{pattern} in:\n{self.printed}")
-        return found[1]
-
-    def _find(self, pattern):
-        found = re.search(pattern, self.printed)
-        if found is None and self.process.poll() is not None:
-            raise AssertionError(f"it ended without {pattern}:\n{self.printed}")
-        return found
+class Demo(CommandProcess):
+    """A running demo."""
 
     def shop(self):
         """Wait for the shop, and return its address."""
@@ -94,15 +71,6 @@ def running_demo(folder, *arguments):
                 process.kill()
 
 
-def wait_until(condition, what):
-    """Wait until a condition holds, and return its value."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < give_up_at, f"waited in vain for {what()}"
-        time.sleep(0.05)
-    return found
-
-
 def is_served(url):
     """Return whether a server listens at an address."""
     parts = urlsplit(url)
@@ -111,25 +79,6 @@ def is_served(url):
     except ConnectionRefusedError:
         return False
     return True
-
-
-def get(url):
-    """Return the response body of an address, without a proxy."""
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
-    try:
-        connection.request("GET", f"{parts.path}?{parts.query}")
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    assert answer.status == 200, body
-    return body
-
-
-def ask(url, what):
-    """Return the answer of the local server's API."""
-    return json.loads(get(f"{url}/api/{what}"))
 
 
 def stacks(node, above=(), unit="ns"):

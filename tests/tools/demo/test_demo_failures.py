@@ -17,7 +17,7 @@ from pyroscope_otel.tools.demo.shop_process import ShopProcess
 from pyroscope_otel.tools.demo.terminal import Terminal
 from pyroscope_otel.tools.demo.traffic import pair_of_requests, round_of_requests
 from pyroscope_otel.tools.serve import LocalServer
-from tests.tools.demo.demo_process import PATIENCE_SECONDS
+from tests.tools.command_process import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.timeout(300)
 

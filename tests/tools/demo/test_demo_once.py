@@ -14,15 +14,8 @@ import pytest
 from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
 from pyroscope_otel.tools.demo import shop
 from pyroscope_otel.tools.serve import LocalServer
-from tests.tools.demo.demo_process import (
-    COMMAND,
-    PATIENCE_SECONDS,
-    ask,
-    environment,
-    get,
-    stacks,
-    wait_until,
-)
+from tests.tools.command_process import PATIENCE_SECONDS, ask, get, wait_until
+from tests.tools.demo.demo_process import COMMAND, environment, stacks
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,14 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.demo.demo_process import (
-    PATIENCE_SECONDS,
-    ask,
-    is_served,
-    running_demo,
-    stacks,
-    wait_until,
-)
+from tests.tools.command_process import PATIENCE_SECONDS, ask, wait_until
+from tests.tools.demo.demo_process import is_served, running_demo, stacks
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import time
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-PATIENCE_SECONDS = 100.0  # a busy machine is ten times as slow
+from tests.tools.command_process import (
+    PATIENCE_SECONDS,
+    CommandProcess,
+    ask,
+    get,
+    wait_until,
+)
+
 BIN = Path(sys.executable).parent
 
 # The work of the applications: half a second of the thread's CPU time.
@@ -61,32 +64,12 @@ def finished(folder, *words, options=("--port", "0"), check=None, **more):
     return done
 
 
-class Running:
-    """A running command, and its output so far."""
-
-    def __init__(self, process, log):
-        self.process = process
-        self._log = log
-
-    @property
-    def printed(self):
-        # Not read(): it would move the position at which the command writes.
-        return os.pread(self._log.fileno(), 1_000_000, 0).decode()
+class Running(CommandProcess):
+    """A running command."""
 
     @property
     def url(self):
         return self.wait_for(r"The requests of .* are at (http://\S+)/\n")
-
-    def wait_for(self, pattern):
-        """Wait for output that matches; return its first group, or all of it without groups."""
-        found = wait_until(lambda: self._find(pattern), lambda: f"{pattern} in:\n{self.printed}")
-        return found[1] if found.groups() else found[0]
-
-    def _find(self, pattern):
-        found = re.search(pattern, self.printed)
-        if found is None and self.process.poll() is not None:
-            raise AssertionError(f"it ended without {pattern}:\n{self.printed}")
-        return found
 
     def answer(self, port, path):
         """Wait until the application answers, and return the response body."""
@@ -147,37 +130,9 @@ def running(folder, *words, options=("--port", "0"), **more):
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_until(condition, what):
-    """Wait until a condition holds, and return its value."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < give_up_at, f"waited in vain for {what()}"
-        time.sleep(0.1)
-    return found
-
-
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as one:
         return one.getsockname()[1]
-
-
-def get(url):
-    """Return the response body of an address, without a proxy."""
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
-    try:
-        connection.request("GET", f"{parts.path}?{parts.query}")
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    assert answer.status == 200, body
-    return body
-
-
-def ask(url, what):
-    """Return the answer of the local server's API."""
-    return json.loads(get(f"{url}/api/{what}"))
 
 
 def functions(node):

@@ -11,15 +11,8 @@ import sys
 
 import pytest
 
-from tests.tools.run.run_process import (
-    PATIENCE_SECONDS,
-    WORK,
-    command,
-    environment,
-    finished,
-    running,
-    wait_until,
-)
+from tests.tools.command_process import PATIENCE_SECONDS, wait_until
+from tests.tools.run.run_process import WORK, command, environment, finished, running
 
 pytestmark = pytest.mark.timeout(200)
 

@@ -12,7 +12,8 @@ import pytest
 from pyroscope_otel.tools.run.errors import RunFailed
 from pyroscope_otel.tools.run.local_server import server
 from pyroscope_otel.tools.serve import LocalServer
-from tests.tools.run.run_process import ask, finished
+from tests.tools.command_process import ask
+from tests.tools.run.run_process import finished
 
 pytestmark = pytest.mark.timeout(100)
 

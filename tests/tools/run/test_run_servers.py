@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pyroscope_otel.setup.sampler import stack_uses_thread_clocks
-from tests.tools.run.run_process import WORK, ask, environment, free_port, running
+from tests.tools.command_process import ask
+from tests.tools.run.run_process import WORK, environment, free_port, running
 
 pytestmark = pytest.mark.timeout(300)
 

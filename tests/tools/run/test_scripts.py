@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.tools.run.run_process import BIN, WORK, ask, finished, running
+from tests.tools.command_process import ask
+from tests.tools.run.run_process import BIN, WORK, finished, running
 
 pytestmark = pytest.mark.timeout(200)
 
