@@ -19,9 +19,10 @@ from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from pyroscope_otel.link.state import STATE
 from tests.support.recorder import Recorder
 
-# Background jobs of a shell ignore SIGINT, and programs under `nohup` ignore SIGHUP. The
-# programs that the tests start would inherit that.
+# Background jobs of a shell ignore SIGINT and SIGQUIT, and programs under `nohup` ignore SIGHUP.
+# The programs that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
