@@ -11,6 +11,7 @@ from opentelemetry import trace
 import pyroscope_otel
 from pyroscope_otel.link import thread_labels
 from pyroscope_otel.link.held_request import hold_request, release, run_held
+from pyroscope_otel.relay import log
 from pyroscope_otel.tools.doctor.child.exchange import payload, report
 from pyroscope_otel.tools.doctor.child.exporters import ExporterWatch
 
@@ -37,6 +38,8 @@ def main() -> None:
     facts = run_held(hold, spend, provider, task["burn_seconds"])
     release(hold)
     flushed = pyroscope_otel.shutdown(_FLUSH_SECONDS)
+    # The relay's thread logs what the server said, and the doctor shows it.
+    log.wait_until_logged(_FLUSH_SECONDS)
     getattr(provider, "force_flush", bool)(_EXPORT_MILLISECONDS)
     report({**facts, "flushed": flushed, "exporters": exporters.facts()})
 
