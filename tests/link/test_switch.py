@@ -120,6 +120,22 @@ def test_root_inside_a_child_task_of_a_held_request(other_root_takes_steps, serv
     assert asyncio.run(serve(endpoint)) == RIGHT
 
 
+def test_detach_after_the_request_ended_on_another_thread(tracer, now):
+    """The request's mark is still on the stack, without a label."""
+    hold = hold_request({})
+
+    def code():
+        with tracer.start_as_current_span("request"):
+            pass
+        token = otel_context.attach(otel_context.set_value("key", "value"))
+        assert now() == "request"
+        in_threads(lambda: release(hold))
+        otel_context.detach(token)
+        assert now() is None
+
+    run_held(hold, code)
+
+
 def test_label_set_under_another_mark_does_not_count(tracer, now):
     """The thread's label names the root for the code below, and not for a nested loop's step."""
 

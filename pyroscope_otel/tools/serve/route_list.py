@@ -42,7 +42,7 @@ def routes(db: sqlite3.Connection, service: str | None) -> dict[str, Any]:
         " GROUP BY service, route ORDER BY service, route",
         (service, service),
     ).fetchall()
-    # As a query's only MAX does, it makes SQLite take the id from the row that has it.
+    # SQLite takes the id from the row with the MAX, as there is no other MAX or MIN.
     profiles = _profiles(db, [slowest for *_, slowest, _ in rows])
     return {"routes": [_route(row, profiles) for row in rows]}
 
