@@ -121,8 +121,9 @@ class Route:
             raise Unreachable(f"its answer is not HTTP ({type(error).__name__})") from None
 
     def _post(self, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
-        self._stream = stream = wire.connect(*self._next, deadline)
+        self._stream = stream = wire.Plain(deadline)
         try:
+            stream.connect(*self._next)
             if self._context is not None:
                 if self._has_proxy:
                     self._open_tunnel(stream)

@@ -15,17 +15,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("Plain", "Secure", "connect")
+__all__ = ("Plain", "Secure")
 
 _CHUNK_BYTES = 64 * 1024
 
 
 class Plain:
-    """A TCP connection with the methods that `http.client` needs."""
+    """A TCP connection with the methods that `http.client` needs.
 
-    def __init__(self, sock: _socket.socket, deadline: float) -> None:
-        self._sock = sock
+    Args:
+        deadline: The time limit of all that it does, by `time.monotonic`.
+    """
+
+    _sock: _socket.socket
+
+    def __init__(self, deadline: float) -> None:
         self._deadline = deadline
+
+    def connect(self, host: str, port: int) -> None:
+        """Connect to the first address of a host that answers.
+
+        Args:
+            host: A name or an address.
+            port: The TCP port.
+
+        Raises:
+            OSError: If no address answered in time. (The resolver has its own time limit.)
+        """
+        name = host.encode("ascii" if host.isascii() else "idna")
+        addresses = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM)
+        error: OSError = TimeoutError()
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                break
+            # Known before it connects: a process may fork meanwhile, and the child closes it.
+            self._sock = _socket.socket(family, kind, protocol)
+            # An address that never answers must leave time for the others.
+            self._sock.settimeout(left / (len(addresses) - tried))
+            try:
+                self._sock.connect(address)
+            except OSError as failed:
+                self._sock.close()
+                error = failed
+            else:
+                return
+        raise error
 
     def _limit(self) -> None:
         left = self._deadline - time.monotonic()
@@ -48,8 +83,9 @@ class Plain:
         return io.BufferedReader(_Incoming(self.recv))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._sock.close()
+        """Close the connection, if there is one."""
+        if hasattr(self, "_sock"):
+            self._sock.close()
 
 
 class Secure(Plain):
@@ -110,34 +146,3 @@ class _Incoming(io.RawIOBase):
         received = self._recv(len(buffer))
         buffer[: len(received)] = received
         return len(received)
-
-
-def connect(host: str, port: int, deadline: float) -> Plain:
-    """Connect to the first address of a host that answers.
-
-    Args:
-        host: A name or an address.
-        port: The TCP port.
-        deadline: The time limit, by `time.monotonic`.
-
-    Raises:
-        OSError: If no address answered in time. (The resolver has its own time limit.)
-    """
-    name = host.encode("ascii" if host.isascii() else "idna")
-    addresses = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM)
-    error: OSError = TimeoutError()
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        sock = _socket.socket(family, kind, protocol)
-        # An address that never answers must leave time for the others.
-        sock.settimeout(left / (len(addresses) - tried))
-        try:
-            sock.connect(address)
-        except OSError as failed:
-            sock.close()
-            error = failed
-        else:
-            return Plain(sock, deadline)
-    raise error

