@@ -9,11 +9,7 @@ from opentelemetry import trace
 
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.held_asgi import REQUESTS, serve_held
-from pyroscope_otel.link.held_request import (
-    is_contrib,
-    is_traced_outside,
-    no_leftover_span,
-)
+from pyroscope_otel.link.held_request import is_contrib, is_traced_outside
 from pyroscope_otel.setup import agent, configuration, tracing
 from pyroscope_otel.setup.application_protocol import refuse_other_protocol
 from pyroscope_otel.setup.installing import missing_instrumentation
@@ -98,8 +94,7 @@ class PyroscopeMiddleware:
         if is_traced_outside():
             await self._app(scope, receive, send)
         else:
-            with no_leftover_span():
-                await self._traced[scope["type"]](scope, receive, send)
+            await self._traced[scope["type"]](scope, receive, send)
 
 
 def _is_built_by_starlette(app: Any) -> bool:

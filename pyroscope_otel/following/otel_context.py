@@ -16,15 +16,13 @@ from opentelemetry.sdk.trace import Span
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, Hold, adopt, owner_of_span
+from pyroscope_otel.link.attribution import CURRENT, SPAN_KEY, adopt, owner_of_span
 from pyroscope_otel.link.state import STATE
-from pyroscope_otel.link.switch import current_context, current_inherited, follow_current, is_named
+from pyroscope_otel.link.switch import current_context, follow_current, is_settled
 from pyroscope_otel.link.thread_labels import last, note_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pyroscope_otel.link.attribution import Owner
 
 
 class ContextSwitches(Hook):
@@ -48,20 +46,18 @@ class ContextSwitches(Hook):
         def attach(context: otel_context.Context) -> Any:
             if not hook.active:
                 return original(context)
-            owner: Owner | None = None
+            span: Any = None
             try:
-                # Optimization: a span of ours needs no other check.
-                span: Any = context.get(SPAN_KEY)
+                # Optimization: a span with an owner needs no other check.
+                span = context.get(SPAN_KEY)
                 if span is not None:
-                    owner = span._pyroscope_owner  # noqa: SLF001  our own attribute
-                    if not span.is_recording():
-                        owner = None  # The whole rule decides.
+                    span._pyroscope_owner  # noqa: B018, SLF001  our own attribute
             except Exception:
                 _adopt(context)
             token = put(context)
             # Optimization: `note_event`, inlined.
             last.event = []
-            if owner is None or not is_named(owner):
+            if not is_settled(span):
                 follow_current()
             return token
 
@@ -79,24 +75,11 @@ class ContextSwitches(Hook):
                 # then unchanged, and its owner may be anyone.
                 if hook.active:
                     last.event = []
-                    if not _current_owner_is_named():
+                    context = current_context(None)
+                    if not is_settled(None if context is None else context.get(SPAN_KEY)):
                         follow_current()
 
         return detach
-
-
-def _current_owner_is_named() -> bool:
-    context = current_context(None)
-    span: Any = None if context is None else context.get(SPAN_KEY)
-    try:
-        if span is not None:
-            return span.is_recording() and is_named(span._pyroscope_owner)  # noqa: SLF001  ours
-        # A held request, before its root span is current and after.
-        hold = current_inherited(None)
-        return isinstance(hold, Hold) and not hold.is_closed and is_named(hold)
-    except Exception:
-        # The span may be of any class.
-        return False
 
 
 def _is_stock_method(method: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyroscope_otel.following.hook import Hook
 from pyroscope_otel.link import held_asgi, held_wsgi
-from pyroscope_otel.link.held_request import is_traced_outside
+from pyroscope_otel.link.held_request import is_held, is_traced_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,12 @@ class _AsgiEdge(_Edge):
         @wraps(original)
         async def serve(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
             application = original.__get__(self)
-            if hook.active and scope["type"] in held_asgi.REQUESTS and hook.begins_here():
+            if (
+                hook.active
+                and scope["type"] in held_asgi.REQUESTS
+                and not is_held(scope)
+                and hook.begins_here()
+            ):
                 await held_asgi.serve_held(application, scope, receive, send)
             else:
                 await application(scope, receive, send)

@@ -75,7 +75,8 @@ class Owner:
     def __del__(self) -> None:
         try:
             MARKS.give_back(self.mark)
-            self._give_back_spare_marks()
+            if self.spare_marks:
+                self._give_back_spare_marks()
         except Exception:  # noqa: S110  our globals may be gone at interpreter exit
             pass
 
@@ -99,11 +100,12 @@ class Hold(Owner):
     root span in the same trace is the request's. Use `hold_request`.
     """
 
-    __slots__ = ("_closed", "_trace_id", "on_profile")
+    __slots__ = ("_trace_id", "is_closed", "on_profile")
 
     def __init__(self) -> None:
         super().__init__()
-        self._closed = False
+        self.is_closed = False
+        """Whether the request is over."""
         self._trace_id: int | None = None
         self.on_profile: Callable[[Profile], object] | None = None
         """Called when the request gets its profile."""
@@ -112,7 +114,7 @@ class Hold(Owner):
         """Hold this profile, if the request is running and has none yet. Return whether it does."""
         if (
             self.profile is not None
-            or self._closed
+            or self.is_closed
             or self._trace_id not in (None, profile.context.trace_id)
         ):
             return False
@@ -132,19 +134,14 @@ class Hold(Owner):
 
     def close(self) -> None:
         """Release the profile. A second call does nothing."""
-        if not self._closed:
-            self._closed = True
+        if not self.is_closed:
+            self.is_closed = True
             if self.profile is not None:
                 self.profile.release()
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the request is over."""
-        return self._closed
-
     def if_open(self) -> Owner | None:
         """Return this hold while the request is running, else None."""
-        return None if self._closed else self
+        return None if self.is_closed else self
 
     @property
     def profile_id(self) -> str | None:
@@ -177,7 +174,7 @@ class Guest(Owner):
 
     def __del__(self) -> None:
         # `leave` has already released the guest's own mark.
-        if self.spare_marks is not None:
+        if self.spare_marks:
             with contextlib.suppress(Exception):  # as in `Owner`
                 self._give_back_spare_marks()
 

@@ -5,20 +5,23 @@ All adapters share this module.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+import asyncio
+import types
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry import trace
 
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner
-from pyroscope_otel.link.switch import follow_current, note_end
-from pyroscope_otel.link.thread_labels import note_event
-from pyroscope_otel.link.through_marks import run_as, run_as_async
+from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner, span_in
+from pyroscope_otel.link.state import STATE
+from pyroscope_otel.link.switch import current_context, follow_current, note_end
+from pyroscope_otel.link.thread_labels import last, this_thread
+from pyroscope_otel.link.through_marks import run_as
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+    from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
+    from contextlib import AbstractContextManager
 
 _CONTRIB = "opentelemetry.instrumentation."
 _HOLD = "pyroscope_otel.hold"
@@ -40,8 +43,7 @@ def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     Returns:
         The hold, or None if an outer middleware already holds the request.
     """
-    outer = held_by(request)
-    if outer is not None and not outer.is_closed:
+    if is_held(request):
         return None
     hold = None
     try:
@@ -60,33 +62,82 @@ def held_by(request: MutableMapping[str, Any]) -> Hold | None:
     return hold
 
 
+def is_held(request: MutableMapping[str, Any]) -> bool:
+    """Return whether there is a hold on a request, and the request is still running."""
+    hold: Hold | None = request.get(_HOLD)
+    return hold is not None and not hold.is_closed
+
+
 def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call a function as part of a held request, even if the request's span is not current."""
+    before = current_context(None)
     token = INHERITED.set(hold)
-    note_event()
+    last.event = []
     try:
-        return run_as(hold.if_open(), call, *arguments)
+        return run_as(None if hold.is_closed else hold, call, *arguments)
     finally:
         INHERITED.reset(token)
-        note_event()
-        follow_current()
+        last.event = []
+        if current_context(None) is not before or _is_named():
+            follow_current()
 
 
-async def run_held_async(
+@types.coroutine
+def run_held_async(
     hold: Hold, call: Callable[..., Awaitable[Any]], /, *arguments: Any
-) -> Any:
-    """Call a coroutine function as part of a held request, and await it."""
+) -> Generator[Any, Any, Any]:
+    """Call a coroutine function as part of a held request, and await it.
+
+    Where the sampler reads no labels, only the first step runs through the mark. Each later
+    step is a step of an event loop, in a context that names the hold (see `STATE.async_marks`).
+    """
     token = INHERITED.set(hold)
-    note_event()
+    last.event = []
     try:
-        return await run_as_async(hold, call, *arguments)
+        if STATE.labels_only or asyncio._get_running_loop() is None:  # noqa: SLF001  documented
+            # Labels follow this scheduler, or nothing does.
+            follow_current()
+            return (yield from _await(call, *arguments))
+        if STATE.async_marks:
+            STATE.has_async_marks = True
+            coroutine = hold.mark.run_async(call, *arguments)
+            thread = this_thread()
+            under, greenlet = thread.under, thread.greenlet
+            # The coroutine's own frame is the mark.
+            thread.under = hold.mark
+            try:
+                awaited = coroutine.send(None)
+            finally:
+                thread.under, thread.greenlet = under, greenlet
+        else:
+            coroutine = _await(call, *arguments)
+            awaited = run_as(hold, coroutine.send, None)
+        while True:
+            try:
+                sent = yield awaited
+            except GeneratorExit:  # noqa: PERF203  the awaited object may raise
+                coroutine.close()
+                raise
+            except BaseException as error:
+                awaited = coroutine.throw(error)
+            else:
+                if sent is None:
+                    # Event loops only send None. From here on, this function is out of the way.
+                    return (yield from coroutine)
+                awaited = coroutine.send(sent)
+    except StopIteration as stop:
+        return stop.value
     finally:
-        # Raised if an unfinished coroutine is destroyed, because that happens in another
+        # Refused if an unfinished coroutine is destroyed, because that happens in another
         # context than the one it ran in.
         with suppress(ValueError):
             INHERITED.reset(token)
-        note_event()
+        last.event = []
         follow_current()
+
+
+async def _await(call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    return await call(*arguments)
 
 
 def release(hold: Hold) -> None:
@@ -97,8 +148,21 @@ def release(hold: Hold) -> None:
             note_end(hold.profile.context)
     except Exception:
         failure.report("release a request's profile")
-    note_event()
-    follow_current()
+    last.event = []
+    if _is_named():
+        follow_current()
+
+
+def _is_named() -> bool:
+    """Return whether the stack or the label of the running code may name anything.
+
+    Optimization: a server's own thread has neither, so there is nothing to correct there. Where
+    greenlets run, only `follow_current` knows whose stack this is.
+    """
+    thread = this_thread()
+    return (
+        thread.under is not None or thread.labels is not None or STATE.current_greenlet is not None
+    )
 
 
 def is_traced_outside() -> bool:
@@ -107,22 +171,29 @@ def is_traced_outside() -> bool:
     A span that the sampler dropped counts. An ended span does not: the previous request on the
     same kept-alive connection left it behind.
     """
-    span = trace.get_current_span()
+    span = span_in(None)
+    if span is None:
+        return False
     context = span.get_span_context()
     return context.is_valid and not context.is_remote and getattr(span, "end_time", None) is None
 
 
-@contextmanager
-def no_leftover_span() -> Iterator[None]:
+def no_leftover_span() -> AbstractContextManager[None]:
     """Run code without an ended span that an earlier request left current.
 
     Otherwise an instrumentation would use it as the parent of this request's span and ignore
     the request's own headers.
     """
-    span = trace.get_current_span()
-    if getattr(span, "end_time", None) is None:
-        yield
-        return
+    if getattr(span_in(None), "end_time", None) is None:
+        return _NO_CHANGE
+    return _without_current_span()
+
+
+_NO_CHANGE: Final = nullcontext()
+
+
+@contextmanager
+def _without_current_span() -> Iterator[None]:
     # Not an empty context: in one, nothing belongs to the held request.
     token = otel_context.attach(otel_context.set_value(_HOLD, True, otel_context.Context()))  # noqa: FBT003
     try:

@@ -71,12 +71,16 @@ class _HeldBody:
         return self
 
     def __next__(self) -> bytes:
-        chunk: bytes = run_held(self._hold, self._next)
+        iterator = self._iterator
+        chunk: bytes
+        if iterator is None:
+            chunk = run_held(self._hold, self._first)
+        else:
+            chunk = run_held(self._hold, next, iterator)
         return chunk
 
-    def _next(self) -> bytes:
-        if self._iterator is None:
-            self._iterator = iter(self._body)
+    def _first(self) -> bytes:
+        self._iterator = iter(self._body)
         return next(self._iterator)
 
     def close(self) -> None:

@@ -17,7 +17,13 @@ from pyroscope_otel.link.attribution import (
     set_owner,
 )
 from pyroscope_otel.link.profile import PROFILE_ID_ATTRIBUTE, SPAN_LABELS, Profile
-from pyroscope_otel.link.switch import current_context, current_inherited, follow_current, note_end
+from pyroscope_otel.link.switch import (
+    current_context,
+    current_inherited,
+    follow_current,
+    is_settled,
+    note_end,
+)
 from pyroscope_otel.link.thread_labels import last
 
 if TYPE_CHECKING:
@@ -106,7 +112,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
             current: Any = None if context is None else context.get(SPAN_KEY)
             if current is not None and current.is_recording():
                 return
-            if current is None and not note_end(span.context):
+            if current is None and (not note_end(span.context) or is_settled(None)):
                 return
         except Exception:
             # The current span may be of any class.
