@@ -77,6 +77,8 @@ class Owner:
             MARKS.give_back(self.mark)
             if self.spare_marks:
                 self._give_back_spare_marks()
+            if self.profile is not None:
+                self.profile.settle()
         except Exception:  # noqa: S110  our globals may be gone at interpreter exit
             pass
 
@@ -115,7 +117,7 @@ class Hold(Owner):
         if (
             self.profile is not None
             or self.is_closed
-            or self._trace_id not in (None, profile.context.trace_id)
+            or self._trace_id not in (None, profile.trace_id)
         ):
             return False
         self.profile = self.mark.profile = profile

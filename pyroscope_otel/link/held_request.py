@@ -145,7 +145,7 @@ def release(hold: Hold) -> None:
     try:
         hold.close()
         if hold.profile is not None:
-            note_end(hold.profile.context)
+            note_end(hold.profile.span_id)
     except Exception:
         failure.report("release a request's profile")
     last.event = []

@@ -97,7 +97,7 @@ class Mark:
     the previous one are uploaded.
     """
 
-    __slots__ = ("_run_async", "guest", "number", "profile", "run")
+    __slots__ = ("_run_async", "guest", "number", "profile", "rests_since", "run")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -108,6 +108,8 @@ class Mark:
         """The profile that samples with this number belong to."""
         self.guest: Guest | None = None
         """The guest that uses this number, for code that may outlive its request."""
+        self.rests_since = 0.0
+        """When the last code ran through it, in seconds since the epoch."""
 
     def run_async(self, call: Callable[..., Any], /, *arguments: Any) -> Coroutine[Any, Any, Any]:
         """Call the first argument with the other arguments, and await the result."""
@@ -135,7 +137,7 @@ class Marks:
         self._by_number: dict[int, Mark] = {NO_PROFILE: self.no_profile}
         self._numbers = itertools.count(NO_PROFILE + 1)
         self._free: deque[Mark] = deque()
-        self._resting: deque[tuple[float, Mark]] = deque()
+        self._resting: deque[Mark] = deque()
         self._in_live_memory: list[Mark] = []
         self._has_warned = False
         self._uploaded_until: dict[str, float] = {}
@@ -157,7 +159,8 @@ class Marks:
             return
         mark.guest = None
         if self.upload_kinds:
-            self._resting.append((time.time(), mark))
+            mark.rests_since = time.time()
+            self._resting.append(mark)
         else:
             mark.profile = None
             self._free.append(mark)
@@ -238,11 +241,11 @@ class Marks:
         rested: list[Mark] = []
         while self._resting:
             try:
-                since, mark = self._resting.popleft()
+                mark = self._resting.popleft()
             except IndexError:
                 break  # Another thread was faster.
-            if since >= moment:
-                self._resting.appendleft((since, mark))
+            if mark.rests_since >= moment:
+                self._resting.appendleft(mark)
                 break
             rested.append(mark)
         return rested

@@ -112,7 +112,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
             current: Any = None if context is None else context.get(SPAN_KEY)
             if current is not None and current.is_recording():
                 return
-            if current is None and (not note_end(span.context) or is_settled(None)):
+            if current is None and (not note_end(span.context.span_id) or is_settled(None)):
                 return
         except Exception:
             # The current span may be of any class.
@@ -167,7 +167,7 @@ def _enclosing_owner(span: Span, parent: SpanContext) -> Owner | None:
     if (
         owner is not None
         and owner.profile is not None
-        and owner.profile.context.trace_id == span.context.trace_id
+        and owner.profile.trace_id == span.context.trace_id
     ):
         return owner
     return None

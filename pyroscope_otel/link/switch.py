@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
-    from opentelemetry.trace import SpanContext
-
     from pyroscope_otel.link.attribution import Owner
     from pyroscope_otel.link.thread_labels import Conditions, Thread
 
@@ -273,7 +271,7 @@ def is_settled(span: Any) -> bool:
     return labels.owner is owner and labels.under is thread.under and thread.reset is last.reset
 
 
-def note_end(span_context: SpanContext) -> bool:
+def note_end(span_id: int) -> bool:
     """Note on the running thread that a local root span, or the hold on it, has just ended.
 
     Samples that a guest has taken here so far count. Later ones belong to no profile.
@@ -284,14 +282,14 @@ def note_end(span_context: SpanContext) -> bool:
     thread = this_thread()
     under, labels = thread.under, thread.labels
     if under is not None and under.guest is not None:
-        _end_guest(under.guest, span_context)
+        _end_guest(under.guest, span_id)
     if labels is not None and isinstance(labels.owner, Guest):
-        _end_guest(labels.owner, span_context)
+        _end_guest(labels.owner, span_id)
     return STATE.labels_only or under is not None or labels is not None
 
 
-def _end_guest(guest: Guest, span_context: SpanContext) -> None:
-    is_its_end = guest.profile is not None and guest.profile.context is span_context
+def _end_guest(guest: Guest, span_id: int) -> None:
+    is_its_end = guest.profile is not None and guest.profile.span_id == span_id
     if is_its_end and not guest.is_in_time():
         guest.leave(in_time=True)
 
