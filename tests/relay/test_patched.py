@@ -49,7 +49,7 @@ burn_until(lambda: relay.state().sent >= 2, mark(7))
 
 def work(number):
     for _ in range(5):
-        mark(number)(burn, 0.1)
+        mark(number)(burn, 0.05)
         time.sleep(0.01)
 
 join([spawn(work, number) for number in (1, 2, 3)])
