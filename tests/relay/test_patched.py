@@ -65,7 +65,7 @@ def test_pushes_arrive_while_no_greenlet_can_run(program):
 
 AT_THE_END = """
 assert configure(upload_interval=600)
-mark(7)(burn, 0.5)
+mark(7)(burn)
 """
 
 
@@ -112,7 +112,7 @@ def test_log_is_written(program):
 
 HTTPS = """
 assert configure(upload_interval=600)
-mark(7)(burn, 0.3)
+mark(7)(burn)
 """
 
 
