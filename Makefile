@@ -37,14 +37,14 @@ fast-test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses=4 \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
 
-# Sampling needs an otherwise idle machine.
+# Sampling needs an otherwise idle machine. Each case keeps one core busy.
 real-test: $(VENV)/installed
-	$(BIN)/python -m pytest tests/real $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 tests/real $(PYTEST_ARGS)
 
 # A separate run: the browser driver leaves an event loop on the thread, which would break
 # other tests.
 browser-test: $(VENV)/installed
-	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 tests/browser $(PYTEST_ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check

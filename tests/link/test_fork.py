@@ -226,6 +226,8 @@ def keep_switching():
         switch(100)
 
 assert pyroscope.configure(application_name="shop", server_address="http://127.0.0.1:9")
+# The forking thread gets its turn soon, in the middle of whatever the others do.
+sys.setswitchinterval(0.0005)
 stop = threading.Event()
 threads = [threading.Thread(target=keep_switching) for _ in range(4)]
 for thread in threads:

@@ -30,8 +30,8 @@ def use(seconds):
     keep.append(bytearray(10**7))
 
 for number in (1, 2, 3):
-    mark(number)(use, 0.6)
-use(0.6)
+    mark(number)(use, 0.3)
+use(0.3)
 assert pyroscope.shutdown() is True
 print(link.told)
 """
@@ -71,7 +71,7 @@ assert configure()
 for number, label in ((1, "1-5"), (2, "7-6"), (3, "3-0"), (0, "0-4")):
     pyroscope.add_thread_tag("pyroscope_otel", label)
     pyroscope.add_thread_tag("mine", "kept")
-    mark(number)(burn, 0.5) if number else burn(0.5)
+    mark(number)(burn) if number else burn()
     pyroscope.remove_thread_tag("pyroscope_otel", label)
 assert pyroscope.shutdown() is True
 """
@@ -93,7 +93,7 @@ def test_labels_of_the_thread_decide_under_their_mark(server):
 
 NO_LINES = """
 assert configure(line_no=pyroscope.LineNo.NoLine)
-mark(7)(burn, 0.5)
+mark(7)(burn)
 assert pyroscope.shutdown() is True
 """
 
@@ -109,7 +109,7 @@ AGAIN = """
 for number in (1, 2):
     assert configure()
     assert configure() is False
-    mark(number)(burn, 0.5)
+    mark(number)(burn)
     assert pyroscope.shutdown() is True
     assert pyroscope.shutdown() is False
 assert relay.state() is None
@@ -123,7 +123,7 @@ def test_agent_starts_again_after_its_end(server):
 
 PROXY = """
 assert configure(mem_enabled=True)
-mark(7)(burn, 0.5)
+mark(7)(burn)
 assert pyroscope.shutdown() is True
 """
 

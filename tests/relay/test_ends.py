@@ -15,7 +15,7 @@ from tests.support.push_server import SILENT, Answer, Server, closed_port
 # Nothing is pushed before the end.
 START = """
 assert configure(upload_interval=600)
-mark(7)(burn, 0.5)
+mark(7)(burn)
 """
 
 ENDS = {
@@ -77,10 +77,10 @@ def test_waiting_pushes_are_sent_at_the_end_if_the_server_is_back():
             PROGRAM
             + """
 assert configure()
-mark(7)(burn, 0.5)
+mark(7)(burn)
 while relay.state().last_answer != "503":
     burn(0.05)
-mark(8)(burn, 0.5)
+mark(8)(burn)
 """,
             env={"SERVER": server.url},
         )
@@ -92,7 +92,10 @@ mark(8)(burn, 0.5)
 @pytest.mark.parametrize("end", ["", "pyroscope.shutdown()"])
 @pytest.mark.parametrize("interval", [1, 600])
 def test_silent_server_delays_the_end_for_a_bounded_time(end, interval):
-    program = f"configure(upload_interval={interval}); mark(7)(burn, 1.5); print(time.monotonic())"
+    program = f"configure(upload_interval={interval}); mark(7)(burn)"
+    if interval == 1:
+        program += "; burn_until(lambda: relay.state().taken)"
+    program += "; print(time.monotonic())"
     with Server(SILENT) as server:
         code, out, err = ended(f"{PROGRAM}\n{program}\n{end}\nsys.exit(7)", server.url)
         now = time.monotonic()
@@ -113,7 +116,7 @@ def test_absent_server_does_not_delay_the_end():
         PROGRAM
         + """
 assert configure()
-burn(1.2)
+burn_until(lambda: relay.state().taken)
 before = time.monotonic()
 assert pyroscope.shutdown() is True
 print(time.monotonic() - before)

@@ -62,18 +62,18 @@ ANEW = """
 def child():
     assert relay.state() is None
     assert configure()
-    mark(2)(burn, 0.5)
+    mark(2)(burn)
     assert pyroscope.shutdown() is True
     assert relay.state() is None
 
 assert configure()
-mark(1)(burn, 0.3)
+mark(1)(burn)
 parents = relay.agent_start._process.relay
 pid = in_child(child)
-mark(1)(burn, 0.3)
+mark(1)(burn)
 wait(pid)
 assert relay.agent_start._process.relay is parents
-mark(3)(burn, 0.5)
+mark(3)(burn)
 assert pyroscope.shutdown() is True
 print(link.told)
 """
@@ -144,7 +144,7 @@ def test_child_closes_a_socket_that_the_parent_is_connecting():
 
 EXITS = """
 assert configure(upload_interval=600)
-mark(1)(burn, 0.5)
+mark(1)(burn)
 sys.stdout.flush()
 if os.fork() == 0:
     sys.exit(0)
@@ -189,7 +189,7 @@ import multiprocessing
 def work(number):
     assert relay.state() is None
     assert configure()
-    mark(number)(burn, 0.3)
+    mark(number)(burn)
     return pyroscope.shutdown()
 
 # The agent does not run here: on CPython 3.10, a pool in a process with the agent

@@ -49,7 +49,7 @@ burn_until(lambda: relay.state().sent >= 2, mark(7))
 
 def work(number):
     for _ in range(5):
-        mark(number)(burn, 0.1)
+        mark(number)(burn, 0.05)
         time.sleep(0.01)
 
 join([spawn(work, number) for number in (1, 2, 3)])
@@ -65,7 +65,7 @@ def test_pushes_arrive_while_no_greenlet_can_run(program):
 
 AT_THE_END = """
 assert configure(upload_interval=600)
-mark(7)(burn, 0.5)
+mark(7)(burn)
 """
 
 
@@ -112,7 +112,7 @@ def test_log_is_written(program):
 
 HTTPS = """
 assert configure(upload_interval=600)
-mark(7)(burn, 0.3)
+mark(7)(burn)
 """
 
 

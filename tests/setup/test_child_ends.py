@@ -24,7 +24,7 @@ def begin():
     trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
     pyroscope_otel.configure(application_name="shop", upload_interval=600)
 
-def job(name, seconds=0.5):
+def job(name, seconds=0.3):
     with trace.get_tracer("tests").start_as_current_span(name):
         burn(seconds)
     # In one piece: two processes write at the same time.

@@ -129,9 +129,9 @@ def test_push_is_taken_whole_or_not_at_all(receiver):
     assert receiver.profiles == []
 
 
-@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS.keys())
-def test_bomb_is_413(receiver, content):
-    assert send(receiver.url, content)[0] == 413
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS.keys())
+def test_bomb_is_413(receiver, make):
+    assert send(receiver.url, make())[0] == 413
 
 
 def test_protobuf_that_is_not_gzipped_as_claimed_is_400(receiver):

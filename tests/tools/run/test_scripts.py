@@ -7,13 +7,11 @@ import subprocess
 
 import pytest
 
+from pyroscope_otel.tools.serve import LocalServer
 from tests.tools.command_process import ask
-from tests.tools.run.run_process import BIN, WORK, finished, running
+from tests.tools.run.run_process import BIN, WORK, finished
 
 pytestmark = pytest.mark.timeout(200)
-
-# Runs on, so that the test can query the stored requests.
-LONG = ("sleep", "1000")
 
 
 def listed(done):
@@ -59,9 +57,9 @@ def test_root_spans_of_a_script_replace_its_request(tmp_path):
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=0)
     assert [route for route, _ in listed(done)] == ["order", "order"]
     assert f"pyroscope-otel serve --data {data}" in done.stderr
-    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
-        orders = ask(run.url, "requests?route=order")["requests"]
-        spans = [ask(run.url, f"requests/{one['profile_id']}")["spans"] for one in orders]
+    with LocalServer(port=0, otlp_port=None, data=data) as server:
+        orders = ask(server.url, "requests?route=order")["requests"]
+        spans = [ask(server.url, f"requests/{one['profile_id']}")["spans"] for one in orders]
     # Each is its own trace and has no parent.
     assert [sorted(one["name"] for one in trace) for trace in spans] == [["line", "order"]] * 2
     assert [
@@ -89,8 +87,8 @@ def test_script_that_fails(tmp_path):
     data = tmp_path / "kept"
     done = finished(tmp_path, "python", "job.py", options=("--port", "0", "--data", data), check=1)
     assert "ZeroDivisionError" in done.stderr
-    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
-        (request,) = ask(run.url, "requests?status=error")["requests"]
+    with LocalServer(port=0, otlp_port=None, data=data) as server:
+        (request,) = ask(server.url, "requests?status=error")["requests"]
     assert request["route"] == "job.py"
 
 
@@ -117,8 +115,8 @@ def test_forked_child_does_not_end_the_request(tmp_path):
     ((route, hottest),) = listed(done)
     assert route == "job.py"
     assert hottest.startswith("price_lines ")
-    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
-        assert ask(run.url, "status")["trace_exports"] == 1
+    with LocalServer(port=0, otlp_port=None, data=data) as server:
+        assert ask(server.url, "status")["trace_exports"] == 1
 
 
 def test_script_with_warnings_as_errors(tmp_path):
@@ -151,8 +149,8 @@ def test_each_pytest_test_is_one_request(tmp_path, more):
     price, fails = "test_shop.py::test_price", "test_shop.py::test_that_fails"
     assert sorted(route for route, _ in routes) == [price, price, fails]
     assert all("price_lines" in hottest for route, hottest in routes if route == price)
-    with running(tmp_path, *LONG, options=("--port", "0", "--data", data)) as run:
-        (request,) = ask(run.url, "requests?status=error")["requests"]
+    with LocalServer(port=0, otlp_port=None, data=data) as server:
+        (request,) = ask(server.url, "requests?status=error")["requests"]
     assert request["route"] == fails
 
 
