@@ -84,10 +84,9 @@ class _Ends:
 
     def _remember(self, span: ReadableSpan) -> None:
         hold = INHERITED.get(None)
-        if not isinstance(hold, Hold) or hold.is_closed or hold.profile is None:
-            return
-        if hold.profile.context is span.context:
-            self._roots[hold.profile.id] = span
+        profile = hold.profile if isinstance(hold, Hold) else None
+        if profile is not None and profile.context is span.context:
+            self._roots[profile.id] = span
             if len(self._roots) > _MAX_ROOTS:
                 self._roots.pop(next(iter(self._roots)), None)
 

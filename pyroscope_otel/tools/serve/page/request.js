@@ -5,7 +5,7 @@ import { differenceAddress, parse, requestAddress, routeAddress } from "./addres
 import { copyButton, fill, h } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
-import { about, lasted, misfit, names } from "./cpu_time.js";
+import { about, misfit, names, ranAtLeast, whole } from "./cpu_time.js";
 import { htmlFile, save } from "./html_file.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 import { CPU } from "./measures.js";
@@ -95,7 +95,7 @@ class RequestPage {
   head() {
     const request = /** @type {import("./api.js").Request} */ (this.trace.request);
     const called = names(this.from());
-    const after = lasted(request);
+    const least = ranAtLeast(request);
     return h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, request.route),
@@ -104,9 +104,10 @@ class RequestPage {
           statusMark(request.status === "error", request.http_status))),
       h("dl", { class: "numbers" },
         [["duration", duration(request.duration_ns)],
-          ...(after === null ? [] : [["went on for", `≥ ${duration(after)}`]]),
+          ...(request.held_ns === null ? [] : [["held for", duration(request.held_ns)]]),
+          ...(least === null ? [] : [["went on for", `≥ ${duration(least)}`]]),
           [called.time, request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
-          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
+          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, whole(request))],
           ...(request.alloc_bytes === null ? [] : [["allocated", bytes(request.alloc_bytes)]])]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("nav", { class: "actions", "aria-label": "This request" },
