@@ -2,7 +2,7 @@
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
-import { copyButton, fill, h } from "./dom.js";
+import { copyButton, fill, h, menu } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
 import { about, misfit, names, ranAtLeast, whole } from "./cpu_time.js";
@@ -114,9 +114,10 @@ class RequestPage {
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
-        h("button", { type: "button", on: { click: () => this.saveFile() } }, "Save as HTML"),
-        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof"),
-        request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
+        menu("Save",
+          h("button", { type: "button", on: { click: () => this.saveFile() } }, "Page as HTML"),
+          request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "CPU as pprof"),
+          request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof"))),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
   }
