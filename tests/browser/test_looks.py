@@ -79,6 +79,37 @@ def test_bars_on_a_phone_have_one_scale(shop, open_page):
         assert len(set(edges)) == 1, edges
 
 
+def test_phone_folds_the_filters(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE, has_touch=True)
+    status, rows = page.get_by_label("Status"), page.locator("table.requests tbody tr")
+    expect(page.get_by_placeholder("Route, URL or id")).to_be_visible()
+    expect(status).to_be_hidden()
+    fold = page.get_by_role("button", name="Filters")
+    fold.tap()
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    status.select_option("error")
+    expect(fold).to_have_text("Filters (1)")
+    expect(rows).to_have_count(1)
+    fold.tap()
+    expect(status).to_be_hidden()
+    expect(rows).to_have_count(1)
+
+
+def test_laptop_shows_the_filters(shop, open_page):
+    page = open_page(shop.url)
+    expect(page.get_by_label("Status")).to_be_visible()
+    expect(page.get_by_role("button", name="Filters")).to_be_hidden()
+
+
+def test_phone_explains_the_bars(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE)
+    key = page.get_by_text("CPU time in it")
+    expect(key).to_have_text("duration, 0 to 400 msCPU time in it")
+    expect(key).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(key).to_be_hidden()
+
+
 def test_long_names_fit_a_phone(server, open_page):
     long = "GET /" + "a" * 300
     stacks = [([("f" * 300, "/srv/" + "b" * 300, 1)], 5)]

@@ -31,7 +31,11 @@ export class RequestTable {
     /** @type {Map<string, {row: HTMLElement, request: Request}>} newest first, as shown */
     this.rows = new Map();
     this.body = h("tbody", { role: "rowgroup" });
-    this.element = h("table", { class: "requests", role: "table", "aria-label": label },
+    this.longest = h("span");
+    // A phone shows no headers.
+    this.key = h("caption", { class: "key" },
+      h("span", { class: "swatch elapsed" }), "duration, 0 to ", this.longest, h("span", { class: "swatch spent" }), "CPU time in it");
+    this.element = h("table", { class: "requests", role: "table", "aria-label": label }, this.key,
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
         COLUMNS.map(([name, kind, sort]) => h("th", { role: "columnheader", scope: "col", class: kind, "data-sort": onSort && sort },
           onSort && sort ? h("button", { type: "button", class: "sort", on: { click: () => onSort(sort) } }, name) : name)))),
@@ -145,6 +149,7 @@ export class RequestTable {
       memory ||= request.alloc_bytes !== null;
     }
     // Hide the column if no memory is profiled.
+    this.longest.textContent = duration(longest);
     this.scaleName.textContent = this.rows.size ? `CPU in the duration, 0 to ${duration(longest)}` : "CPU in the duration";
     this.element.classList.toggle("without-memory", !memory);
     this.about.textContent = inShort([...this.rows.values()].map(({ request }) => request.cpu_from));
