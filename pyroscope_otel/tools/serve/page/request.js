@@ -1,4 +1,4 @@
-/** The page of a request: the waterfall of its trace beside the flame graph of each local root. */
+/** The page of a request: the waterfall of its trace, and the flame graph of each local root. */
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
@@ -27,6 +27,8 @@ export async function openRequest(place, around) {
     changed: () => page.changed(),
   };
 }
+
+const FEW = 6; // spans that need no column of their own beside the flame graph
 
 class RequestPage {
   /**
@@ -70,7 +72,7 @@ class RequestPage {
     });
     this.notice = h("div", { "aria-live": "polite" });
     fill(this.around.main, this.head(), this.misfit(), this.notice,
-      h("div", { class: "beside" },
+      h("div", { class: this.waterfall.rows.length <= FEW ? "stacked" : "beside" },
         h("section", { class: "panel", "aria-labelledby": "trace-title" },
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
           trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),
