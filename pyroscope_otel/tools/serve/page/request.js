@@ -28,7 +28,7 @@ export async function openRequest(place, around) {
   };
 }
 
-const FEW = 6; // spans that need no column of their own beside the flame graph
+const FEW = 6; // rows of a trace that need no column of their own beside the flame graph
 
 class RequestPage {
   /**
@@ -72,7 +72,7 @@ class RequestPage {
     });
     this.notice = h("div", { "aria-live": "polite" });
     fill(this.around.main, this.head(), this.misfit(), this.notice,
-      h("div", { class: this.waterfall.rows.length <= FEW ? "stacked" : "beside" },
+      h("div", { class: this.waterfall.shown().length <= FEW ? "stacked" : "beside" },
         h("section", { class: "panel", "aria-labelledby": "trace-title" },
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
           trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),

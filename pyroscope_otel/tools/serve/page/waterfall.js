@@ -159,10 +159,15 @@ export class Waterfall {
     }
   }
 
+  /** The rows that are not inside closed ones. */
+  shown() {
+    return this.rows.filter((row) => !this.items.get(row.id)?.hidden);
+  }
+
   /** @param {KeyboardEvent} event */
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const shown = this.rows.filter((row) => !this.items.get(row.id)?.hidden);
+    const shown = this.shown();
     const at = shown.findIndex((row) => row.id === this.selected);
     const row = shown[at];
     if (!row) return;
