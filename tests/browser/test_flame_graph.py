@@ -224,7 +224,8 @@ def test_frames_that_are_too_small_are_not_all_drawn(server, open_page):
         for number in range(1500)
     ]
     profile_id = send_request(server.url, Span("GET /large", stacks=stacks))
-    page = open_page(server.url, f"#/request/{profile_id}")
+    narrow = {"width": 760, "height": 800}
+    page = open_page(server.url, f"#/request/{profile_id}", viewport=narrow)
     drawn = page.locator(".flame-canvas").evaluate(
         """canvas => {
           const context = canvas.getContext("2d");

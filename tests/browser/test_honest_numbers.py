@@ -84,6 +84,71 @@ def test_request_that_continues_after_its_root_span_shows_how_long(server, open_
     expect(finding(page, "over")).to_contain_text(later)
 
 
+def held(root, milliseconds):
+    """Return the span that says that a request was let go so much later than it began."""
+    return Span(
+        "held",
+        start=root.milliseconds,
+        milliseconds=milliseconds - root.milliseconds,
+        parent=root.id,
+        attributes={"pyroscope_otel.held": root.id},
+    )
+
+
+def test_request_that_was_held_after_its_root_span_shows_how_long(server, open_page):
+    root = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
+    profile_id = send_request(server.url, root, held(root, 2 * SECONDS), ago=30)
+    send_samples(server.url, [(WORK, 10)], span_id=profile_id, clock=True, ago=1)
+    page = open_page(server.url, f"#/request/{profile_id}")
+    assert numbers(page) == {
+        "duration": "20.0 ms",
+        "held for": "2.00 s",
+        "CPU time": "500 ms",
+        "on CPU": "25 %",
+    }
+    expect(finding(page, "over")).to_have_count(0)
+    expect(finding(page, "waited").locator("summary")).to_have_text("75 % of the time it waited")
+
+
+def test_more_cpu_time_than_a_request_was_held_is_explained(server, open_page):
+    root = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
+    profile_id = send_request(server.url, root, held(root, 100))
+    page = open_page(server.url, f"#/request/{profile_id}")
+    title = "400 ms of CPU time in the 100 ms for which it was held"
+    expect(finding(page, "over").get_by_role("heading")).to_have_text(title)
+    expect(finding(page, "over")).not_to_contain_text("kept running")
+
+
+def test_list_shows_how_long_a_request_was_held(server, open_page):
+    root = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
+    send_request(server.url, root, held(root, 2 * SECONDS))
+    send_request(server.url, Span("GET /plain", stacks=[(WORK, 4)]))
+    page = open_page(server.url)
+    expect(page.locator("td.duration")).to_have_text(["100 ms", "20.0 msheld 2.00 s"])
+    expect(page.locator(".timebar").last).to_have_attribute(
+        "aria-label", "20 % on CPU while it was held"
+    )
+    expect(page.locator(".timebar.over")).to_have_count(0)
+
+
+def test_trace_shows_how_long_its_local_roots_were_held(server, open_page):
+    root = Span("POST /mail", milliseconds=250, stacks=[(WORK, 40)], clock=True)
+    child = Span("SELECT", milliseconds=100, parent=root.id)
+    profile_id = send_request(server.url, root, child, held(root, SECONDS))
+    page = open_page(server.url, f"#/request/{profile_id}")
+    rows = page.get_by_role("treeitem")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_have_accessible_name(
+        "POST /mail, shop, after 0 ms, took 250 ms, held for 1.00 s, 400 ms CPU"
+    )
+    expect(page.locator(".scale .ticks > span").last).to_have_text("1.00 s")
+    expect(page.get_by_role("region", name="Span", exact=True)).to_contain_text("held for1.00 s")
+    widths = page.locator(".span-bar, .span-bar > span").evaluate_all(
+        "all => all.map(each => each.style.inlineSize.replace(/\\.\\d+/, ''))"
+    )
+    assert widths == ["max(2px, 100%)", "25%", "40%", "max(2px, 10%)"]
+
+
 def test_bar_marks_more_cpu_time_than_its_length(server, open_page):
     send_request(server.url, Span("GET /busy", milliseconds=100, stacks=[(WORK, 40)]))
     send_request(server.url, Span("GET /calm", milliseconds=100, stacks=[(WORK, 9)]))

@@ -18,7 +18,8 @@ def save(open_page):
     def save(url, profile_id):
         page = open_page(url, f"#/request/{profile_id}")
         with page.expect_download() as download:
-            page.get_by_role("button", name="Save as HTML").click()
+            page.get_by_text("Save", exact=True).click()
+            page.get_by_role("button", name="Page as HTML").click()
         assert download.value.suggested_filename == f"request-{profile_id}.html"
         return page, download.value.path().read_text()
 

@@ -79,6 +79,37 @@ def test_bars_on_a_phone_have_one_scale(shop, open_page):
         assert len(set(edges)) == 1, edges
 
 
+def test_phone_folds_the_filters(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE, has_touch=True)
+    status, rows = page.get_by_label("Status"), page.locator("table.requests tbody tr")
+    expect(page.get_by_placeholder("Route, URL or id")).to_be_visible()
+    expect(status).to_be_hidden()
+    fold = page.get_by_role("button", name="Filters")
+    fold.tap()
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    status.select_option("error")
+    expect(fold).to_have_text("Filters (1)")
+    expect(rows).to_have_count(1)
+    fold.tap()
+    expect(status).to_be_hidden()
+    expect(rows).to_have_count(1)
+
+
+def test_laptop_shows_the_filters(shop, open_page):
+    page = open_page(shop.url)
+    expect(page.get_by_label("Status")).to_be_visible()
+    expect(page.get_by_role("button", name="Filters")).to_be_hidden()
+
+
+def test_phone_explains_the_bars(shop, open_page):
+    page = open_page(shop.url, viewport=PHONE)
+    key = page.get_by_text("CPU time in it")
+    expect(key).to_have_text("duration, 0 to 400 msCPU time in it")
+    expect(key).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(key).to_be_hidden()
+
+
 def test_long_names_fit_a_phone(server, open_page):
     long = "GET /" + "a" * 300
     stacks = [([("f" * 300, "/srv/" + "b" * 300, 1)], 5)]
@@ -214,6 +245,27 @@ def test_every_control_has_an_accessible_name(shop, open_page):
         controls = page.locator("a:visible, button:visible, input:visible, select:visible")
         for control in controls.all():
             expect(control).not_to_have_accessible_name("")
+
+
+def test_short_trace_is_above_the_flame_graph(server, open_page):
+    root = Span("GET /loop", stacks=[([("step", "/srv/shop/api.py", 1)], 9)])
+    # Repeated spans are one row.
+    children = [Span("SELECT", parent=root.id) for _ in range(9)]
+    page = open_page(server.url, f"#/request/{send_request(server.url, root, *children)}")
+    trace, graph = (panel.bounding_box() for panel in page.locator("section.panel").all())
+    assert trace["width"] == graph["width"]
+    assert trace["y"] + trace["height"] < graph["y"]
+
+
+def test_long_trace_stays_beside_the_flame_graph(server, open_page):
+    stack = [(f"step_{number}", "/srv/shop/api.py", number) for number in range(60)]
+    root = Span("GET /deep", stacks=[(stack, 9)])
+    children = [Span(f"SELECT {number}", parent=root.id) for number in range(6)]
+    page = open_page(server.url, f"#/request/{send_request(server.url, root, *children)}")
+    trace, graph = page.locator("section.panel").all()
+    assert trace.bounding_box()["y"] == graph.bounding_box()["y"]
+    page.get_by_text("Functions, by self time").scroll_into_view_if_needed()
+    assert graph.bounding_box()["y"] < 0 < trace.bounding_box()["y"]
 
 
 def test_zoom_is_animated_only_without_reduced_motion(shop, open_page):

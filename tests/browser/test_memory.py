@@ -108,6 +108,7 @@ def test_request_without_memory_samples(server, open_page):
 def test_memory_can_be_downloaded_as_pprof(server, hungry, open_page):
     page = open_page(server.url, f"#/request/{hungry[0]}")
     with page.expect_download() as download:
+        page.get_by_text("Save", exact=True).click()
         page.get_by_role("link", name="Memory as pprof").click()
     assert download.value.suggested_filename == f"{hungry[0]}-memory.pprof"
     profile = PprofProfile.FromString(gzip.decompress(download.value.path().read_bytes()))

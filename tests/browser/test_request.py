@@ -111,11 +111,29 @@ def test_each_local_root_span_of_the_trace_has_a_flame_graph(shop, open_page):
 def test_profile_can_be_downloaded_as_pprof(shop, open_page):
     page = open_page(shop.url, f"#/request/{shop.slow}")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download pprof").click()
+        page.get_by_text("Save", exact=True).click()
+        page.get_by_role("link", name="CPU as pprof").click()
     assert download.value.suggested_filename == f"{shop.slow}.pprof"
     content = download.value.path().read_bytes()
     profile = PprofProfile.FromString(gzip.decompress(content))
     assert sum(sample.value[-1] for sample in profile.sample) == 200_000_000
+
+
+def test_menu_by_keyboard(shop, open_page):
+    page = open_page(shop.url, f"#/request/{shop.slow}")
+    save = page.get_by_text("Save", exact=True)
+    item = page.get_by_role("button", name="Page as HTML")
+    save.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(item).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(item).to_be_hidden()
+    expect(save).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(item).to_be_hidden()
 
 
 def test_later_samples_appear_by_themselves(server, open_page):

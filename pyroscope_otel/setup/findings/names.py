@@ -22,6 +22,11 @@ DOCTOR_SERVICE = "pyroscope-otel-doctor"
 DOCTOR_ATTRIBUTE = "pyroscope_otel.doctor"
 """The resource attribute of an application that the doctor has loaded."""
 
+HELD_ATTRIBUTE = "pyroscope_otel.held"
+"""The attribute of a span that says how long a request was held after its root span had ended.
+Its value is the request's profile id. `pyroscope-otel run` and the demo send such spans to the
+local server, which stores the end and not the span."""
+
 
 class Names(NamedTuple):
     """Two names that should be equal.

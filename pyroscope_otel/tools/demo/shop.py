@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
@@ -85,6 +86,12 @@ def stock(request: Request) -> JSONResponse:
 async def orders(_request: Request) -> StreamingResponse:
     """Stream the response: the work happens after this function has returned."""
     return StreamingResponse(write_rows(), media_type="text/csv")
+
+
+async def receipt(request: Request) -> JSONResponse:
+    """Answer at once, and work in a background task, when the root span has ended."""
+    task = BackgroundTask(send_receipt, request.path_params["order"])
+    return JSONResponse({"status": "will be sent"}, background=task)
 
 
 async def payment(request: Request) -> JSONResponse:
@@ -222,6 +229,20 @@ def format_row(page: int, line: int) -> str:
     return f"{page},{line},{line * 19 % 100}\n"
 
 
+async def send_receipt(order: int) -> None:
+    """Use the time of `print_receipt`, and wait, as for a mail server."""
+    print_receipt(order)
+    await asyncio.sleep(0.3)
+
+
+def print_receipt(order: int) -> int:
+    """Use about 60 ms."""
+    ink = 0
+    for dot in range(600_000):
+        ink += (dot * order) % 2
+    return ink
+
+
 def sign_payment(order: int) -> int:
     """Use about 60 ms."""
     signature = order
@@ -239,6 +260,7 @@ app = Starlette(
         Route("/thumbnail/{name}", thumbnail, methods=["POST"]),
         Route("/stock/{shelf}", stock),
         Route("/orders.csv", orders),
+        Route("/receipt/{order:int}", receipt, methods=["POST"]),
         Route("/payment/{order:int}", payment, methods=["POST"]),
         Route("/health", health),
     ],

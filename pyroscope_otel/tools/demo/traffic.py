@@ -60,6 +60,7 @@ def round_of_requests(number: int) -> list[Request]:
         ("POST", f"/thumbnail/{word}"),
         ("GET", "/stock/a1"),
         ("GET", "/orders.csv"),
+        ("POST", f"/receipt/{order}"),
         ("POST", f"/payment/{order}"),
         ("GET", "/health"),
     ]

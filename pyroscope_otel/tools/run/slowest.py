@@ -39,11 +39,16 @@ def slowest_requests(url: str, since_ms: float) -> list[str]:
     lines = [f"{count}. The slowest:"]
     for one in slowest:
         lines += [
-            f"  {one['duration_ns'] / 1e6:6.0f} ms, {shown(one)}  {one['route']}",
+            f"  {one['duration_ns'] / 1e6:6.0f} ms, {_held(one)}{shown(one)}  {one['route']}",
             f"            {_hottest(url, one)}",
             f"            {url}/#/request/{one['profile_id']}",
         ]
     return lines + methods(one["cpu_from"] for one in slowest)
+
+
+def _held(request: dict[str, Any]) -> str:
+    held_ns = request.get("held_ns")  # a server of an older release does not say
+    return "" if held_ns is None else f"held {held_ns / 1e6:.0f} ms, "
 
 
 def _hottest(url: str, request: dict[str, Any]) -> str:

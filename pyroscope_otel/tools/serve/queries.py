@@ -39,7 +39,8 @@ _CPU_FROM = {None: None, 0: "samples", 1: "clock"}
 
 REQUEST = """
 id, profile_id, trace_id, span_id, service, route, kind, start_ns, duration_ns, cpu_ns,
-    samples, cpu_clock, last_seen_ns, alloc_bytes, alloc_objects, error, http_status, target
+    samples, cpu_clock, last_seen_ns, held_until_ns, alloc_bytes, alloc_objects, error,
+    http_status, target
 FROM requests WHERE start_ns IS NOT NULL AND
 """
 
@@ -84,7 +85,7 @@ def _oldest(db: sqlite3.Connection) -> list[int]:
 def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
     """Convert a row of `REQUEST` to a request of the API."""
     _, key, trace_id, span_id, service, route, kind, start_ns, *rest = row
-    duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, *rest = rest
+    duration_ns, cpu_ns, samples, cpu_clock, last_seen_ns, held_until_ns, *rest = rest
     alloc_bytes, alloc_objects, error, http_status, target = rest
     return {
         "profile_id": from_key(key),
@@ -95,6 +96,7 @@ def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
         "kind": kind,
         "start_ms": start_ns / _NS_PER_MS,
         "duration_ns": duration_ns,
+        "held_ns": _held(start_ns, duration_ns, held_until_ns),
         "cpu_ns": cpu_ns,
         "samples": samples or 0,
         "cpu_from": _CPU_FROM[cpu_clock],
@@ -105,6 +107,12 @@ def as_request(row: tuple[Any, ...]) -> dict[str, Any]:
         "http_status": http_status,
         "target": target,
     }
+
+
+def _held(start_ns: int, duration_ns: int, until_ns: int | None) -> int | None:
+    if until_ns is None or until_ns <= start_ns + duration_ns:
+        return None
+    return until_ns - start_ns
 
 
 def _key(profile_id: str) -> int:
@@ -138,7 +146,7 @@ def trace(db: sqlite3.Connection, profile_id: str) -> dict[str, Any]:
     roots = db.execute(
         f"SELECT {REQUEST} trace_id = ? ORDER BY start_ns LIMIT ?", (trace_id, _MAX_SPANS)
     ).fetchall()
-    kept = ("profile_id", "service", "route", "cpu_ns", "samples", "alloc_bytes")
+    kept = ("profile_id", "service", "route", "held_ns", "cpu_ns", "samples", "alloc_bytes")
     return {
         "request": found,
         "spans": [_span(row) for row in spans[:_MAX_SPANS]],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ("ForeignFile", "connect", "create_or_check", "from_key", "to_key")
 
 _APPLICATION_ID = 0x5059_4F54  # "PYOT": marks the SQLite files of the local server
-_VERSION = 2
+_VERSION = 3
 
 _TABLES = """
 CREATE TABLE spans (
@@ -56,6 +56,7 @@ CREATE TABLE requests (
     samples INTEGER,
     cpu_clock INTEGER, -- whether cpu_ns was read from a clock; see samples.ServiceRow
     last_seen_ns INTEGER, -- the start of its last upload window with CPU samples
+    held_until_ns INTEGER, -- when it was let go, if that was later than its root span's end
     alloc_bytes INTEGER,
     alloc_objects INTEGER,
     arrived INTEGER NOT NULL -- when the first part arrived

@@ -137,7 +137,7 @@ class Store:
         if traces.of_doctor:
             return
         now = _now()
-        spans = traces.spans
+        spans = [span for span in traces.spans if span.held is None]
         self._writer.executemany(
             "INSERT OR REPLACE INTO spans (trace_id, span_id, parent_span_id, name, kind, service,"
             " start_ns, duration_ns, error, detail, profile_id, arrived)"
@@ -163,7 +163,17 @@ class Store:
                 if s.profile_id is not None
             ],
         )
-        self._add_services({span.service: ServiceRow() for span in spans}, now)
+        self._writer.executemany(
+            # After its root span: a process exports spans in the order in which they end.
+            "UPDATE requests SET held_until_ns = MAX(COALESCE(held_until_ns, 0), ?)"
+            " WHERE profile_id = ?",
+            [
+                (span.start_ns + span.duration_ns, span.held)
+                for span in traces.spans
+                if span.held is not None
+            ],
+        )
+        self._add_services({span.service: ServiceRow() for span in traces.spans}, now)
         self._writer.execute(
             "UPDATE totals SET trace_exports = trace_exports + 1, last_trace = ?", (now,)
         )

@@ -26,7 +26,12 @@ from pyroscope_otel.pprof.messages import (
     ScopeSpans,
     TracesRequest,
 )
-from pyroscope_otel.setup.findings.names import DOCTOR_ATTRIBUTE, DOCTOR_SERVICE, UNKNOWN_SERVICE
+from pyroscope_otel.setup.findings.names import (
+    DOCTOR_ATTRIBUTE,
+    DOCTOR_SERVICE,
+    HELD_ATTRIBUTE,
+    UNKNOWN_SERVICE,
+)
 from pyroscope_otel.tools.serve.schema import to_key
 from pyroscope_otel.tools.serve.text import profile_key, shortened
 
@@ -49,7 +54,12 @@ class TracesTooLarge(MalformedTraces):
 
 
 class SpanRow(NamedTuple):
-    """A row of the table `spans`."""
+    """A row of the table `spans`, and what the table `requests` has besides.
+
+    Attributes:
+        held: The profile id of the request that was held until this span's end. Such a span is
+            not a row: it only tells that time.
+    """
 
     trace_id: bytes
     span_id: int
@@ -64,6 +74,7 @@ class SpanRow(NamedTuple):
     profile_id: int | None
     http_status: int | None
     target: str | None
+    held: int | None
 
 
 class Traces(NamedTuple):
@@ -259,6 +270,7 @@ def _row(service: str, span: Span) -> SpanRow:
         profile_id=profile_key(attributes.get(_PROFILE_ID)),
         http_status=_http_status(attributes),
         target=_target(attributes),
+        held=profile_key(attributes.get(HELD_ATTRIBUTE)),
     )
 
 

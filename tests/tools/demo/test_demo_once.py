@@ -30,6 +30,7 @@ WORK = {
     "POST /thumbnail/{name}": {"thumbnail", "resize_image", "average_pixels"},
     "GET /stock/{shelf}": {"stock", "count_items"},
     "GET /orders.csv": {"orders", "write_rows", "format_row"},
+    "POST /receipt/{order}": {"receipt", "send_receipt", "print_receipt"},
     "POST /payment/{order}": {"payment", "sign_payment"},
     "GET /health": {"health"},
 }
@@ -90,6 +91,13 @@ def test_only_the_declined_payment_fails(once):
     assert event["attributes"]["exception.type"] == "pyroscope_otel.tools.demo.shop.CardDeclined"
 
 
+def test_receipt_is_held_until_it_is_sent(once):
+    (receipt,) = [one for one in once.requests if one["route"].startswith("POST /receipt")]
+    assert receipt["held_ns"] - receipt["duration_ns"] >= 290_000_000  # it waits for 300 ms
+    (span,) = ask(once.url, f"requests/{receipt['profile_id']}")["spans"]
+    assert span["name"] == receipt["route"]
+
+
 def test_table_matches_the_server(once):
     rows = [(one["trace_id"], one["route"], one["profile_id"], one["cpu"]) for one in once.rows]
     assert rows == [
@@ -131,6 +139,7 @@ def test_samples_of_each_request_are_in_its_functions(once):
         *("GET /invoice/{number}", "GET /report/{month}"),
         *("GET /catalog", "POST /thumbnail/{name}"),
         *("GET /stock/{shelf}", "GET /orders.csv", "POST /payment/{order}"),
+        "POST /receipt/{order}",
     }
     assert right.total() >= 0.95 * of_the_shop.total(), (right, of_the_shop)
 

@@ -8,6 +8,7 @@ from pyroscope_otel.tools.run.slowest import slowest_requests
 from pyroscope_otel.tools.serve import LocalServer
 from tests.tools.serve.exports import MS, Client, span
 
+HELD = "pyroscope_otel.held"
 WORK = [("main", "/srv/shop/app.py", 3), ("price_lines", "/srv/shop/app.py", 9)]
 
 
@@ -45,6 +46,15 @@ def test_request_with_its_cpu_time_and_hottest_functions(server, sampled_ms, tim
     words = [line.strip() for line in lines]
     assert words[0] == "1 request. The slowest:"
     assert words[1:4] == [f"300 ms, {time}  GET /invoice", hottest, link]
+
+
+def test_request_that_went_on_after_its_root_span(server):
+    client = Client(server.url)
+    root = span("POST /mail", ms=20)
+    end = root.start_time_unix_nano + 900 * MS
+    client.add(root, span(profile=False, end_time_unix_nano=end, values={HELD: root.span_id.hex()}))
+    lines = slowest_requests(server.url, root.start_time_unix_nano // MS)
+    assert lines[1] == "      20 ms, held 900 ms, on CPU 0 ms  POST /mail"
 
 
 def test_list_is_empty_without_requests(server):

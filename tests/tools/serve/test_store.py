@@ -116,12 +116,12 @@ def test_file_of_another_version_is_refused(tmp_path):
     connection.close()
     message = (
         f"^{path} has version 99 of the local server's tables, but this server needs "
-        "version 2. Move it away, or use the version of pyroscope-otel that made it$"
+        "version 3. Move it away, or use the version of pyroscope-otel that made it$"
     )
     with pytest.raises(ForeignFile, match=message):
         Store(path, **PLENTY)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     Store(path, **PLENTY).close()  # the refused attempt left no lock
 

@@ -21,6 +21,7 @@ from pyroscope_otel.setup import tracing
 from pyroscope_otel.tools.run.inside import adopting, instrumentations, whole_run
 from pyroscope_otel.tools.run.inside.celery_workers import flush_when_they_end
 from pyroscope_otel.tools.run.inside.export_on_demand import ExportOnDemand
+from pyroscope_otel.tools.run.inside.held_requests import export_ends
 from pyroscope_otel.tools.run.inside.notes import note, say
 from pyroscope_otel.tools.run.inside.program import program_of
 
@@ -57,6 +58,8 @@ def _set_up() -> None:
         provider = TracerProvider()
         provider.add_span_processor(exporting)
         trace.set_tracer_provider(provider)
+        if _goes_to_the_local_server():
+            export_ends(exporting.on_end)
     instrumentations.load()
     zero_code.start()
     flush_when_they_end()
@@ -64,6 +67,12 @@ def _set_up() -> None:
     if is_ours:
         adopting.adopt_application_provider(provider, exporting)
         whole_run.begin_if_wanted(program, exporting)
+
+
+def _goes_to_the_local_server() -> bool:
+    """Return whether traces go where profiles go: only the local server takes both."""
+    profiles = os.environ.get("PYROSCOPE_SERVER_ADDRESS")
+    return os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == f"{profiles}/v1/traces"
 
 
 def _report_missing_exporter() -> None:

@@ -10,6 +10,8 @@
  * @property {string} kind
  * @property {number} start_ms
  * @property {number} duration_ns
+ * @property {number | null} held_ns from its start until it was let go, if that is known and
+ *   later than its root span's end
  * @property {number | null} cpu_ns null without samples
  * @property {number} samples
  * @property {"samples" | "clock" | null} cpu_from samples: the number of samples times the

@@ -61,23 +61,32 @@ export function inShort(froms) {
 }
 
 /**
- * Whether the CPU time exceeds the root span's duration by more than the sampling error.
+ * Whether the CPU time exceeds the duration by more than the sampling error.
  *
  * @param {Request} request
  */
 export function isOver(request) {
-  return (request.cpu_ns ?? 0) > request.duration_ns * 1.05 + NOISE;
+  return (request.cpu_ns ?? 0) > whole(request) * 1.05 + NOISE;
 }
 
 /**
- * How long the request is known to have run, if that is longer than its root span. A held
- * request includes the work after its root span.
+ * How long the request took, including what went on after its root span, as far as is known.
+ *
+ * @param {Request} request
+ */
+export function whole(request) {
+  return request.held_ns ?? request.duration_ns;
+}
+
+/**
+ * How long the request is known to have run, if that is longer than its root span and if it is
+ * not known when it was let go.
  *
  * @param {Request} request
  * @returns {number | null} a lower bound in nanoseconds
  */
-export function lasted(request) {
-  if (request.last_seen_ms === null) return null;
+export function ranAtLeast(request) {
+  if (request.last_seen_ms === null || request.held_ns !== null) return null;
   const least = (request.last_seen_ms - request.start_ms) * 1e6;
   return least > request.duration_ns ? least : null;
 }
@@ -93,27 +102,31 @@ export function lasted(request) {
 export function misfit(request, spans, from) {
   const burnt = request.cpu_ns ?? 0;
   if (isOver(request)) {
-    const after = lasted(request);
+    const least = ranAtLeast(request);
+    const after = least
+      ? `It kept running after its root span had ended, for at least ${duration(least - request.duration_ns)}.`
+      : "It may have kept running after its root span had ended, in a background task or a streamed response.";
     return {
       id: "over",
-      title: `${cpu(burnt)} of CPU time in a root span of ${duration(request.duration_ns)}`,
+      title: request.held_ns === null
+        ? `${cpu(burnt)} of CPU time in a root span of ${duration(request.duration_ns)}`
+        : `${cpu(burnt)} of CPU time in the ${duration(request.held_ns)} for which it was held`,
       text: [
-        after
-          ? `It kept running after its root span had ended, for at least ${duration(after - request.duration_ns)}.`
-          : "It may have kept running after its root span had ended, in a background task or a streamed response.",
+        ...(request.held_ns === null ? [after] : []),
         "If several threads work for it at once, the time of each counts.",
         ...(from === "clock" ? [] : ["PySpy counts a thread that waits for a CPU as running, so on a busy machine it shows more than was used. The sampler Stack does not (CPython 3.12 and later on Linux)."]),
       ],
     };
   }
+  const took = whole(request);
   const waited = waiting(request, spans);
-  const rest = request.duration_ns - burnt - waited;
+  const rest = took - burnt - waited;
   // Without any sample, the message in place of the flame graph gives the reason.
-  if (request.cpu_ns === null || rest < 2.5 * NOISE || rest < request.duration_ns * 0.3) return null;
-  const known = `Of ${duration(request.duration_ns)}, ${cpu(burnt)} ${from === "clock" ? "were spent on a CPU" : "were sampled"}`
+  if (request.cpu_ns === null || rest < 2.5 * NOISE || rest < took * 0.3) return null;
+  const known = `Of ${duration(took)}, ${cpu(burnt)} ${from === "clock" ? "were spent on a CPU" : "were sampled"}`
     + ` and ${duration(waited)} passed in outgoing calls with a span.`;
   if (from === "clock") {
-    return { id: "waited", title: `${share(rest, request.duration_ns)} of the time it waited`, text: [known, "For the rest it was not on a CPU: it waited for something without a span, or for its turn on an event loop or a CPU."] };
+    return { id: "waited", title: `${share(rest, took)} of the time it waited`, text: [known, "For the rest it was not on a CPU: it waited for something without a span, or for its turn on an event loop or a CPU."] };
   }
   return {
     id: "unseen",
@@ -130,7 +143,7 @@ export function misfit(request, spans, from) {
  */
 function waiting(request, spans) {
   const from = request.start_ms;
-  const to = from + request.duration_ns / 1e6;
+  const to = from + whole(request) / 1e6;
   const calls = spans
     .filter((span) => ["client", "producer"].includes(span.kind) && span.service === request.service)
     .map((span) => [Math.max(from, span.start_ms), Math.min(to, span.start_ms + span.duration_ns / 1e6)])

@@ -58,6 +58,32 @@ export function fill(element, ...children) {
 }
 
 /**
+ * A button that opens a menu. A choice, Escape, or a click elsewhere closes it.
+ *
+ * @param {string} label
+ * @param {...Child} items links and buttons
+ * @returns {HTMLDetailsElement}
+ */
+export function menu(label, ...items) {
+  const summary = h("summary", { class: "button" }, label);
+  const element = h("details", {
+    class: "menu",
+    on: {
+      keydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key !== "Escape" || !element.open) return;
+        event.stopPropagation();
+        element.open = false;
+        summary.focus();
+      },
+      focusout: (/** @type {FocusEvent} */ event) => {
+        if (!element.contains(/** @type {Node | null} */ (event.relatedTarget))) element.open = false;
+      },
+    },
+  }, summary, h("div", { class: "items", tabindex: "-1", on: { click: () => { element.open = false; } } }, items));
+  return element;
+}
+
+/**
  * Code to use elsewhere, with a button that copies it.
  *
  * @param {string} code

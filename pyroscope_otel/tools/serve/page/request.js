@@ -1,11 +1,11 @@
-/** The page of a request: the waterfall of its trace beside the flame graph of each local root. */
+/** The page of a request: the waterfall of its trace, and the flame graph of each local root. */
 
 import { ask, askSource } from "./api.js";
 import { differenceAddress, parse, requestAddress, routeAddress } from "./address.js";
-import { copyButton, fill, h } from "./dom.js";
+import { copyButton, fill, h, menu } from "./dom.js";
 import { withoutMemory, withoutSamples } from "./empty.js";
 import { fromProfile } from "./flame_tree.js";
-import { about, lasted, misfit, names } from "./cpu_time.js";
+import { about, misfit, names, ranAtLeast, whole } from "./cpu_time.js";
 import { htmlFile, save } from "./html_file.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 import { CPU } from "./measures.js";
@@ -27,6 +27,8 @@ export async function openRequest(place, around) {
     changed: () => page.changed(),
   };
 }
+
+const FEW = 6; // rows of a trace that need no column of their own beside the flame graph
 
 class RequestPage {
   /**
@@ -70,7 +72,7 @@ class RequestPage {
     });
     this.notice = h("div", { "aria-live": "polite" });
     fill(this.around.main, this.head(), this.misfit(), this.notice,
-      h("div", { class: "beside" },
+      h("div", { class: this.waterfall.shown().length <= FEW ? "stacked" : "beside" },
         h("section", { class: "panel", "aria-labelledby": "trace-title" },
           h("h2", { id: "trace-title" }, "Trace ", h("span", { class: "quiet" }, count(trace.spans.length, "span"))),
           trace.truncated && h("p", { class: "notice" }, "The trace has more spans than are shown here."),
@@ -95,7 +97,7 @@ class RequestPage {
   head() {
     const request = /** @type {import("./api.js").Request} */ (this.trace.request);
     const called = names(this.from());
-    const after = lasted(request);
+    const least = ranAtLeast(request);
     return h("header", { class: "head" },
       h("div", { class: "what" },
         h("h1", { class: "breakable" }, request.route),
@@ -104,18 +106,20 @@ class RequestPage {
           statusMark(request.status === "error", request.http_status))),
       h("dl", { class: "numbers" },
         [["duration", duration(request.duration_ns)],
-          ...(after === null ? [] : [["went on for", `≥ ${duration(after)}`]]),
+          ...(request.held_ns === null ? [] : [["held for", duration(request.held_ns)]]),
+          ...(least === null ? [] : [["went on for", `≥ ${duration(least)}`]]),
           [called.time, request.cpu_ns === null ? "none" : cpu(request.cpu_ns)],
-          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, request.duration_ns)],
+          [called.share, request.cpu_ns === null ? "–" : share(request.cpu_ns, whole(request))],
           ...(request.alloc_bytes === null ? [] : [["allocated", bytes(request.alloc_bytes)]])]
           .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("nav", { class: "actions", "aria-label": "This request" },
         h("a", { class: "button", href: differenceAddress(this.id, "route") }, "Against the usual"),
         h("a", { class: "button", href: differenceAddress(this.id) }, "Against another"),
         h("a", { class: "button", href: routeAddress(request.service, request.route) }, "Whole route"),
-        h("button", { type: "button", on: { click: () => this.saveFile() } }, "Save as HTML"),
-        request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "Download pprof"),
-        request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof")),
+        menu("Save",
+          h("button", { type: "button", on: { click: () => this.saveFile() } }, "Page as HTML"),
+          request.cpu_ns !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof`, download: true }, "CPU as pprof"),
+          request.alloc_bytes !== null && h("a", { class: "button", href: `/api/profiles/${this.id}.pprof?type=alloc_space`, download: true }, "Memory as pprof"))),
       h("p", { class: "ids" }, "trace ", h("code", {}, request.trace_id), copyButton(request.trace_id, "trace id"),
         " profile ", h("code", {}, request.profile_id), copyButton(request.profile_id, "profile id")));
   }

@@ -2,7 +2,7 @@
 
 import { requestAddress } from "./address.js";
 import { fill, h } from "./dom.js";
-import { inShort, isOver, names } from "./cpu_time.js";
+import { inShort, isOver, names, whole } from "./cpu_time.js";
 import { bytes, count, cpu, duration, isoTime, share, time } from "./format.js";
 
 /** @typedef {import("./api.js").Request} Request */
@@ -31,7 +31,11 @@ export class RequestTable {
     /** @type {Map<string, {row: HTMLElement, request: Request}>} newest first, as shown */
     this.rows = new Map();
     this.body = h("tbody", { role: "rowgroup" });
-    this.element = h("table", { class: "requests", role: "table", "aria-label": label },
+    this.longest = h("span");
+    // A phone shows no headers.
+    this.key = h("caption", { class: "key" },
+      h("span", { class: "swatch elapsed" }), "duration, 0 to ", this.longest, h("span", { class: "swatch spent" }), "CPU time in it");
+    this.element = h("table", { class: "requests", role: "table", "aria-label": label }, this.key,
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
         COLUMNS.map(([name, kind, sort]) => h("th", { role: "columnheader", scope: "col", class: kind, "data-sort": onSort && sort },
           onSort && sort ? h("button", { type: "button", class: "sort", on: { click: () => onSort(sort) } }, name) : name)))),
@@ -124,7 +128,7 @@ export class RequestTable {
         h("a", { class: "clamped", href: this.link(request) }, request.route),
         request.target && h("span", { class: "target", title: request.target }, request.target))),
       h("td", { role: "cell", class: "status" }, statusMark(failed, request.http_status)),
-      h("td", { role: "cell", class: "number duration" }, duration(request.duration_ns)),
+      h("td", { role: "cell", class: "number duration" }, duration(request.duration_ns), held(request)),
       h("td", { role: "cell", class: "number cpu" },
         request.cpu_ns === null
           ? h("span", { class: "none", title: "No sample hit it (yet)" }, "none")
@@ -145,6 +149,7 @@ export class RequestTable {
       memory ||= request.alloc_bytes !== null;
     }
     // Hide the column if no memory is profiled.
+    this.longest.textContent = duration(longest);
     this.scaleName.textContent = this.rows.size ? `CPU in the duration, 0 to ${duration(longest)}` : "CPU in the duration";
     this.element.classList.toggle("without-memory", !memory);
     this.about.textContent = inShort([...this.rows.values()].map(({ request }) => request.cpu_from));
@@ -166,12 +171,17 @@ export function statusMark(failed, http) {
 }
 
 /** @param {Request} request */
+function held({ held_ns }) {
+  return held_ns !== null && h("span", { class: "held", title: "From its start until it was let go, after its root span" }, `held ${duration(held_ns)}`);
+}
+
+/** @param {Request} request */
 function timeBar(request) {
-  const part = Math.min(1, (request.cpu_ns ?? 0) / Math.max(1, request.duration_ns));
+  const part = Math.min(1, (request.cpu_ns ?? 0) / Math.max(1, whole(request)));
   const over = isOver(request);
   const called = names(request.cpu_from).share;
-  const text = request.cpu_ns === null ? "no sample" : `${share(request.cpu_ns, request.duration_ns)} ${called}`;
-  const why = over ? `${text}: more than its root span took. Its page explains why` : text;
+  const text = request.cpu_ns === null ? "no sample" : `${share(request.cpu_ns, whole(request))} ${called}${request.held_ns === null ? "" : " while it was held"}`;
+  const why = over ? `${text}: more than ${request.held_ns === null ? "its root span took" : "that time"}. Its page explains why` : text;
   return h("span", { class: `timebar${over ? " over" : ""}`, role: "img", "aria-label": why, title: why },
     h("span", { style: { "inline-size": `${100 * part}%` } }));
 }

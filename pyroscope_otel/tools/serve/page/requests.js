@@ -70,9 +70,17 @@ class RequestList {
       type: "search", name: "text", placeholder: "Route, URL or id", autocomplete: "off", spellcheck: "false",
       "aria-keyshortcuts": "/", on: { input: typed },
     }));
+    // Only on a phone, where the filters would take half of the screen.
+    this.fold = h("button", { type: "button", class: "fold", on: { click: () => this.foldFilters(!this.controls.classList.contains("folded")) } }, "Filters");
     this.pause = h("button", { type: "button", class: "live", "aria-pressed": "true", on: { click: () => this.toggleLive() } }, "Live");
     return h("form", { class: "filters", "aria-label": "Filters", on: { submit: (/** @type {Event} */ event) => event.preventDefault() } },
-      this.text, this.service, this.route, this.slower, this.faster, this.status, this.period, this.pause);
+      this.text, this.fold, this.service, this.route, this.slower, this.faster, this.status, this.period, this.pause);
+  }
+
+  /** @param {boolean} folded */
+  foldFilters(folded) {
+    this.controls.classList.toggle("folded", folded);
+    this.fold.setAttribute("aria-expanded", String(!folded));
   }
 
   /** Show the list for the first time. */
@@ -85,6 +93,7 @@ class RequestList {
     fill(this.around.main, h("h1", { class: "unseen" }, "Requests"), this.notice, this.controls, this.empty,
       h("div", { class: "scroll" }, this.table.element), this.table.about, this.more, this.arrived);
     this.showControls();
+    this.foldFilters(true);
     this.show(answer, status);
   }
 
@@ -164,6 +173,9 @@ class RequestList {
     const more = status && !STATUSES.some(([value]) => value === status) ? [[status, status]] : [];
     options(this.status, "All", [...STATUSES, ...more], status);
     const range = this.params.has("since_ms") || this.params.has("until_ms");
+    // The search is never folded.
+    const set = FILTERS.filter((name) => name !== "text" && this.params.get(name)).length;
+    this.fold.textContent = set ? `Filters (${set})` : "Filters";
     options(this.period, range ? "as in the address" : "any", PERIODS, this.params.get("last") ?? "");
     for (const label of [this.text, this.slower, this.faster]) {
       const input = label.querySelector("input");

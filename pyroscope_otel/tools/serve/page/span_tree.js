@@ -112,13 +112,14 @@ export function statement(span) {
  * The start and end of a trace, in ms since the epoch.
  *
  * @param {import("./api.js").Span[]} spans
+ * @param {Map<string | null, number | null>} held how long local roots were held, by profile id
  */
-export function extent(spans) {
+export function extent(spans, held) {
   let from = Infinity;
   let to = -Infinity;
   for (const span of spans) {
     from = Math.min(from, span.start_ms);
-    to = Math.max(to, span.start_ms + Math.max(0, span.duration_ns) / 1e6);
+    to = Math.max(to, span.start_ms + Math.max(0, span.duration_ns, held.get(span.profile_id) ?? 0) / 1e6);
   }
   return { from, to: Math.max(to, from + 0.001) };
 }

@@ -11,7 +11,7 @@ export class Waterfall {
   /**
    * @param {object} options
    * @param {import("./api.js").Span[]} options.spans
-   * @param {{profile_id: string, cpu_ns: number | null}[]} options.profiles
+   * @param {{profile_id: string, cpu_ns: number | null, held_ns: number | null}[]} options.profiles
    * @param {string} options.profileId of the request on this page
    * @param {(spanId: string) => void} options.onSelect
    */
@@ -19,7 +19,9 @@ export class Waterfall {
     this.rows = spanTree(spans);
     this.byId = new Map(this.rows.map((row) => [row.id, row]));
     this.services = new Set(spans.map((span) => span.service)).size;
-    this.extent = extent(spans);
+    /** @type {Map<string | null, number | null>} how long each local root was held, by profile id */
+    this.held = new Map(profiles.map((profile) => [profile.profile_id, profile.held_ns]));
+    this.extent = extent(spans, this.held);
     this.cpu = new Map(profiles.map((profile) => [profile.profile_id, profile.cpu_ns]));
     this.profileId = profileId;
     this.onSelect = onSelect;
@@ -50,6 +52,7 @@ export class Waterfall {
     const whole = this.extent.to - this.extent.from;
     const spans = group?.spans ?? [span];
     const burnt = !group && span.profile_id ? this.cpu.get(span.profile_id) ?? null : null;
+    const held = group ? null : this.held.get(span.profile_id) ?? null;
     const failed = spans.some((each) => each.status === "error");
     const above = this.byId.get(row.parent ?? "");
     const namesService = this.services > 1 && above?.span.service !== span.service;
@@ -57,7 +60,7 @@ export class Waterfall {
     const label = [
       span.name || "(no name)", group && `${group.spans.length} times`, span.service,
       `after ${duration((span.start_ms - this.extent.from) * 1e6)}`, `took ${duration(total)}${group ? " together" : ""}`,
-      burnt !== null && `${cpu(burnt)} CPU`, failed && "failed",
+      held !== null && `held for ${duration(held)}`, burnt !== null && `${cpu(burnt)} CPU`, failed && "failed",
     ].filter(Boolean).join(", ");
     const text = statement(span);
     const item = h("li", {
@@ -81,14 +84,17 @@ export class Waterfall {
   /** @param {import("./api.js").Span} span @param {number} whole @param {number | null} burnt */
   bar(span, whole, burnt) {
     const start = (100 * (span.start_ms - this.extent.from)) / whole;
-    const width = (100 * Math.max(0, span.duration_ns)) / 1e6 / whole;
-    const kinds = [span.profile_id && "root", span.status === "error" && "failed", burnt !== null && burnt > span.duration_ns && "over"];
+    const held = this.held.get(span.profile_id) ?? null;
+    const took = Math.max(1, held ?? span.duration_ns);
+    const width = took / 1e4 / whole;
+    const kinds = [span.profile_id && "root", span.status === "error" && "failed", burnt !== null && burnt > took && "over", held !== null && "held"];
     return [
       h("span", {
         class: ["span-bar", ...kinds].filter(Boolean).join(" "),
         style: { "inset-inline-start": `min(${start}%, 100% - 2px)`, "inline-size": `max(2px, ${width}%)` },
       },
-        burnt !== null && h("span", { style: { "inline-size": `${Math.min(100, (100 * burnt) / Math.max(1, span.duration_ns))}%` } })),
+        held !== null && h("span", { class: "span", style: { "inline-size": `${(100 * span.duration_ns) / held}%` } }),
+        burnt !== null && h("span", { class: "burnt", style: { "inline-size": `${Math.min(100, (100 * burnt) / took)}%` } })),
       span.events.slice(0, 50).map((event) => h("span", {
         class: "event", title: event.name,
         style: { "inset-inline-start": `${start + event.offset_ns / 1e4 / whole}%` },
@@ -153,10 +159,15 @@ export class Waterfall {
     }
   }
 
+  /** The rows that are not inside closed ones. */
+  shown() {
+    return this.rows.filter((row) => !this.items.get(row.id)?.hidden);
+  }
+
   /** @param {KeyboardEvent} event */
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const shown = this.rows.filter((row) => !this.items.get(row.id)?.hidden);
+    const shown = this.shown();
     const at = shown.findIndex((row) => row.id === this.selected);
     const row = shown[at];
     if (!row) return;
@@ -191,10 +202,11 @@ export class Waterfall {
       return;
     }
     const burnt = span.profile_id ? this.cpu.get(span.profile_id) ?? null : null;
+    const held = this.held.get(span.profile_id) ?? null;
     fill(this.details,
       h("h3", {}, h("span", { class: "breakable" }, span.name || "(no name)"), " ", h("span", { class: "tag" }, span.kind)),
       h("dl", { class: "facts" },
-        [["service", span.service], ["starts after", duration((span.start_ms - this.extent.from) * 1e6)], ["took", duration(span.duration_ns)],
+        [["service", span.service], ["starts after", duration((span.start_ms - this.extent.from) * 1e6)], ["took", duration(span.duration_ns)], ["held for", held === null ? null : duration(held)],
           ["CPU time", span.profile_id ? (burnt === null ? "none" : cpu(burnt)) : null]]
           .filter(([, value]) => value !== null).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       span.status === "error" && h("p", { class: "failed" }, "✕ Failed", span.status_message && `: ${span.status_message}`),
