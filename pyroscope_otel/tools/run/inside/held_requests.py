@@ -85,7 +85,7 @@ class _Ends:
     def _remember(self, span: ReadableSpan) -> None:
         hold = INHERITED.get(None)
         profile = hold.profile if isinstance(hold, Hold) else None
-        if profile is not None and profile.context is span.context:
+        if profile is not None and profile.span_id == span.context.span_id:
             self._roots[profile.id] = span
             if len(self._roots) > _MAX_ROOTS:
                 self._roots.pop(next(iter(self._roots)), None)
@@ -96,7 +96,7 @@ class _Ends:
         if root is None or root.end_time is None or now - root.end_time < _LEAST_NS:
             return
         context = SpanContext(
-            profile.context.trace_id,
+            profile.trace_id,
             RandomIdGenerator().generate_span_id(),
             is_remote=False,
             trace_flags=TraceFlags(TraceFlags.SAMPLED),
@@ -105,7 +105,7 @@ class _Ends:
             ReadableSpan(
                 name="held",
                 context=context,
-                parent=profile.context,
+                parent=root.context,
                 resource=root.resource,
                 attributes={HELD_ATTRIBUTE: profile.id},
                 instrumentation_scope=_SCOPE,
