@@ -35,7 +35,7 @@ test: fast-test real-test browser-test
 
 fast-test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses=4 \
-		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS)
+		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS) $(FAST_TEST_ARGS)
 
 # Sampling needs an otherwise idle machine. Each case keeps one core busy.
 real-test: $(VENV)/installed
