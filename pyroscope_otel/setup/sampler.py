@@ -51,6 +51,7 @@ def choose(settings: Settings, *, holds_requests: bool) -> str:
         and stack_uses_thread_clocks()
         and not _Process.stack_has_run
         and not _runs_on_trio()
+        and not _runs_in_uwsgi()
     )
     return STACK if fits else PYSPY
 
@@ -59,6 +60,14 @@ def _runs_on_trio() -> bool:
     """Return whether trio runs the caller. Trio's steps are followed by thread labels."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def _runs_in_uwsgi() -> bool:
+    """Return whether uWSGI runs this process. Its workers crash at their end if Stack runs.
+
+    Seen with uWSGI 2.0.31, pyroscope-io 1.4 and CPython 3.12: it ends Python in a signal handler.
+    """
+    return "uwsgi" in sys.modules
 
 
 def stack_uses_thread_clocks() -> bool:

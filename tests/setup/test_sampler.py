@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import pyroscope
 import pytest
@@ -63,6 +64,12 @@ def test_auto_is_pyspy_on_trio():
         return chosen()
 
     assert trio.run(main) == "pyspy"
+
+
+@pytest.mark.usefixtures("on_linux")
+def test_auto_is_pyspy_in_uwsgi(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uwsgi", types.ModuleType("uwsgi"))
+    assert chosen() == "pyspy"
 
 
 @pytest.mark.usefixtures("on_linux")
