@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import trio
 
     from pyroscope_otel.link.marks import Mark
+    from pyroscope_otel.link.thread_labels import Thread
 
 
 class TrioSteps(Hook):
@@ -47,9 +48,13 @@ class TrioSteps(Hook):
                 # frames are on the stack.
                 self._under, thread.under = thread.under, UNKNOWN
 
-            def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
+            def leave(self) -> Thread:
                 thread = this_thread()
                 thread.under = self._under
+                return thread
+
+            def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  trio's
+                thread = self.leave()
                 if hook.active:
                     follow_current(thread)
 
@@ -67,6 +72,8 @@ class TrioSteps(Hook):
         if lowlevel.in_trio_run():
             with contextlib.suppress(KeyError):
                 lowlevel.remove_instrument(self._steps)
+                # Nothing tells the end of the running step any more.
+                self._steps.leave()
         super()._remove()
 
     def _wrap_run(self, original: Callable[..., Any]) -> Any:

@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from pyroscope_otel import following
+from pyroscope_otel.link.thread_labels import this_thread
 from tests.following.trio_turns import Turns, steps
 from tests.support.threads import in_threads
 
@@ -59,6 +60,18 @@ def test_hook_removed_during_a_run(tracer, now, recorder):
 
     try:
         in_threads(lambda: trio.run(main), remove)
+    finally:
+        following.install()
+
+
+@pytest.mark.usefixtures("tracer")
+def test_code_after_a_run_in_which_the_hook_was_removed():
+    async def main():
+        following.remove()
+
+    try:
+        trio.run(main)
+        assert this_thread().under is None
     finally:
         following.install()
 
