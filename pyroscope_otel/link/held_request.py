@@ -78,6 +78,7 @@ def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
     finally:
         INHERITED.reset(token)
         last.event = []
+        # Optimization: where nothing was named and the context is the same, nothing is to do.
         if current_context(None) is not before or _is_named():
             follow_current()
 

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Mapping
 
 import pytest
 from opentelemetry.instrumentation import asgi, wsgi
@@ -222,3 +223,19 @@ def test_profile_does_not_keep_its_root_alive(plain_tracer):
     finally:
         gc.enable()
     assert not profile.is_open()
+
+
+def test_settled_profile_keeps_its_name_and_no_attributes(plain_tracer):
+    attributes = {"url.path": "/users/7", "http.request.method": "GET"}
+    span = plain_tracer.start_span("GET /users/7", attributes=attributes)
+    profile = Profile(span, ("span_name",))
+
+    def keeps_attributes():
+        return any(isinstance(one, Mapping) for one in gc.get_referents(profile))
+
+    profile.settle()
+    assert keeps_attributes()
+    span.end()
+    profile.settle()
+    assert not keeps_attributes()
+    assert profile.span_labels() == (("span_name", "GET"),)
