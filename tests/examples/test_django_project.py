@@ -64,9 +64,10 @@ def test_uvicorn_uploads_the_last_samples_at_sigterm():
     command = "uvicorn --app-dir example_apps/django_project shop.asgi:application"
     patience = {"PYROSCOPE_UPLOAD_INTERVAL": "3600s"}
     with started(MANAGE, command=command.split(), environment=patience) as example:
-        example.get("/search/tea/")
-        link = example.find_link("GET search/<word>/")
-        assert link is None
+        # On a busy machine the sampler may miss a short request.
+        for _ in range(5):
+            example.get("/search/tea/")
+        assert example.profiles == []
         example._process.terminate()
         example._process.wait(timeout=30)
     assert "rank_results" in example.find_link("GET search/<word>/").functions

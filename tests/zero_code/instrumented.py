@@ -9,10 +9,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Nothing listens there: sending a profile fails at once.
+from tests.support import push_server
+
+# The address of a server that takes each profile, once `run` has started it. Without one, a
+# program that is sampled before it ends, as on a busy machine, logs a warning.
+SERVER = "http://127.0.0.1:9"
+
 PROFILED = {
     "PYROSCOPE_APPLICATION_NAME": "shop",
-    "PYROSCOPE_SERVER_ADDRESS": "http://127.0.0.1:9",
+    "PYROSCOPE_SERVER_ADDRESS": SERVER,
     "OTEL_SERVICE_NAME": "shop",
 }
 
@@ -74,21 +79,25 @@ def run(code, environment, *, prelude=PRELUDE):
         if not name.startswith(("PYROSCOPE_", "OTEL_"))
     }
     command = Path(sys.executable).parent / "opentelemetry-instrument"
-    done = subprocess.run(
-        [command, sys.executable, "-c", prelude + code],
-        env={
-            **inherited,
-            "PYTHONPATH": str(Path.cwd()),
-            "OTEL_TRACES_EXPORTER": "none",
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    with push_server.Server() as server:
+        done = subprocess.run(
+            [command, sys.executable, "-c", prelude + code],
+            env={
+                **inherited,
+                "PYTHONPATH": str(Path.cwd()),
+                "OTEL_TRACES_EXPORTER": "none",
+                "OTEL_METRICS_EXPORTER": "none",
+                "OTEL_LOGS_EXPORTER": "none",
+                **{
+                    name: server.url if value == SERVER else value
+                    for name, value in environment.items()
+                },
+            },
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     # An exporter may print spans in between.
     said = [line for line in done.stdout.splitlines() if line.startswith("said ")]
