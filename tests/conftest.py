@@ -6,8 +6,9 @@ import gc
 import signal
 import sys
 
-import hypothesis  # noqa: F401  it asks the garbage collector, see `_hide_earlier_objects`
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -19,11 +20,25 @@ from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 from pyroscope_otel.link.state import STATE
 from tests.support.recorder import Recorder
 
+# On a busy machine an example takes as long as the machine lets it.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
+
 # Background jobs of a shell ignore SIGINT and SIGQUIT, and programs under `nohup` ignore SIGHUP.
 # The programs that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the cases that run in direct mode."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and callspec.params.get("attribution") == "thread":
+            item.add_marker("direct_mode")
 
 
 @pytest.fixture(autouse=True)

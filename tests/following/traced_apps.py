@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi import FastAPI
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiContrib
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor, _InstrumentedFastAPI
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiContrib
@@ -29,6 +29,8 @@ def contrib(endpoint, provider, middleware=(), **options):
 def contrib_fastapi(endpoint, provider, middleware=(), **options):
     app = asgi_variants.plain_fastapi(endpoint, middleware=list(middleware))
     FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, **options)
+    # Old releases keep each application, and so its last exception with all frames.
+    _InstrumentedFastAPI._instrumented_fastapi_apps.discard(app)
     return app
 
 

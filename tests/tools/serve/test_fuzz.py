@@ -22,10 +22,8 @@ from tests.support.pushes import body as push_body
 from tests.tools.serve.exports import JSON, PROTOBUF, export, push, span
 from tests.tools.serve.test_receiving import json_export
 
+# The data is deleted once for all examples, on purpose.
 OPTIONS = {
-    "deadline": None,
-    "database": None,
-    # The data is deleted once for all examples, on purpose.
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
