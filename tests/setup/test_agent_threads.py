@@ -54,7 +54,7 @@ state()
 
 def test_greenlets_run_while_the_agent_stops(silent_server_url):
     pytest.importorskip("gevent")
-    assert run(
+    lines = run(
         """
 from gevent import monkey
 monkey.patch_all()
@@ -70,7 +70,10 @@ other = gevent.spawn(gevent.sleep, 0.01)
 print(agent.stop(0.5))
 print(other.ready())
 """
-    ) == ["False", "False", "True"]
+    )
+    # The relay also logs what it could not send.
+    said = [line for line in lines if not line.startswith("WARNING ")]
+    assert said == ["False", "False", "True"]
 
 
 # Fork
