@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from tests.examples.started import started
-
-pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
 
 
 def test_streamed_report_is_in_the_profile_of_its_request():

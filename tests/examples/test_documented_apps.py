@@ -12,8 +12,6 @@ import pytest
 from tests.examples.started import ROOT, started
 from tests.support import child
 
-pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
-
 PAGES = ("asgi.md", "wsgi.md")
 
 

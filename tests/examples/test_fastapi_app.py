@@ -8,8 +8,6 @@ import pytest
 
 from tests.examples.started import started
 
-pytestmark = pytest.mark.timeout(180)  # a busy machine starts a server slowly
-
 FILE = "example_apps/fastapi_app.py"
 
 

@@ -10,8 +10,6 @@ import pytest
 
 from tests.real.bar import check
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.parametrize(
     "name",

@@ -9,8 +9,6 @@ import pytest
 
 from tests.real.bar import check
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.parametrize(
     "name",

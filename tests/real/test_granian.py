@@ -61,7 +61,6 @@ def ask(port):
         return None
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("interface", ["asgi", "wsgi"])
 def test_each_worker_uploads_after_sigterm(tmp_path, interface):
     (tmp_path / "shop.py").write_text(SHOP)

@@ -12,8 +12,6 @@ from benchmarks.attribution.cases import CASES
 from benchmarks.attribution.measure import measure
 from tests.real.bar import check
 
-pytestmark = pytest.mark.timeout(180)
-
 WITH_MIDDLEWARE = [
     *(
         f"fastapi-asyncio/{way}"

@@ -13,8 +13,6 @@ from benchmarks.attribution.cases import CASES
 from benchmarks.attribution.programs import UWSGI
 from tests.real.bar import check
 
-pytestmark = pytest.mark.timeout(180)
-
 LONGER_THAN_ANY_TEST = 600
 
 SERVERS = [

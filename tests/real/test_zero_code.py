@@ -8,12 +8,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from benchmarks.attribution.burn import SLICE_VARIABLE, request_of
 from tests.examples.started import ROOT, started
-
-pytestmark = pytest.mark.timeout(180)
 
 ORDERS = range(12)
 

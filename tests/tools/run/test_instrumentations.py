@@ -10,8 +10,6 @@ import pytest
 
 from tests.tools.run.run_process import finished
 
-pytestmark = pytest.mark.timeout(100)
-
 
 def distribution(folder, name, requires=""):
     """Install an instrumentation in a folder: metadata, and a module that prints its use."""

@@ -15,8 +15,6 @@ from pyroscope_otel.tools.serve import LocalServer
 from tests.tools.command_process import ask
 from tests.tools.run.run_process import finished
 
-pytestmark = pytest.mark.timeout(100)
-
 
 @pytest.fixture
 def foreign():

@@ -12,8 +12,6 @@ import pytest
 import pyroscope_otel
 from tests.tools.run.run_process import finished
 
-pytestmark = pytest.mark.timeout(100)
-
 STARTUP = Path(pyroscope_otel.__file__).parent / "tools" / "run" / "startup"
 
 
