@@ -35,8 +35,9 @@ demo: $(VENV)/installed
 
 test: fast-test real-test browser-test
 
+# With `worksteal` most modules run in one process, so their fixtures are made once.
 fast-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=4 \
+	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal \
 		--ignore=tests/real --ignore=tests/browser $(PYTEST_ARGS) $(FAST_TEST_ARGS)
 
 # Sampling needs an otherwise idle machine. Each case keeps one core busy.
@@ -46,7 +47,7 @@ real-test: $(VENV)/installed
 # A separate run: the browser driver leaves an event loop on the thread, which would break
 # other tests.
 browser-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal tests/browser $(PYTEST_ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check
