@@ -53,8 +53,11 @@ def removed(recorder):
     """Remove all hooks, and install them again after the test."""
     assert recorder.left_behind() == {}
     following.remove()
+    attach = otel_context._RUNTIME_CONTEXT.attach
     yield
     following.remove()
+    # Else the hooks of all later tests would call the test's replacement.
+    assert otel_context._RUNTIME_CONTEXT.attach == attach
     following.install()
 
 

@@ -292,14 +292,16 @@ def test_our_attribute_on_the_span_object_is_not_exported(tracer, exporter):
 @pytest.mark.usefixtures("removed")
 def test_method_that_another_tool_replaced_on_the_class_is_called(monkeypatch):
     calls = []
-    for name in ("attach", "detach"):
-        original = getattr(ContextVarsRuntimeContext, name)
+    with monkeypatch.context() as patches:
+        for name in ("attach", "detach"):
+            original = getattr(ContextVarsRuntimeContext, name)
 
-        def traced(self, argument, name=name, original=original):
-            calls.append(name)
-            return original(self, argument)
+            def traced(self, argument, name=name, original=original):
+                calls.append(name)
+                return original(self, argument)
 
-        monkeypatch.setattr(ContextVarsRuntimeContext, name, traced)
-    following.install()
-    otel_context.detach(otel_context.attach(otel_context.Context()))
+            patches.setattr(ContextVarsRuntimeContext, name, traced)
+        following.install()
+        otel_context.detach(otel_context.attach(otel_context.Context()))
+        following.remove()
     assert calls == ["attach", "detach"]
