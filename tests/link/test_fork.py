@@ -210,6 +210,7 @@ def test_child_has_only_the_current_root(case):
 
 
 REAL_AGENT = """
+import faulthandler
 from opentelemetry.sdk.trace import TracerProvider
 from pyroscope_otel.link.processor import PyroscopeSpanProcessor
 provider = TracerProvider(shutdown_on_exit=False)
@@ -237,6 +238,8 @@ with tracer.start_as_current_span("forking"):
     for _ in range(100):
         pid = os.fork()
         if pid == 0:
+            # A failure names the place where the child is stuck.
+            faulthandler.dump_traceback_later(15, file=sys.stdout)
             switch(100)
             os._exit(0)
         end = time.monotonic() + 20
@@ -259,4 +262,10 @@ os._exit(0)
 
 def test_fork_does_not_deadlock_with_the_real_agent():
     """Scenario 46: the parent's threads change labels all the time."""
-    assert run(REAL_AGENT, python_arguments=["-W", "ignore::DeprecationWarning"]) == ["0 stuck"]
+    lines = run(
+        REAL_AGENT,
+        # A coverage that measures this program has locks and a database of its own.
+        env={"COVERAGE_PROCESS_CONFIG": None},
+        python_arguments=["-W", "ignore::DeprecationWarning"],
+    )
+    assert lines == ["0 stuck"]

@@ -34,7 +34,8 @@ def run(code, *, env=None, python_arguments=()):
 
     The line that the relay logs if it cannot send samples to nowhere is left out.
 
-    The environment has no variables of ours or of OpenTelemetry except those in `env`.
+    The environment has no variables of ours or of OpenTelemetry except those in `env`, in
+    which None removes one.
     """
     environ = {
         name: value
@@ -43,6 +44,7 @@ def run(code, *, env=None, python_arguments=()):
     }
     environ |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
     environ |= env or {}
+    environ = {name: value for name, value in environ.items() if value is not None}
     done = subprocess.run(
         [sys.executable, *python_arguments, "-c", PRELUDE + code],
         env=environ,
