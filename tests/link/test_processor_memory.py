@@ -75,7 +75,7 @@ def test_memory_does_not_grow(make_tracer, recorder, now):
         tracemalloc.stop()
         gc.enable()
     assert names == {f"renamed {number}" for number in range(100)}
-    # Other threads of the process allocate too. A failure names the lines that do.
+    # Only what requests allocated: other threads of the process may allocate too.
     here = [tracemalloc.Filter(inclusive=True, filename_pattern=__file__, all_frames=True)]
     growth = after.filter_traces(here).compare_to(before.filter_traces(here), "traceback")
     # Memory kept for each of the thousand root spans would be several times as much.

@@ -32,7 +32,7 @@ _UNSENT = re.compile(
 def run(code, *, env=None, python_arguments=()):
     """Run `code` and return the lines it prints; fail if it fails.
 
-    The line that the relay logs if it cannot send samples to nowhere is left out.
+    Lines of the relay about a server that does not exist are left out, see `_UNSENT`.
 
     The environment has no variables of ours or of OpenTelemetry except those in `env`, in
     which None removes one.

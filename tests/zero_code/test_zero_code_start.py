@@ -50,8 +50,11 @@ with trace.get_tracer("test").start_as_current_span("root") as span:
 def test_default_name_of_opentelemetry_stays_without_any_name():
     done = run(
         """
+from opentelemetry.sdk.resources import Resource
+default = Resource.create().attributes["service.name"]
+assert default.startswith("unknown_service")
 with trace.get_tracer("test").start_as_current_span("root") as span:
-    say(default=span.resource.attributes["service.name"].startswith("unknown_service"))
+    say(default=span.resource.attributes["service.name"] == default)
 """,
         {"PYROSCOPE_SERVER_ADDRESS": PROFILED["PYROSCOPE_SERVER_ADDRESS"]} | QUICK,
     )
