@@ -44,18 +44,32 @@ class Span:
 
 def send_request(url: str, *spans: Span, ago: float = 5.0, trace_id: str | None = None) -> str:
     """Send a trace and its samples; return the profile id of its first span."""
-    send_spans(url, *spans, ago=ago, trace_id=trace_id)
+    # One moment for both: samples that are later than the span would have gone on after it.
+    began = nanoseconds(ago)
+    send_spans(url, *spans, began=began, trace_id=trace_id)
     for span in spans:
         if span.stacks:
             send_samples(
-                url, span.stacks, service=span.service, span_id=span.id, ago=ago, clock=span.clock
+                url,
+                span.stacks,
+                service=span.service,
+                span_id=span.id,
+                began=began,
+                clock=span.clock,
             )
     return spans[0].id
 
 
-def send_spans(url: str, *spans: Span, ago: float = 5.0, trace_id: str | None = None) -> None:
-    """Send a trace that began some seconds ago."""
-    began = time.time_ns() - int(ago * 1e9)
+def nanoseconds(ago: float) -> int:
+    """Return the time some seconds ago, in nanoseconds since the epoch."""
+    return time.time_ns() - int(ago * 1e9)
+
+
+def send_spans(
+    url: str, *spans: Span, began: int | None = None, trace_id: str | None = None
+) -> None:
+    """Send a trace that began at a time in nanoseconds (default: five seconds ago)."""
+    began = nanoseconds(5) if began is None else began
     trace_id = trace_id or f"{next(_ids):032x}"
     services = dict.fromkeys(span.service for span in spans)
     body = {
@@ -119,7 +133,7 @@ def send_samples(  # noqa: PLR0913  the content of a push
     service: str = "shop",
     span_id: str | None = None,
     clock: bool = False,
-    ago: float = 60.0,
+    began: int | None = None,
 ) -> None:
     """Send samples as the agent does.
 
@@ -129,7 +143,7 @@ def send_samples(  # noqa: PLR0913  the content of a push
         service: The service name.
         span_id: The profile id; None for samples without a request.
         clock: Send times as from the sampler Stack, which are no multiples of the period.
-        ago: The start of the profile, in seconds before now.
+        began: The start of the profile, in nanoseconds (default: a minute ago).
     """
     strings = {"": 0}
 
@@ -159,7 +173,7 @@ def send_samples(  # noqa: PLR0913  the content of a push
             }
             for stack, samples in stacks
         ],
-        time_nanos=time.time_ns() - int(ago * 1e9),
+        time_nanos=nanoseconds(60) if began is None else began,
         duration_nanos=1_000_000_000,
         period=PERIOD,
         string_table=list(strings),

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.sending import Span, send_request, send_samples
+from tests.browser.sending import Span, nanoseconds, send_request, send_samples
 
 WORK = [("work", "/srv/shop/work.py", 4)]
 SECONDS = 1000.0
@@ -76,7 +76,7 @@ def test_with_a_clock_a_busy_machine_is_not_given_as_the_reason(server, open_pag
 def test_request_that_continues_after_its_root_span_shows_how_long(server, open_page):
     span = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
     profile_id = send_request(server.url, span, ago=30)
-    send_samples(server.url, [(WORK, 40)], span_id=profile_id, clock=True, ago=25)
+    send_samples(server.url, [(WORK, 40)], span_id=profile_id, clock=True, began=nanoseconds(25))
     page = open_page(server.url, f"#/request/{profile_id}")
     # Five seconds, plus the time between the two messages.
     assert re.fullmatch(r"≥ [5-9]\.\d\d s", numbers(page)["went on for"])
@@ -98,7 +98,7 @@ def held(root, milliseconds):
 def test_request_that_was_held_after_its_root_span_shows_how_long(server, open_page):
     root = Span("POST /mail", milliseconds=20, stacks=[(WORK, 40)], clock=True)
     profile_id = send_request(server.url, root, held(root, 2 * SECONDS), ago=30)
-    send_samples(server.url, [(WORK, 10)], span_id=profile_id, clock=True, ago=1)
+    send_samples(server.url, [(WORK, 10)], span_id=profile_id, clock=True, began=nanoseconds(1))
     page = open_page(server.url, f"#/request/{profile_id}")
     assert numbers(page) == {
         "duration": "20.0 ms",
