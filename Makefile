@@ -47,7 +47,7 @@ real-test: $(VENV)/installed
 # A separate run: the browser driver leaves an event loop on the thread, which would break
 # other tests.
 browser-test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal tests/browser $(PYTEST_ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check
