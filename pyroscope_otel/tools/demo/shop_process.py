@@ -69,8 +69,9 @@ class ShopProcess:
                 start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
-        self._reader.start()
         try:
+            # Inside: after a Ctrl-C in `start`, the thread would wait for the shop for ever.
+            self._reader.start()
             # The socket already listens, so this waits until the shop serves.
             *_, health = round_of_requests(0)
             send(self.url, health, sampled=False)
@@ -127,7 +128,8 @@ class ShopProcess:
             # This also runs after a second Ctrl-C.
             self._process.kill()
             self._process.wait()
-            self._reader.join()
+            if self._reader.is_alive():
+                self._reader.join()
 
 
 def require_packages() -> None:

@@ -115,3 +115,33 @@ def test_import_starts_nothing():
         "assert not [name for name in sys.modules if name.startswith(heavy)]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
+
+
+INTERRUPTED = """\
+import signal, threading
+from pyroscope_otel.tools.demo.shop_process import ShopProcess
+
+start = threading.Thread.start
+
+def start_and_interrupt(thread):
+    start(thread)
+    signal.raise_signal(signal.SIGINT)
+
+threading.Thread.start = start_and_interrupt
+nowhere = "http://127.0.0.1:9"
+try:
+    ShopProcess(profiles_to=nowhere, traces_to=nowhere).__enter__()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_while_its_thread_starts_ends_the_shop():
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert ended.stdout == "interrupted\n"
