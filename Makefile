@@ -5,7 +5,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 # uv installs in seconds what takes pip a minute.
-INSTALL = $(if $(shell command -v uv 2>/dev/null),uv pip install --python $(BIN)/python --compile-bytecode,$(BIN)/python -m pip install)
+ifneq ($(shell command -v uv 2>/dev/null),)
+INSTALL = uv pip install --python $(BIN)/python --compile-bytecode
+else
+INSTALL = $(BIN)/python -m pip install
+UPGRADE_PIP = $(INSTALL) --quiet --upgrade "pip>=25.1"
+endif
 
 .PHONY: help demo test fast-test real-test browser-test lint lint-page clean
 
@@ -22,7 +27,7 @@ help:
 
 $(VENV)/installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(UPGRADE_PIP)
 	$(INSTALL) --quiet --editable ".[local]" --group test
 	touch $@
 
