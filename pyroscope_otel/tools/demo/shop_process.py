@@ -128,7 +128,7 @@ class ShopProcess:
             # This also runs after a second Ctrl-C.
             self._process.kill()
             self._process.wait()
-            if self._reader.is_alive():
+            if self._reader.is_alive():  # else an interrupt came before it started
                 self._reader.join()
 
 
