@@ -104,6 +104,25 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
         if error.name is not None:
             raise
         raise DemoFailed(str(error)) from error  # it names the extra
+    port, otlp_port = _ports(terminal, port)
+    with ExitStack() as stack:
+        try:
+            try:
+                server = stack.enter_context(LocalServer(port=port, otlp_port=otlp_port, data=data))
+            except OSError as error:
+                if otlp_port is None or error.errno != errno.EADDRINUSE:
+                    raise
+                # Another program took a port in between. The second port is not needed.
+                server = stack.enter_context(LocalServer(port=port, otlp_port=None, data=data))
+        except ForeignFile as error:
+            raise DemoFailed(f"{error}. Choose another with --data.") from error
+        except OSError as error:
+            raise DemoFailed(_why_not(error)) from error
+        yield server
+
+
+def _ports(terminal: Terminal, port: int | None) -> tuple[int, int | None]:
+    """Return the local server's port, and a second one for traces if that is free."""
     if port is None:
         port = _PORT if is_free(_PORT) else 0
         if not port:
@@ -114,15 +133,7 @@ def _server(terminal: Terminal, port: int | None, data: str | None) -> Iterator[
             otlp_port = _OTLP_PORT
         else:
             terminal.say(f"Port {_OTLP_PORT} is taken: traces use the port of the profiles.")
-    with ExitStack() as stack:
-        try:
-            server = LocalServer(port=port, otlp_port=otlp_port, data=data)
-            stack.enter_context(server)
-        except ForeignFile as error:
-            raise DemoFailed(f"{error}. Choose another with --data.") from error
-        except OSError as error:
-            raise DemoFailed(_why_not(error)) from error
-        yield server
+    return port, otlp_port
 
 
 def _why_not(error: OSError) -> str:

@@ -42,6 +42,14 @@ def test_port_of_traces_for_everything_causes_no_warning(capfd, monkeypatch):
     assert capfd.readouterr() == ("", "")
 
 
+def test_port_of_traces_that_was_taken_in_between_is_not_needed(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(running, "_OTLP_PORT", other.getsockname()[1])
+        monkeypatch.setattr(running, "is_free", lambda _port: True)
+        with running._server(Terminal(), 0, None) as server:
+            assert server.otlp_url == server.url
+
+
 def test_data_file_of_another_program_is_refused(capfd, tmp_path):
     file = tmp_path / "letter"
     file.write_text("Dear Sir or Madam,\n" * 100)
