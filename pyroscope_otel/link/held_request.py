@@ -15,13 +15,15 @@ from opentelemetry import context as otel_context
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner, span_in
 from pyroscope_otel.link.state import STATE
-from pyroscope_otel.link.switch import current_context, follow_current, note_end
+from pyroscope_otel.link.switch import UNKNOWN, current_context, follow_current, note_end
 from pyroscope_otel.link.thread_labels import last, this_thread
 from pyroscope_otel.link.through_marks import run_as
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
     from contextlib import AbstractContextManager
+
+    from pyroscope_otel.link.marks import Mark
 
 _CONTRIB = "opentelemetry.instrumentation."
 _HOLD = "pyroscope_otel.hold"
@@ -134,7 +136,20 @@ def run_held_async(
         with suppress(ValueError):
             INHERITED.reset(token)
         last.event = []
+        _doubt(hold.mark)
         follow_current()
+
+
+def _doubt(mark: Mark) -> None:
+    """Look for the nearest mark anew, if it seems to be that of a coroutine which has ended.
+
+    After a switch to another greenlet and back, the mark was found on the stack, perhaps in the
+    coroutine's own frame.
+    """
+    if STATE.has_async_marks and STATE.current_greenlet is not None:
+        thread = this_thread()
+        if thread.under is mark:
+            thread.under = UNKNOWN
 
 
 async def _await(call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

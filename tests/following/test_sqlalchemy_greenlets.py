@@ -157,7 +157,8 @@ def test_held_request_never_calls_the_agent(tracer, note, recorder, new_loop):
 
 
 @each_loop
-def test_spans_started_inside(tracer, note, new_loop):
+@pytest.mark.parametrize("held", [False, True], ids=["by_hand", "held"])
+def test_spans_started_inside(tracer, note, new_loop, held):
     """A child span belongs to the request. Another root span ends before the next statement."""
 
     def work():
@@ -171,14 +172,25 @@ def test_spans_started_inside(tracer, note, new_loop):
             note()
         note()
 
-    async def main():
+    async def serve():
         with root(tracer, "A"):
             await greenlet_spawn(work)
             note()
+
+    async def main():
+        await (serve_held(serve) if held else serve())
         note()
 
     run(main, new_loop)
     assert note.seen == ["A", "A", "B", "B", "A", "A", None]
+
+
+async def serve_held(endpoint):
+    hold = hold_request({})
+    try:
+        await run_held_async(hold, endpoint)
+    finally:
+        release(hold)
 
 
 @each_loop
