@@ -38,6 +38,7 @@ from pyroscope_otel.link.thread_labels import (
     conditions,
     get_ident,
     last,
+    nobody_conditions,
     this_thread,
     threads,
 )
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroscope_otel.link.attribution import Owner
-    from pyroscope_otel.link.thread_labels import Conditions, Thread
+    from pyroscope_otel.link.thread_labels import Thread
 
 # Optimization: bound once. Binding them at each call costs 0.03 of the 0.15 µs that following
 # takes where nothing changes (CPython 3.11).
@@ -58,9 +59,6 @@ NO_PROFILE: Final = MARKS.no_profile
 UNKNOWN: Final = Mark(0)
 """Stands for a nearest mark that has to be looked up on the stack."""
 UNKNOWN.profile = Profile.__new__(Profile)  # A sentinel: no real profile equals it.
-
-
-_NO_CONDITIONS: Final[Conditions] = []
 
 
 # Optimization: the next two functions inline `attribution.current_owner`. The first runs in
@@ -391,9 +389,8 @@ def _put(thread: Thread, labels: Labels | None, since: object) -> bool:
     try:
         if before is labels and thread.reset is last.reset:
             return False
-        # A label without an owner attributes nothing, so no condition has to hold.
         names_nobody = labels is not None and labels.owner is None
-        return change(thread, labels, since, _NO_CONDITIONS if names_nobody else conditions)
+        return change(thread, labels, since, nobody_conditions if names_nobody else conditions)
     finally:
         if before is not None and thread.labels is not before and before.guest is not None:
             before.guest.leave()

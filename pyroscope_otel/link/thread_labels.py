@@ -48,6 +48,9 @@ Conditions = list[Callable[[], bool]]
 conditions: Conditions = []
 step_conditions: Conditions = []
 """The conditions that are also checked in steps of followed event loops."""
+nobody_conditions: Conditions = []
+"""The conditions that are also checked for a label that names no owner. (It attributes nothing,
+so that most have no reason to refuse it.)"""
 
 
 class _Last:
@@ -192,23 +195,28 @@ def this_thread() -> Thread:
         return thread
 
 
-def require(condition: Callable[[], bool], *, in_steps: bool = True) -> None:
+def require(
+    condition: Callable[[], bool], *, in_steps: bool = True, for_nobody: bool = False
+) -> None:
     """Add a condition for giving any thread labels.
 
     Args:
         condition: Returns whether the running thread may carry labels.
         in_steps: Whether it is also checked in steps of followed event loops.
+        for_nobody: Whether it is also checked for a label that names no owner.
     """
     conditions.append(condition)
     if in_steps:
         step_conditions.append(condition)
+    if for_nobody:
+        nobody_conditions.append(condition)
 
 
 def require_no_longer(condition: Callable[[], bool]) -> None:
     """Undo `require`."""
-    conditions.remove(condition)
-    if condition in step_conditions:
-        step_conditions.remove(condition)
+    for each in (conditions, step_conditions, nobody_conditions):
+        if condition in each:
+            each.remove(condition)
 
 
 def carry(
