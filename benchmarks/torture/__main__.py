@@ -18,12 +18,23 @@ import sys
 import threading
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from pyroscope_otel.tools.receiver import Receiver
 
-_ROUTES = ("turns", "thread", "deep", "turns", "extensions", "turns", "processes", "thread")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROUTES = ("turns", "thread", "deep", "turns", "extensions", "turns", "thread")
+_PROCESSES = (*_ROUTES, "processes")
 _CLIENTS = 4
-_SERVER = ("-m", "uvicorn", "--port", "0", "--no-access-log", "--factory", "--loop")
+_UVICORN = ("uvicorn", "benchmarks.torture.app:make_app", "--factory", "--port", "0")
+_GUNICORN = ("gunicorn", "benchmarks.torture.flask_app:make_app()", "--bind", "127.0.0.1:0")
+_SERVERS = {
+    "uvloop": (*_UVICORN, "--no-access-log", "--loop", "uvloop"),
+    "asyncio": (*_UVICORN, "--no-access-log", "--loop", "asyncio"),
+    "gevent": (*_GUNICORN, "--worker-class", "gevent"),
+}
 _ENDS = (0, -signal.SIGTERM)
 _UNLINKED_AT_MOST = 0.02
 
@@ -37,27 +48,38 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--sampler", default="stack", choices=("stack", "pyspy", "auto"))
-    parser.add_argument("--loop", default="uvloop", choices=("uvloop", "asyncio"))
+    parser.add_argument("--server", default="uvloop", choices=_SERVERS)
+    parser.add_argument(
+        "--faulthandler",
+        default="first",
+        choices=("first", "later"),
+        help="enable faulthandler before the sampler starts, or 20 s later, which ends Stack",
+    )
     options = parser.parse_args()
     totals: Counter[str] = Counter()
     with Receiver(on_profiles=lambda profiles: _add_up(profiles, totals)) as receiver:
         environment = {
             **os.environ,
             "TORTURE_SAMPLER": options.sampler,
+            "TORTURE_FAULTHANDLER": options.faulthandler,
             "PYROSCOPE_SERVER_ADDRESS": receiver.url,
         }
-        command = [sys.executable, *_SERVER, options.loop, "benchmarks.torture.app:make_app"]
+        command = [sys.executable, "-m", *_SERVERS[options.server]]
         server = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         log: list[str] = []
         port = _port(server, log)
         threading.Thread(target=log.extend, args=(server.stderr,), daemon=True).start()
-        counts, spent, slowest = _load(port, options.seconds)
+        routes = _ROUTES if options.server == "gevent" else _PROCESSES
+        counts, spent, slowest = _load(port, routes, options.seconds)
         numbers = _get(port, "numbers")
         status, ending = _end(server)
     in_profiles = totals["burned"] / 1e9
     off = 100 * (in_profiles / spent - 1) if spent else float("nan")
     fatal = [line for line in log if "Traceback" in line or "Fatal" in line]
-    print(f"python {sys.version.split()[0]}, {options.sampler}, {options.loop}")
+    print(
+        f"python {sys.version.split()[0]}, {options.sampler}, {options.server}, "
+        f"faulthandler {options.faulthandler}"
+    )
     print(f"requests {counts.total()}, lost {counts['lost']}, slowest {slowest * 1000:.0f} ms")
     print(f"exit {status} after {ending:.1f} s, numbers {numbers}, fatal lines {len(fatal)}")
     print(f"CPU time {spent:.1f} s, in profiles {in_profiles:.1f} s ({off:+.1f} %)")
@@ -97,7 +119,7 @@ def _add_up(profiles, totals: Counter[str]) -> None:
 def _port(server, log: list[str]) -> int:
     for line in server.stderr:
         log.append(line)
-        if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
+        if found := re.search(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)", line):
             return int(found[1])
     raise SystemExit("".join(log))
 
@@ -115,7 +137,7 @@ def _get(port: int, route: str) -> dict:
         connection.close()
 
 
-def _load(port: int, seconds: float) -> tuple[Counter[str], float, float]:
+def _load(port: int, routes: Sequence[str], seconds: float) -> tuple[Counter[str], float, float]:
     counts: Counter[str] = Counter()
     took: list[float] = []
     spent: list[float] = []
@@ -125,7 +147,7 @@ def _load(port: int, seconds: float) -> tuple[Counter[str], float, float]:
         while time.monotonic() < end:
             number += 1
             begin = time.monotonic()
-            route = _ROUTES[number % len(_ROUTES)]
+            route = routes[number % len(routes)]
             try:
                 spent.append(_get(port, route)["spent"])
             except OSError as error:
