@@ -92,6 +92,7 @@ def test_server_that_shows_nothing_yet_is_no_problem(address, pyroscope_server):
 
 
 def test_new_server_that_shows_the_span_after_more_pushes(address, pyroscope_server, monkeypatch):
+    monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
     monkeypatch.setattr(server_checks, "_PUSH_AGAIN_SECONDS", 0.1)
     pushes = []

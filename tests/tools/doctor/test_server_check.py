@@ -75,6 +75,7 @@ def test_new_server_that_shows_its_first_profile_late(address, pyroscope_server,
 
 def test_new_server_that_shows_nothing_without_more_pushes(address, pyroscope_server, monkeypatch):
     """Pyroscope checks the age of its data when another push arrives."""
+    monkeypatch.setattr(server_checks, "_ARRIVAL_SECONDS", 30.0)
     monkeypatch.setattr(server_checks, "_NEW_SERVER_SECONDS", 30.0)
     monkeypatch.setattr(server_checks, "_PUSH_AGAIN_SECONDS", 0.1)
     pyroscope_server.shows = lambda: len(pyroscope_server.stored) > 2
