@@ -81,30 +81,48 @@ class Greenlets(Hook):
         if STATE.labels_only:
             follow_current(thread)
             return
-        concerned = self._concerned()
+        known = self._known()
+        # Greenlets can share a context, so one that resumes with a label can change what any
+        # other one needs.
         had_label = thread.labels is not None
+        any_labelled = had_label or bool(known.labelled)
         if self._has_ended(origin):
-            concerned.discard(origin)
-        elif had_label:
-            concerned.add(origin)
-        if not (had_label or target in concerned):
-            if not concerned:
+            known.doubtful.discard(origin)
+        elif any_labelled:
+            known.doubtful.add(origin)
+            if had_label:
+                known.labelled.add(origin)
+        known.labelled.discard(target)
+        if not any_labelled and target not in known.doubtful:
+            if not known.doubtful:
                 tracer.step_out()
             return
         follow_current(thread)
-        if had_label or thread.labels is not None:
-            # Two greenlets can share a context. Look once more when this one is next resumed.
-            concerned.add(target)
-        else:
-            concerned.discard(target)
+        if not any_labelled and thread.labels is None:
+            known.doubtful.discard(target)
 
-    def _concerned(self) -> WeakSet[object]:
-        """Return the running thread's greenlets whose next switch may need a label."""
+    def _known(self) -> _Known:
+        """Return what is known of the running thread's greenlets."""
         try:
-            concerned: WeakSet[object] = self._thread.concerned
+            known: _Known = self._thread.known
         except AttributeError:
-            concerned = self._thread.concerned = WeakSet()
-        return concerned
+            known = self._thread.known = _Known()
+        return known
+
+
+class _Known:
+    """What is known of one OS thread's greenlets.
+
+    Attributes:
+        labelled: Those that were suspended while the thread had a label.
+        doubtful: Those that may need a label when they are next resumed.
+    """
+
+    __slots__ = ("doubtful", "labelled")
+
+    def __init__(self) -> None:
+        self.labelled: WeakSet[object] = WeakSet()
+        self.doubtful: WeakSet[object] = WeakSet()
 
 
 class _Tracer:

@@ -50,9 +50,11 @@ def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     hold = None
     try:
         hold = request[_HOLD] = Hold()
-        owner = current_owner() if is_traced_outside() else None
-        if owner is not None and owner.profile is not None:
-            hold.take(owner.profile)
+        outer = current_owner()
+        if outer is not None:
+            STATE.has_nested_holds = True
+            if outer.profile is not None and is_traced_outside():
+                hold.take(outer.profile)
     except Exception:
         failure.report("hold a request's profile")
     return hold
@@ -143,10 +145,10 @@ def run_held_async(
 def _doubt(mark: Mark) -> None:
     """Look for the nearest mark anew, if it seems to be that of a coroutine which has ended.
 
-    After a switch to another greenlet and back, the mark was found on the stack, perhaps in the
-    coroutine's own frame.
+    It may have been found on the stack, in the coroutine's own frame, after a switch to another
+    greenlet and back. Or another hold's coroutine is nearer now than the step's own frame.
     """
-    if STATE.has_async_marks and STATE.current_greenlet is not None:
+    if STATE.has_async_marks and (STATE.has_nested_holds or STATE.current_greenlet is not None):
         thread = this_thread()
         if thread.under is mark:
             thread.under = UNKNOWN

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 class _State:
     """How this process attributes samples."""
 
-    __slots__ = ("async_marks", "current_greenlet", "has_async_marks", "labels_only")
+    __slots__ = (
+        *("async_marks", "current_greenlet", "has_async_marks", "has_nested_holds"),
+        "labels_only",
+    )
 
     def __init__(self) -> None:
         self.async_marks = False
@@ -23,6 +26,8 @@ class _State:
         """
         self.has_async_marks = False
         """Whether a coroutine has kept its mark in this process."""
+        self.has_nested_holds = False
+        """Whether a hold has begun inside another one, or inside a local root span."""
         self.labels_only = False
         """Whether nothing reads marks, so that threads carry span labels instead."""
         self.current_greenlet: Callable[[], object] | None = None

@@ -98,8 +98,11 @@ def run_in_context(  # noqa: C901, PLR0912, PLR0915  inlined to save calls
             else:
                 if not span.is_recording():
                     owner = owner_after_end(owner, context)
-            if STATE.has_async_marks and owner.__class__ is not Hold:
-                held = _hold_of_another_profile(context, owner)
+            if STATE.has_async_marks and (owner.__class__ is not Hold or STATE.has_nested_holds):
+                held = _other_hold(context, owner)
+                if held is not None and owner is not None and held.profile is owner.profile:
+                    # Whether the hold's coroutine is below or not, this mark is the nearest.
+                    owner, held = held, None
         elif current is None or current:
             inherited = current_inherited(None) if context is None else context.get(INHERITED)
             if inherited is not None:
@@ -133,17 +136,15 @@ def run_in_context(  # noqa: C901, PLR0912, PLR0915  inlined to save calls
             _relabel_after_step(thread, context)
 
 
-def _hold_of_another_profile(
-    context: contextvars.Context | None, owner: Owner | None
-) -> Hold | None:
-    """Return the context's open hold, if its profile is not the owner's.
+def _other_hold(context: contextvars.Context | None, owner: Owner | None) -> Hold | None:
+    """Return the context's open hold, if it is not the owner.
 
-    The hold's mark may then be on the stack of code that does not belong to the hold.
+    The hold's mark may then be on the stack, nearer than the owner's.
     """
     inherited = current_inherited(None) if context is None else context.get(INHERITED)
-    if not isinstance(inherited, Hold) or inherited.is_closed:
+    if not isinstance(inherited, Hold) or inherited.is_closed or inherited is owner:
         return None
-    return None if inherited.profile is (owner and owner.profile) else inherited
+    return inherited
 
 
 def _run_inside_hold(
@@ -340,6 +341,17 @@ def refresh_after_greenlet_switch(thread: Thread, current_greenlet: Callable[[],
     if thread.greenlet is None or thread.greenlet() is not greenlet:
         thread.under = nearest_mark()
         thread.greenlet = weakref.ref(greenlet)
+
+
+def note_mark(mark: Mark) -> None:
+    """Note that the calling code runs a function through a mark, on a greenlet's new stack.
+
+    The switch to the greenlet may have been followed, when the stack had no mark.
+    """
+    if STATE.current_greenlet is not None:
+        thread = this_thread()
+        thread.under = mark
+        thread.greenlet = weakref.ref(STATE.current_greenlet())
 
 
 def mark_beside_label(thread: Thread, owner: Owner | None) -> Mark:

@@ -16,6 +16,7 @@ from pyroscope_otel.link.switch import (
     NO_PROFILE,
     mark_beside_label,
     names_owner,
+    note_mark,
     refresh_after_greenlet_switch,
 )
 from pyroscope_otel.link.thread_labels import this_thread
@@ -99,6 +100,7 @@ def run_on_new_stack(
     try:
         # The greenlet may be resumed after the request has ended.
         guest = Guest(owner, current_span_ref())
+        note_mark(guest.mark)
     except Exception:
         failure.report("follow a greenlet")
         return call(*arguments)

