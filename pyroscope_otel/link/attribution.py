@@ -62,9 +62,11 @@ class Owner:
     context, and no code running through its mark.
     """
 
-    __slots__ = ("mark", "profile", "spare_marks", "thread_ident")
+    __slots__ = ("inside", "mark", "profile", "spare_marks", "thread_ident")
 
-    def __init__(self, profile: Profile | None = None) -> None:
+    def __init__(self, profile: Profile | None = None, inside: Owner | None = None) -> None:
+        self.inside = inside
+        """What the code inherited where this owner began, such as the request around it."""
         self.thread_ident = get_ident()
         """The thread that the owner was created on."""
         self.mark: Mark = MARKS.take()
@@ -162,6 +164,7 @@ class Guest(Owner):
     __slots__ = ("_host", "_span")
 
     def __init__(self, host: Owner, span: weakref.ref[Any] | None) -> None:
+        self.inside = None
         self.thread_ident = get_ident()
         self.spare_marks = None
         self.profile = host.profile
@@ -298,8 +301,8 @@ def owner_after_end(owner: Owner, context: contextvars.Context | None) -> Owner 
     """Return the owner of code under an ended span, or None.
 
     It is the span's owner while that owner's profile is open, unless the context holds another
-    request. In that case a kept-alive connection left the span behind from the previous
-    request, which continues elsewhere.
+    request, in which the owner did not begin. In that case a kept-alive connection left the span
+    behind from the previous request, which continues elsewhere.
     """
     if owner.profile is None or not owner.profile.is_open():
         return None
@@ -308,6 +311,7 @@ def owner_after_end(owner: Owner, context: contextvars.Context | None) -> Owner 
         isinstance(inherited, Hold)
         and not inherited.is_closed
         and inherited.profile is not owner.profile
+        and inherited is not owner.inside
     ):
         return inherited
     return owner

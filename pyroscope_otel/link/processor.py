@@ -148,7 +148,7 @@ class PyroscopeSpanProcessor(SpanProcessor):
         if isinstance(request, Hold) and request.take(profile):
             set_owner(span, request)
         else:
-            set_owner(span, Owner(profile))
+            set_owner(span, Owner(profile, request))
         if enclosing is None:
             SURROUNDINGS.root_starts()
 

@@ -111,6 +111,27 @@ def test_root_inside_a_held_request(other_root_takes_steps, serve):
     assert asyncio.run(serve(other_root_takes_steps)) == RIGHT
 
 
+def test_task_that_outlives_its_span_in_a_root_inside_a_held_request(tracer, now, serve):
+    """Its root span is open, so it belongs to that one, and not to the request around it."""
+
+    async def look():
+        await asyncio.sleep(0)
+        seen.append(now())
+
+    async def endpoint():
+        with (
+            tracer.start_as_current_span("request"),
+            tracer.start_as_current_span("message", otel_context.Context()),
+        ):
+            with tracer.start_as_current_span("child"):
+                task = asyncio.create_task(look())
+            await task
+
+    seen = []
+    asyncio.run(serve(endpoint))
+    assert seen == ["message"]
+
+
 def test_root_inside_a_child_task_of_a_held_request(other_root_takes_steps, serve):
     """Its stack has no mark of the request."""
 
