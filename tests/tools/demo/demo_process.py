@@ -76,8 +76,8 @@ def is_served(url):
     parts = urlsplit(url)
     try:
         socket.create_connection((parts.hostname, parts.port), timeout=5).close()
-    except ConnectionRefusedError:
-        return False
+    except (ConnectionRefusedError, ConnectionResetError):
+        return False  # a reset: the server has just ended
     return True
 
 
