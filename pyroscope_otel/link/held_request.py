@@ -15,7 +15,13 @@ from opentelemetry import context as otel_context
 from pyroscope_otel.link import failure
 from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner, span_in
 from pyroscope_otel.link.state import STATE
-from pyroscope_otel.link.switch import UNKNOWN, current_context, follow_current, note_end
+from pyroscope_otel.link.switch import (
+    UNKNOWN,
+    current_context,
+    current_inherited,
+    follow_current,
+    note_end,
+)
 from pyroscope_otel.link.thread_labels import last, this_thread
 from pyroscope_otel.link.through_marks import run_as
 
@@ -50,11 +56,15 @@ def hold_request(request: MutableMapping[str, Any]) -> Hold | None:
     hold = None
     try:
         hold = request[_HOLD] = Hold()
-        outer = current_owner()
+        if is_traced_outside():
+            outer = current_owner()
+            if outer is not None and outer.profile is not None:
+                hold.take(outer.profile)
+        else:
+            inherited = current_inherited(None)
+            outer = None if inherited is None else inherited.if_open()
         if outer is not None:
             STATE.has_nested_holds = True
-            if outer.profile is not None and is_traced_outside():
-                hold.take(outer.profile)
     except Exception:
         failure.report("hold a request's profile")
     return hold
