@@ -96,6 +96,8 @@ def recorder(monkeypatch, attribution):
     monkeypatch.setattr(thread_labels, "remove_thread_tag", recorder.remove)
     monkeypatch.setattr(STATE, "labels_only", attribution == "thread")
     monkeypatch.setattr(STATE, "async_marks", attribution == "stack")
+    for seen in ("has_async_marks", "has_nested_holds"):
+        monkeypatch.setattr(STATE, seen, False)
     thread_labels.forget()
     following.install()
     yield recorder
