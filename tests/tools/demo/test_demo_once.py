@@ -34,6 +34,9 @@ WORK = {
     "POST /payment/{order}": {"payment", "sign_payment"},
     "GET /health": {"health"},
 }
+NAMES = set().union(*WORK.values())
+BUSY = set(WORK) - {"GET /search/{word}", "GET /health"}
+"""The routes with CPU time for several samples."""
 SENT = Counter(list(WORK)) + Counter(
     ["GET /invoice/{number}", "GET /report/{month}", "GET /search/{word}"]
 )
@@ -60,8 +63,26 @@ class Once:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
-    """Run the demo once, as CI does, and serve its data file afterwards."""
-    folder = tmp_path_factory.mktemp("demo")
+    """Run the demo once, as CI does, and serve its data file afterwards.
+
+    On a busy machine, a sampler can miss one request. Then the demo runs again.
+    """
+    for is_last in (False, False, True):
+        folder = tmp_path_factory.mktemp("demo")
+        printed = run_demo(folder)
+        with LocalServer(port=0, otlp_port=None, data=folder / "kept") as server:
+            once = Once(printed, server.url)
+            sampled = {
+                request["route"]
+                for request in once.requests
+                if any(NAMES.intersection(path) for path, _ in once.stacks(request))
+            }
+            if is_last or sampled >= BUSY:
+                yield once
+                return
+
+
+def run_demo(folder):
     temporary = folder / "temporary"
     temporary.mkdir()
     done = subprocess.run(
@@ -74,8 +95,7 @@ def once(tmp_path_factory):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert list(temporary.iterdir()) == []
-    with LocalServer(port=0, otlp_port=None, data=folder / "kept") as server:
-        yield Once(done.stdout, server.url)
+    return done.stdout
 
 
 def test_every_request_is_stored_once(once):
@@ -126,21 +146,15 @@ def test_hottest_functions_match_the_flame_graph(once):
 
 def test_samples_of_each_request_are_in_its_functions(once):
     right, of_the_shop = Counter(), Counter()
-    names = set().union(*WORK.values())
     for request in once.requests:
         route = request["route"]
         for path, nanoseconds in once.stacks(request):
-            if of_shop := names.intersection(path):
+            if of_shop := NAMES.intersection(path):
                 of_the_shop[route] += nanoseconds
                 right[route] += nanoseconds * of_shop.issubset(WORK[route])
     # A sample is 10 ms, so routes with little work may have none.
     assert of_the_shop.total() > 3e8
-    assert set(of_the_shop) >= {
-        *("GET /invoice/{number}", "GET /report/{month}"),
-        *("GET /catalog", "POST /thumbnail/{name}"),
-        *("GET /stock/{shelf}", "GET /orders.csv", "POST /payment/{order}"),
-        "POST /receipt/{order}",
-    }
+    assert set(of_the_shop) >= BUSY
     assert right.total() >= 0.95 * of_the_shop.total(), (right, of_the_shop)
 
 
