@@ -343,17 +343,6 @@ def refresh_after_greenlet_switch(thread: Thread, current_greenlet: Callable[[],
         thread.greenlet = weakref.ref(greenlet)
 
 
-def note_mark(mark: Mark) -> None:
-    """Note that the calling code runs a function through a mark, on a greenlet's new stack.
-
-    The switch to the greenlet may have been followed, when the stack had no mark.
-    """
-    if STATE.current_greenlet is not None:
-        thread = this_thread()
-        thread.under = mark
-        thread.greenlet = weakref.ref(STATE.current_greenlet())
-
-
 def mark_beside_label(thread: Thread, owner: Owner | None) -> Mark:
     """Return the mark to run code through on a thread that has a label.
 

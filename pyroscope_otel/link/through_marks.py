@@ -6,6 +6,7 @@ owner's, whatever its context says.
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,11 @@ from pyroscope_otel.link.switch import (
     NO_PROFILE,
     mark_beside_label,
     names_owner,
-    note_mark,
     refresh_after_greenlet_switch,
 )
 from pyroscope_otel.link.thread_labels import this_thread
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Callable
 
     from pyroscope_otel.link.attribution import Owner
@@ -100,7 +99,7 @@ def run_on_new_stack(
     try:
         # The greenlet may be resumed after the request has ended.
         guest = Guest(owner, current_span_ref())
-        note_mark(guest.mark)
+        _note_mark(guest.mark)
     except Exception:
         failure.report("follow a greenlet")
         return call(*arguments)
@@ -108,3 +107,14 @@ def run_on_new_stack(
         return guest.mark.run(call, *arguments)
     finally:
         guest.leave()
+
+
+def _note_mark(mark: Mark) -> None:
+    """Note that the calling code runs a function through a mark, on a greenlet's new stack.
+
+    The switch to the greenlet may have been followed, when the stack had no mark.
+    """
+    if STATE.current_greenlet is not None:
+        thread = this_thread()
+        thread.under = mark
+        thread.greenlet = weakref.ref(STATE.current_greenlet())

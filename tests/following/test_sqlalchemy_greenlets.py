@@ -46,6 +46,14 @@ def note(now):
     return note
 
 
+async def serve_held(endpoint, *arguments):
+    hold = hold_request({})
+    try:
+        return await run_held_async(hold, endpoint, *arguments)
+    finally:
+        release(hold)
+
+
 @asynccontextmanager
 async def engine_with(note):
     """Make an engine that calls `note` during each statement. Its own threads have no request."""
@@ -144,9 +152,7 @@ def test_held_request_never_calls_the_agent(tracer, note, recorder, new_loop):
 
     async def main():
         async with engine_with(note) as engine:
-            hold = hold_request({})
-            await run_held_async(hold, request, engine, "A")
-            release(hold)
+            await serve_held(request, engine, "A")
 
     marks, log, traced = [], [], []
     run(main, new_loop)
@@ -162,6 +168,9 @@ def test_spans_started_inside(tracer, note, new_loop, held):
     """A child span belongs to the request. Another root span ends before the next statement."""
 
     def work():
+        # At once: the switch to the greenlet is followed before its mark is on the stack.
+        with root(tracer, "B"):
+            note()
         with tracer.start_as_current_span("child"):
             note()
             await_only(asyncio.sleep(0))
@@ -182,15 +191,7 @@ def test_spans_started_inside(tracer, note, new_loop, held):
         note()
 
     run(main, new_loop)
-    assert note.seen == ["A", "A", "B", "B", "A", "A", None]
-
-
-async def serve_held(endpoint):
-    hold = hold_request({})
-    try:
-        await run_held_async(hold, endpoint)
-    finally:
-        release(hold)
+    assert note.seen == ["B", "A", "A", "B", "B", "A", "A", None]
 
 
 @each_loop
@@ -306,12 +307,7 @@ def test_greenlet_that_outlives_its_request(tracer, note, new_loop, is_held):
     async def main():
         nonlocal ended
         ended = asyncio.Event()
-        if is_held:
-            hold = hold_request({})
-            task = await run_held_async(hold, request)
-            release(hold)
-        else:
-            task = await request()
+        task = await (serve_held(request) if is_held else request())
         ended.set()
         await task
 
