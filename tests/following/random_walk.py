@@ -21,14 +21,16 @@ FOREIGN = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
 
 
 class RandomWalk:
-    """Three requests at a time, whose turns follow from a seed.
+    """Three requests at a time that take random turns.
 
-    Each step is given the name of the root span that it belongs to, or None.
+    The same seed mostly gives the same turns: where threads take part, the order in which they
+    draw numbers depends on the machine. Each step is given the name of the root
+    span that it belongs to, or None.
 
     Args:
         tracer: Makes the spans.
         now: Returns the name of the root span that a sample taken now would belong to.
-        seed: The seed.
+        seed: The seed of the random numbers.
     """
 
     def __init__(self, tracer, now, seed):
