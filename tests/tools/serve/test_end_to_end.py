@@ -37,6 +37,8 @@ for name, work in (("GET /cart", price_cart), ("GET /search", rank_results)):
     with tracer.start_as_current_span(name, kind=trace.SpanKind.SERVER):
         with tracer.start_as_current_span("inner"):
             work()
+    # Only a label names the request here, and it is read a moment later than the stack.
+    time.sleep(0.3)
 provider.shutdown()
 pyroscope_otel.shutdown()
 """
