@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 
 from pyroscope_otel.link import failure
-from pyroscope_otel.link.attribution import INHERITED, Hold, current_owner, span_in
+from pyroscope_otel.link.attribution import (
+    INHERITED,
+    SPAN_KEY,
+    Hold,
+    current_owner,
+    owner_of_span,
+    span_in,
+)
 from pyroscope_otel.link.state import STATE
 from pyroscope_otel.link.switch import (
     UNKNOWN,
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
     from contextlib import AbstractContextManager
 
+    from pyroscope_otel.link.attribution import Owner
     from pyroscope_otel.link.marks import Mark
 
 _CONTRIB = "opentelemetry.instrumentation."
@@ -85,6 +93,9 @@ def is_held(request: MutableMapping[str, Any]) -> bool:
 def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call a function as part of a held request, even if the request's span is not current."""
     before = current_context(None)
+    if before is not None and _owner_in(before) not in (None, hold):
+        # A generator may have left another root span current between two chunks.
+        call, arguments = _run_followed, (call, *arguments)
     token = INHERITED.set(hold)
     last.event = []
     try:
@@ -95,6 +106,20 @@ def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
         # Optimization: where nothing was named and the context is the same, nothing is to do.
         if current_context(None) is not before or _is_named():
             follow_current()
+
+
+def _owner_in(context: otel_context.Context) -> Owner | None:
+    try:
+        return owner_of_span(context.get(SPAN_KEY))
+    except Exception:
+        # The current span may be of any class.
+        failure.report("look at the current span")
+        return None
+
+
+def _run_followed(call: Callable[..., Any], /, *arguments: Any) -> Any:
+    follow_current()
+    return call(*arguments)
 
 
 @types.coroutine

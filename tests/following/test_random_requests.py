@@ -4,11 +4,17 @@ import pytest
 import sqlalchemy.ext.asyncio  # noqa: F401  its greenlets are followed once it is imported
 
 from tests.following.random_walk import RandomWalk
+from tests.following.random_wsgi_walk import RandomWsgiWalk
 from tests.support.event_loops import each_loop, run
 
 
 @each_loop
 @pytest.mark.parametrize("seeds", [range(75), range(75, 150)], ids=str)
-def test_each_sample_belongs_to_its_request(tracer, now, new_loop, seeds):
+def test_each_sample_belongs_to_its_asyncio_request(tracer, now, new_loop, seeds):
     for seed in seeds:
         run(RandomWalk(tracer, now, seed).serve, new_loop)
+
+
+def test_each_sample_belongs_to_its_wsgi_request(tracer, now):
+    for seed in range(100):
+        RandomWsgiWalk(tracer, now, seed).serve()

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry import context as otel_context
 
 from pyroscope_otel.link.held_request import hold_request, release, run_held, run_held_async
+from pyroscope_otel.link.held_wsgi import serve_held
 
 
 class Suspended:
@@ -60,3 +61,22 @@ def test_held_function_returns_raises_and_belongs_to_the_request(silent_tracer, 
         serve()
     otel_context.detach(outside)
     assert seen == ["root", "root", None] * 2
+
+
+def test_root_span_that_a_body_keeps_current_between_chunks(silent_tracer, now):
+    def produce():
+        with silent_tracer.start_as_current_span("consumer", otel_context.Context()):
+            for _ in range(2):
+                seen.append(now())
+                yield b"chunk"
+        seen.append(now())
+
+    def app(_environ, _start_response):
+        with silent_tracer.start_as_current_span("request"):
+            return produce()
+
+    seen = []
+    body = serve_held(app, {}, None)
+    seen += [now() for _ in body]
+    body.close()
+    assert seen == ["consumer", "consumer", "request", "consumer", "consumer"]
