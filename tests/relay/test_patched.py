@@ -60,7 +60,8 @@ assert pyroscope.shutdown() is True
 def test_pushes_arrive_while_no_greenlet_can_run(program):
     with Receiver() as receiver:
         run(program + BLOCKED, env={"SERVER": receiver.url}, python_arguments=WARNINGS)
-        assert spans(receiver.profiles) == {"GET /1", "GET /2", "GET /3", "GET /7"}
+        # A stack that is read while greenlets switch can lose its mark.
+        assert spans(receiver.profiles) - {None} == {"GET /1", "GET /2", "GET /3", "GET /7"}
 
 
 AT_THE_END = """
