@@ -1,7 +1,6 @@
 """User code at random, in each variant: each sample has its request's id, or its own root's."""
 
 import anyio
-import sqlalchemy.ext.asyncio  # noqa: F401  its greenlets are followed once it is imported
 
 from tests.adapters import asgi_variants, wsgi_variants
 from tests.support.asgi_server import START, Exchange, chunk, http, start_and_stop

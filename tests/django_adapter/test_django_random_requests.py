@@ -30,9 +30,16 @@ def async_view(code):
     return view
 
 
+VIEWS = {UserCode: sync_view, AsyncUserCode: async_view}
+
+
+@pytest.fixture
+def code(request, provider, journal, recorder):
+    return getattr(request, "param", UserCode)(provider, journal, recorder)
+
+
 @each_variant
-def test_wsgi(project, journal, provider, recorder):
-    code = UserCode(provider, journal, recorder)
+def test_wsgi(project, code):
     app = project(sync_view(code)).wsgi()
     for number in range(COUNT):
         WsgiExchange(take=(None, 1, 2)[number % 3]).serve(app)
@@ -42,15 +49,10 @@ def test_wsgi(project, journal, provider, recorder):
 
 
 @each_loop
-@pytest.mark.parametrize(
-    ("kind", "make_view"),
-    [(UserCode, sync_view), (AsyncUserCode, async_view)],
-    ids=["sync", "async"],
-)
+@pytest.mark.parametrize("code", VIEWS, indirect=True)
 @each_variant
-def test_asgi(project, journal, provider, recorder, new_loop, kind, make_view):
-    code = kind(provider, journal, recorder)
-    app = project(make_view(code)).asgi()
+def test_asgi(project, code, new_loop):
+    app = project(VIEWS[type(code)](code)).asgi()
 
     async def serve():
         await app(http(), *Exchange().ends)

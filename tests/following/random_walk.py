@@ -9,6 +9,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
+import sqlalchemy.ext.asyncio  # noqa: F401  its greenlets are followed once it is imported
 from asgiref.sync import async_to_sync, sync_to_async
 from opentelemetry import context as otel_context
 from opentelemetry import trace

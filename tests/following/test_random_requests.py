@@ -1,7 +1,6 @@
 """What switch points do together, in an order that nobody thought of."""
 
 import pytest
-import sqlalchemy.ext.asyncio  # noqa: F401  its greenlets are followed once it is imported
 
 from tests.following.random_walk import RandomWalk
 from tests.following.random_wsgi_walk import RandomWsgiWalk
