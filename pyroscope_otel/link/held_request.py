@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
     from contextlib import AbstractContextManager
 
-    from pyroscope_otel.link.attribution import Owner
     from pyroscope_otel.link.marks import Mark
 
 _CONTRIB = "opentelemetry.instrumentation."
@@ -93,7 +92,7 @@ def is_held(request: MutableMapping[str, Any]) -> bool:
 def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call a function as part of a held request, even if the request's span is not current."""
     before = current_context(None)
-    if before is not None and _owner_in(before) not in (None, hold):
+    if _has_other_root(before, hold):
         # A generator may have left another root span current between two chunks.
         call, arguments = _run_followed, (call, *arguments)
     token = INHERITED.set(hold)
@@ -108,13 +107,15 @@ def run_held(hold: Hold, call: Callable[..., Any], /, *arguments: Any) -> Any:
             follow_current()
 
 
-def _owner_in(context: otel_context.Context) -> Owner | None:
+def _has_other_root(context: otel_context.Context | None, hold: Hold) -> bool:
+    """Return whether the current span is that of another root than the held request's."""
     try:
-        return owner_of_span(context.get(SPAN_KEY))
+        owner = None if context is None else owner_of_span(context.get(SPAN_KEY))
     except Exception:
         # The current span may be of any class.
         failure.report("look at the current span")
-        return None
+        return False
+    return owner is not None and owner is not hold
 
 
 def _run_followed(call: Callable[..., Any], /, *arguments: Any) -> Any:
