@@ -85,15 +85,10 @@ def main() -> int:
     print(f"CPU time {spent:.1f} s, in profiles {in_profiles:.1f} s ({off:+.1f} %)")
     print(f"rows of it {totals['rows']}, without a request {totals['unlinked']}")
     print(f"memory: {totals['memory linked']} of {totals['memory']} bytes with a request")
-    print("".join([*_around(fatal, log), *log[-15:]]), file=sys.stderr)
+    shown = log[log.index(fatal[0]) :][:60] if fatal else log[-15:]
+    print("".join(shown), file=sys.stderr)
     is_linked = totals["unlinked"] <= _UNLINKED_AT_MOST * totals["rows"]
     return 0 if is_linked and status in _ENDS and not counts["lost"] and not fatal else 1
-
-
-def _around(fatal: list[str], log: list[str]) -> list[str]:
-    """Return the first fatal line, with what follows it."""
-    begin = log.index(fatal[0]) if fatal else 0
-    return log[begin : begin + 60] if fatal else []
 
 
 def _end(server) -> tuple[int | str, float]:

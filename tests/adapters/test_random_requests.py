@@ -1,14 +1,9 @@
 """User code at random, in each variant: each sample has its request's id, or its own root's."""
 
-import anyio
-
 from tests.adapters import asgi_variants, wsgi_variants
-from tests.support.asgi_server import START, Exchange, chunk, http, start_and_stop
+from tests.support.asgi_server import START, chunk, start_and_stop
 from tests.support.event_loops import each_loop, run
 from tests.support.random_requests import AsyncUserCode, UserCode
-from tests.support.wsgi_server import Exchange as WsgiExchange
-
-COUNT = 9
 
 
 class Endpoint:
@@ -34,28 +29,16 @@ def test_asgi(assemble, journal, provider, recorder, new_loop):
     code = AsyncUserCode(provider, journal, recorder)
     app = assemble(Endpoint(code))
 
-    async def serve():
-        await app(http(), *Exchange().ends)
-        code.check_outside()
-
     async def main():
         await start_and_stop(app)
-        async with anyio.create_task_group() as group:
-            for _ in range(COUNT):
-                group.start_soon(serve)
-        code.check_outside()
+        await code.serve_at_once(app)
 
     run(main, new_loop)
-    assert code.requests == COUNT
-    assert code.wrong == []
+    code.check()
 
 
 @wsgi_variants.each_variant
 def test_wsgi(assemble, journal, provider, recorder):
     code = UserCode(provider, journal, recorder)
-    app = assemble(lambda: code.stream(code.handle()))
-    for number in range(COUNT):
-        WsgiExchange(take=(None, 1, 2)[number % 3]).serve(app)
-        code.check_outside()
-    assert code.requests == COUNT
-    assert code.wrong == []
+    code.serve_in_turn(assemble(lambda: code.stream(code.handle())))
+    code.check()

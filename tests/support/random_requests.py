@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import anyio
 from opentelemetry import trace
 
 from tests.following.random_walk import RandomWalk
 from tests.following.random_wsgi_walk import RandomWsgiWalk
+from tests.support.asgi_server import Exchange, http
+from tests.support.wsgi_server import Exchange as WsgiExchange
+
+_COUNT = 9
 
 
 class _InRequest:
@@ -36,8 +41,27 @@ class _InRequest:
         self._names[format(root.context.span_id, "016x")] = name
         return name
 
-    def check_outside(self):
+    async def serve_at_once(self, app):
+        """Serve requests of an ASGI application that runs this code, all at the same time."""
+
+        async def serve():
+            await app(http(), *Exchange().ends)
+            self._check(None)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(_COUNT):
+                group.start_soon(serve)
         self._check(None)
+
+    def serve_in_turn(self, app):
+        """Serve requests of a WSGI application. The client reads some only in part."""
+        for number in range(_COUNT):
+            WsgiExchange(take=(None, 1, 2)[number % 3]).serve(app)
+            self._check(None)
+
+    def check(self):
+        assert self.requests == _COUNT
+        assert self.wrong == []
 
     def _now(self):
         labels = self._recorder.now()
