@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.following.random_walk import RandomWalk
-from tests.following.random_wsgi_walk import RandomWsgiWalk
 from tests.support.event_loops import each_loop, run
+from tests.support.random_walk import RandomWalk
+from tests.support.random_wsgi_walk import RandomWsgiWalk
 
 
 @each_loop

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 from opentelemetry import trace
 
-from tests.following.random_walk import RandomWalk
-from tests.following.random_wsgi_walk import RandomWsgiWalk
 from tests.support.asgi_server import Exchange, http
+from tests.support.random_walk import RandomWalk
+from tests.support.random_wsgi_walk import RandomWsgiWalk
 from tests.support.wsgi_server import Exchange as WsgiExchange
 
 _COUNT = 9

@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from pyroscope_otel.link.held_wsgi import serve_held
-
-DEPTH = 4
-NO_SPAN = otel_context.Context()
+from tests.support.walk import DEPTH, Walk
 
 
 def is_in_span():
     return trace.get_current_span().is_recording()
 
 
-class RandomWsgiWalk:
-    """Requests, and requests inside them, whose bodies are lists, iterators and generators.
-
-    Each step is given the name of the root span that it belongs to, or None.
-
-    Args:
-        tracer: Makes the spans.
-        now: Returns the name of the root span that a sample taken now would belong to.
-        seed: The seed of the random numbers.
-    """
-
-    def __init__(self, tracer, now, seed):
-        self._tracer = tracer
-        self._now = now
-        self._seed = seed
-        self._random = random.Random(seed)  # noqa: S311  repeatable turns
-        self._numbers = itertools.count()
+class RandomWsgiWalk(Walk):
+    """Requests, and requests inside them, whose bodies are lists and generators."""
 
     def serve(self):
         for _ in range(3):
@@ -99,8 +81,8 @@ class RandomWsgiWalk:
 
     def _stream_in_root(self, _name, depth):
         """Stream while the root span is current, as OpenTelemetry's middleware does."""
-        root = f"root {next(self._numbers)}"
-        span = self._tracer.start_span(root, NO_SPAN)
+        root = self._new_name()
+        span = self._tracer.start_span(root, otel_context.Context())
         with trace.use_span(span):
             self._walk(root, depth)
         return self._produce_in(span, root, depth)
@@ -124,12 +106,3 @@ class RandomWsgiWalk:
         with self._new_root() as root:
             self._walk(root, depth)
         return name if is_inside else root
-
-    @contextlib.contextmanager
-    def _new_root(self):
-        name = f"root {next(self._numbers)}"
-        with self._tracer.start_as_current_span(name, NO_SPAN):
-            yield name
-
-    def _check(self, name, _depth=0):
-        assert self._now() == name, f"seed {self._seed}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -16,30 +14,17 @@ from opentelemetry import trace
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from pyroscope_otel.link.held_request import hold_request, release, run_held_async
+from tests.support.walk import DEPTH, Walk
 
-DEPTH = 4
 FOREIGN = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
 
 
-class RandomWalk:
+class RandomWalk(Walk):
     """Three requests at a time that take random turns.
 
     The same seed mostly gives the same turns: where threads take part, the order in which they
-    draw numbers depends on the machine. Each step is given the name of the root
-    span that it belongs to, or None.
-
-    Args:
-        tracer: Makes the spans.
-        now: Returns the name of the root span that a sample taken now would belong to.
-        seed: The seed of the random numbers.
+    draw numbers depends on the machine.
     """
-
-    def __init__(self, tracer, now, seed):
-        self._tracer = tracer
-        self._now = now
-        self._seed = seed
-        self._random = random.Random(seed)  # noqa: S311  repeatable turns
-        self._numbers = itertools.count()
 
     async def serve(self):
         await asyncio.gather(*(asyncio.create_task(self._request()) for _ in range(3)))
@@ -178,12 +163,6 @@ class RandomWalk:
             self._check(name)
 
     @contextlib.contextmanager
-    def _new_root(self):
-        name = f"root {next(self._numbers)}"
-        with self._tracer.start_as_current_span(name, otel_context.Context()):
-            yield name
-
-    @contextlib.contextmanager
     def _child(self, name):
         """Start a span: a child, or a root if there is no parent."""
         if not trace.get_current_span().get_span_context().is_valid:
@@ -192,6 +171,3 @@ class RandomWalk:
         else:
             with self._tracer.start_as_current_span("child"):
                 yield name
-
-    def _check(self, name):
-        assert self._now() == name, f"seed {self._seed}"
