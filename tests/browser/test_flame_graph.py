@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.canvas import NOTHING, colour
 from tests.browser.sending import Span, send_request
 from tests.browser.shop_stacks import LIBRARY
 from tests.browser.waiting import eventually
@@ -32,19 +33,6 @@ def click(page, row, part):
     page.mouse.click(box["x"] + part * box["width"], box["y"] + (row + 0.5) * ROW)
 
 
-def colour(page, row, part):
-    """Return the colour of a frame above its text."""
-    page.expected.append("getImageData")  # Chromium logs a hint about frequent reads
-    return page.locator(".flame-canvas").evaluate(
-        """(canvas, [row, part]) => {
-          const scale = canvas.width / canvas.clientWidth;
-          const at = [part * canvas.clientWidth * scale, (row * 21 + 3) * scale].map(Math.floor);
-          return [...canvas.getContext("2d").getImageData(...at, 1, 1).data].join();
-        }""",
-        [row, part],
-    )
-
-
 def announcement(page):
     return page.locator(".flame-frame [aria-live]")
 
@@ -54,7 +42,7 @@ def test_width_of_frames_is_their_cpu_time(graph):
     for part, name in ((0.58, "rank_results"), (0.62, "tokenise"), (0.02, "rank_results")):
         click(graph, 5, part)
         expect(frame(graph).get_by_role("heading")).to_contain_text(name)
-    assert colour(graph, 5, 0.88) != colour(graph, 5, 0.95) == "0,0,0,0"
+    assert colour(graph, 5, 0.88) != colour(graph, 5, 0.95) == NOTHING
 
 
 def test_selected_frame_shows_its_file_line_and_times(graph):
@@ -253,4 +241,4 @@ def test_deep_recursion_scrolls_inside_the_graph(server, open_page):
     scrolled, height = flame(page).evaluate("flame => [flame.scrollTop, flame.clientHeight]")
     assert scrolled > 800 * ROW
     assert height < 700
-    assert colour(page, (901 * ROW - scrolled) / ROW, 0.5) != "0,0,0,0"
+    assert colour(page, (901 * ROW - scrolled) / ROW, 0.5) != NOTHING

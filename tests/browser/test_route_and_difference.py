@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.browser.canvas import colour
 from tests.browser.sending import Span, send_request
 
 MINUS = "\N{MINUS SIGN}"
@@ -73,16 +74,8 @@ def test_difference_of_two_chosen_requests(shop, open_page):
 
 def test_difference_is_coloured_and_signed(shop, open_page):
     page = open_page(shop.url, f"#/difference?left={shop.slow}&right=route&fold=0")
-    page.expected.append("getImageData")
-    colours = page.evaluate(
-        """() => {
-          const canvas = document.querySelector(".flame-canvas");
-          const at = (row, part) => [...canvas.getContext("2d").getImageData(
-            Math.floor(part * canvas.width), row * 21 + 3, 1, 1).data];
-          // Of 300 ms: rank 200, then tokenise 60.
-          return [at(5, 0.3), at(5, 0.8)];
-        }"""
-    )
+    # Of 300 ms: rank 200, then tokenise 60.
+    colours = [colour(page, 5, 0.3), colour(page, 5, 0.8)]
     for red, _, blue, alpha in colours:
         assert red > blue
         assert alpha == 255
@@ -95,11 +88,7 @@ def test_difference_is_coloured_and_signed(shop, open_page):
 
 def test_frames_of_the_other_side_only_are_blue(shop, open_page):
     page = open_page(shop.url, f"#/difference?left={shop.fast}&right={shop.slow}&fold=0")
-    page.expected.append("getImageData")
-    red, _, blue, _ = page.locator(".flame-canvas").evaluate(
-        """canvas => [...canvas.getContext("2d").getImageData(
-          Math.floor(0.8 * canvas.width), 5 * 21 + 3, 1, 1).data]"""
-    )
+    red, _, blue, _ = colour(page, 5, 0.8)
     assert blue > red
 
 

@@ -25,3 +25,7 @@ def go(page, url):
     shown = page.locator("main[aria-busy=false]")
     address = page.evaluate("location.hash")
     eventually(lambda: shown.get_attribute("data-address"), address)
+    # A flame graph is drawn once it has a size, which may be after the page is ready.
+    are_drawn = """() => [...document.querySelectorAll(".flame-canvas")].every(
+      canvas => canvas.offsetParent === null || canvas.style.inlineSize)"""
+    eventually(lambda: page.evaluate(are_drawn), expected=True)
